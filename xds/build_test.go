@@ -1,0 +1,203 @@
+package xds
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sallyport/sallyport/internal/registry"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/out")
+
+func plain(name string, port uint16) registry.Server {
+	return registry.Server{Name: name, Versions: []registry.Version{{
+		Name: "default", Weight: 1, Scheme: "http", Path: "/mcp",
+		Endpoints: []registry.Endpoint{{Host: "127.0.0.1", Port: port}},
+	}}}
+}
+
+// goldens are configurations worth reading whole.
+var goldens = []struct {
+	name    string
+	servers []registry.Server
+	adjust  func(*Settings)
+}{
+	{name: "nothing-registered"},
+	{name: "one-server", servers: []registry.Server{plain("everything", 39102)}},
+	{name: "no-ext-proc", servers: []registry.Server{plain("everything", 39102)}, adjust: func(s *Settings) {
+		s.NoExtProc = true
+		s.AccessLog = "stdout"
+	}},
+	{name: "request-only-over-a-socket", servers: []registry.Server{plain("everything", 39102)}, adjust: func(s *Settings) {
+		s.ExtProc = "unix:/run/sallyport/ext_proc.sock"
+		s.Phases = Phases{RequestBody: true}
+		s.AccessLog = "/var/log/sallyport/access.jsonl"
+		s.Listeners = append(s.Listeners, Listener{Name: "mcp6", Address: "::1", Port: 8080})
+	}},
+	{name: "versions", servers: []registry.Server{{Name: "crm", Versions: []registry.Version{
+		{Name: "v1", Weight: 90, Scheme: "http", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "10.0.0.1", Port: 80}, {Host: "10.0.0.2", Port: 80}}, IdleTimeout: time.Hour},
+		{Name: "v2", Weight: 10, Scheme: "http", Path: "/v2/mcp", Endpoints: []registry.Endpoint{{Host: "crm.example.com", Port: 8080}}},
+		{Name: "v0", Weight: 0, Scheme: "http", Path: "/", Endpoints: []registry.Endpoint{{Host: "::1", Port: 8081}}},
+	}}}},
+	{name: "all-versions-out-of-rotation", servers: []registry.Server{{Name: "crm", Versions: []registry.Version{
+		{Name: "v1", Scheme: "http", Path: "/", Endpoints: []registry.Endpoint{{Host: "10.0.0.1", Port: 80}}},
+		{Name: "v2", Scheme: "http", Path: "/", Endpoints: []registry.Endpoint{{Host: "10.0.0.2", Port: 80}}},
+	}}}},
+	{name: "tls", servers: []registry.Server{
+		{Name: "partner", Versions: []registry.Version{{
+			Name: "default", Weight: 1, Scheme: "https", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "mcp.example.com", Port: 443}},
+			TLS: registry.TLS{CAFile: "/etc/sallyport/partner-ca.pem", CertFile: "/etc/sallyport/client.pem", KeyFile: "/etc/sallyport/client.key"},
+		}}},
+		{Name: "by-address", Versions: []registry.Version{{
+			Name: "default", Weight: 1, Scheme: "https", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "10.1.1.1", Port: 8443}},
+		}}},
+		{Name: "named", Versions: []registry.Version{{
+			Name: "default", Weight: 1, Scheme: "https", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "10.1.1.1", Port: 8443}},
+			TLS: registry.TLS{SNI: "mcp.internal"},
+		}}},
+		{Name: "two-hosts", Versions: []registry.Version{{
+			Name: "default", Weight: 1, Scheme: "https", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "a.example.com", Port: 443}, {Host: "b.example.com", Port: 443}},
+		}}},
+	}},
+	{name: "limits-and-health", servers: []registry.Server{{Name: "data", Versions: []registry.Version{{
+		Name: "2026.1", Weight: 1, Scheme: "http", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "127.0.0.1", Port: 9000}},
+		ConnectTimeout: time.Second, IdleTimeout: time.Minute,
+		Health: registry.HealthCheck{Path: "/healthz", Interval: 3 * time.Second, Timeout: time.Second},
+		Limits: registry.Limits{MaxConnections: 10, MaxPending: 20, MaxRequests: 30},
+	}}}, {Name: "unchecked", Versions: []registry.Version{{
+		Name: "default", Weight: 1, Scheme: "http", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "127.0.0.1", Port: 9001}},
+		Health: registry.HealthCheck{Disabled: true},
+	}}}}},
+}
+
+func TestBuildWritesTheGoldens(t *testing.T) {
+	for _, g := range goldens {
+		t.Run(g.name, func(t *testing.T) {
+			r := build(t, g.servers, g.adjust)
+			got := dump(t, r)
+			path := filepath.Join("testdata", "out", g.name+".yaml")
+			if *update {
+				if err := os.WriteFile(path, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("differs from %s; look at `git diff` after -update", path)
+			}
+			if again := dump(t, build(t, g.servers, g.adjust)); !bytes.Equal(got, again) {
+				t.Error("building twice gives different resources")
+			}
+		})
+	}
+}
+
+func build(t testing.TB, servers []registry.Server, adjust func(*Settings)) *Resources {
+	t.Helper()
+	s := DefaultSettings()
+	if adjust != nil {
+		adjust(&s)
+	}
+	r, err := Build(registry.NewView(servers), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func dump(t testing.TB, r *Resources) []byte {
+	t.Helper()
+	return toYAML(t, map[string]any{
+		"listeners": trees(t, r.Listeners), "routes": trees(t, r.Routes),
+		"clusters": trees(t, r.Clusters), "secrets": trees(t, r.Secrets),
+	})
+}
+
+func trees[M proto.Message](t testing.TB, ms []M) []any {
+	t.Helper()
+	out := []any{}
+	for _, m := range ms {
+		out = append(out, tree(t, m))
+	}
+	return out
+}
+
+func tree(t testing.TB, m proto.Message) any {
+	t.Helper()
+	j, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v any
+	if err := json.Unmarshal(j, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func toYAML(t testing.TB, v any) []byte {
+	t.Helper()
+	y, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return y
+}
+
+func TestBuildRefusesWhatCannotWork(t *testing.T) {
+	bad := func(change func(*registry.Version)) []registry.Server {
+		s := plain("crm", 80)
+		change(&s.Versions[0])
+		return []registry.Server{s}
+	}
+	tests := []struct {
+		name    string
+		servers []registry.Server
+		adjust  func(*Settings)
+		want    string
+	}{
+		{name: "a name that would need escaping in a path", servers: []registry.Server{plain("a/b", 80)}, want: "server a/b: the name"},
+		{name: "a server without versions", servers: []registry.Server{{Name: "crm"}}, want: "at least one version"},
+		{name: "a version without endpoints", servers: bad(func(v *registry.Version) { v.Endpoints = nil }), want: "at least one endpoint"},
+		{name: "a path with a query", servers: bad(func(v *registry.Version) { v.Path = "/mcp?key=1" }), want: `path "/mcp?key=1"`},
+		{name: "a host that smuggles a header", servers: bad(func(v *registry.Version) { v.Endpoints[0].Host = "a\r\nx: y" }), want: "not a host and port"},
+		{name: "a scheme that is not HTTP", servers: bad(func(v *registry.Version) { v.Scheme = "ftp" }), want: `scheme "ftp"`},
+		{name: "a client certificate without its key", servers: bad(func(v *registry.Version) { v.TLS.CertFile = "c.pem" }), want: "both certificate and key"},
+		{name: "no listener", adjust: func(s *Settings) { s.Listeners = nil }, want: "at least one is needed"},
+		{name: "an ext_proc address without a port", adjust: func(s *Settings) { s.ExtProc = "localhost" }, want: "want host:port or unix:PATH"},
+		{name: "a timeout of zero", adjust: func(s *Settings) { s.MessageTimeout = 0 }, want: "message timeout: must be positive"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := DefaultSettings()
+			if tt.adjust != nil {
+				tt.adjust(&s)
+			}
+			_, err := Build(registry.NewView(tt.servers), s)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestARouteToAMissingClusterIsRefused(t *testing.T) {
+	r := build(t, []registry.Server{plain("crm", 80)}, nil)
+	r.Clusters = r.Clusters[1:]
+	if err := r.Validate(); err == nil || !strings.Contains(err.Error(), `cluster "mcp/crm/default": used by`) {
+		t.Errorf("error %v", err)
+	}
+}

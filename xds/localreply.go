@@ -1,0 +1,135 @@
+package xds
+
+import (
+	"encoding/json"
+	"strings"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	envoymatcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// ownReply says how one kind of answer that Envoy makes by itself reads to an
+// MCP client.
+type ownReply struct {
+	when   string // CEL, over Envoy's response code and its details
+	status uint32 // HTTP status; 0 keeps Envoy's
+	code   int    // JSON-RPC error code
+	reason string // the gateway's word for it, also in receipts and metrics
+	text   string // what happened and what to do
+}
+
+const (
+	codeInvalidRequest  = -32600
+	codeInternal        = -32603
+	codeUnknownServer   = -31404
+	codeUpstream        = -31502
+	codeNotJudged       = -31503
+	codeUpstreamTimeout = -31504
+)
+
+// ownReplies are tried in order. Envoy's details are listed at
+// https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details
+//
+//nolint:lll // one line per reply reads best
+var ownReplies = []ownReply{
+	{`response.code_details.startsWith("ext_proc_error") && response.code_details.contains("timeout")`, 503, codeNotJudged, "deadline_exceeded", "The gateway could not judge this message in time and therefore did not pass it on. Try again later."},
+	{`response.code_details.startsWith("ext_proc") || response.code_details.contains("length_of_the_mutated_body")`, 503, codeNotJudged, "guard_error", "The gateway could not judge this message and therefore did not pass it on. Try again later."},
+	{`response.code_details == "route_not_found"`, 404, codeUnknownServer, "unknown_server", "No MCP server is registered under this path. Use exactly /mcp/{server}, without a trailing slash or query."},
+	{`response.code_details == "direct_response" && response.code == 405`, 405, codeInvalidRequest, "wrong_transport", "This HTTP method is not served here. MCP uses POST, GET and DELETE."},
+	{`response.code_details == "direct_response" && response.code == 503`, 503, codeUpstream, "upstream_unavailable", "No version of this MCP server takes new sessions at the moment. Try again later."},
+	{`response.code == 413`, 413, codeInvalidRequest, "too_large", "The message is larger than this gateway accepts."},
+	{`response.code == 431`, 431, codeInvalidRequest, "too_large", "The HTTP headers are larger or more than this gateway accepts."},
+	{`response.code == 408`, 408, codeInvalidRequest, "invalid_message", "The request did not arrive in time."},
+	{`response.code == 504`, 504, codeUpstreamTimeout, "upstream_timeout", "The MCP server did not answer in time."},
+	{`response.code_details.startsWith("overload")`, 503, codeNotJudged, "gateway_stopping", "The gateway is overloaded. Try again later."},
+	{`response.code_details.contains("overflow")`, 503, codeUpstream, "upstream_unavailable", "The MCP server is at the limit of its connections. Try again later."},
+	{`response.code == 502 || response.code == 503`, 502, codeUpstream, "upstream_unavailable", "The MCP server failed or cannot be reached. Try again later."},
+	{`response.code >= 400 && response.code < 500`, 0, codeInvalidRequest, "invalid_message", "This is not an HTTP request that the gateway accepts."},
+	{`response.code >= 500`, 0, codeInternal, "guard_error", "The gateway failed. Try again later."},
+}
+
+// localReplies turns Envoy's plain text answers into JSON-RPC errors, because
+// clients drop the connection over an error that is no JSON-RPC or does not
+// carry their id. What ext_proc answers passes through here too and is left
+// alone: it marks its replies by their details.
+func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
+	c := &hcmv3.LocalReplyConfig{}
+	for _, r := range ownReplies {
+		c.Mappers = append(c.Mappers, b.mapper(r, true), b.mapper(r, false))
+	}
+	return c
+}
+
+func (b *builder) mapper(r ownReply, withID bool) *hcmv3.ResponseMapper {
+	when := b.cel(r.when)
+	if withID {
+		when = &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
+			AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{when, idKnown()}},
+		}}
+	}
+	m := &hcmv3.ResponseMapper{
+		Filter: when,
+		BodyFormatOverride: &corev3.SubstitutionFormatString{
+			ContentType: "application/json",
+			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
+				Specifier: &corev3.DataSource_InlineString{InlineString: r.body(withID)},
+			}},
+		},
+	}
+	if r.status != 0 {
+		m.StatusCode = wrapperspb.UInt32(r.status)
+	}
+	return m
+}
+
+// body writes the error. The id is spliced in as the client wrote it: ext_proc
+// decoded it strictly before it became metadata, so it is always one JSON value.
+func (r ownReply) body(withID bool) string {
+	id := ""
+	if withID {
+		id = `"id":%DYNAMIC_METADATA(` + metadataNamespace + `:` + metadataID + `)%,`
+	}
+	e, err := json.Marshal(struct {
+		Code    int               `json:"code"`
+		Message string            `json:"message"`
+		Data    map[string]string `json:"data"`
+	}{r.code, r.text, map[string]string{"reason": r.reason}})
+	if err != nil { // of strings and a number: cannot happen
+		return ""
+	}
+	return `{"jsonrpc":"2.0",` + id + `"error":` + strings.ReplaceAll(string(e), "%", "%%") + `}`
+}
+
+func (b *builder) cel(when string) *accesslogv3.AccessLogFilter {
+	expr := `response.code_details != "" && !response.code_details.startsWith("` + refusalDetails + `") && (` + when + `)`
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
+		ExtensionFilter: &accesslogv3.ExtensionFilter{
+			Name:       "envoy.access_loggers.extension_filters.cel",
+			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: b.pack(&celv3.ExpressionFilter{Expression: expr})},
+		},
+	}}
+}
+
+// idKnown is true when ext_proc has read the request's id.
+func idKnown() *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
+		MetadataFilter: &accesslogv3.MetadataFilter{
+			Matcher: &envoymatcherv3.MetadataMatcher{
+				Filter: metadataNamespace,
+				Path: []*envoymatcherv3.MetadataMatcher_PathSegment{{
+					Segment: &envoymatcherv3.MetadataMatcher_PathSegment_Key{Key: metadataID},
+				}},
+				Value: &envoymatcherv3.ValueMatcher{MatchPattern: &envoymatcherv3.ValueMatcher_StringMatch{
+					StringMatch: &envoymatcherv3.StringMatcher{
+						MatchPattern: &envoymatcherv3.StringMatcher_SafeRegex{SafeRegex: &envoymatcherv3.RegexMatcher{Regex: `(?s).+`}},
+					},
+				}},
+			},
+			MatchIfKeyNotFound: wrapperspb.Bool(false),
+		},
+	}}
+}

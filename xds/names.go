@@ -1,0 +1,36 @@
+package xds
+
+// Names that the ext_proc service and Envoy's configuration agree on.
+const (
+	versionHeader  = "x-sallyport-version" // picks a version; set by ext_proc, never by a client
+	internalPrefix = "x-sallyport-"
+	envoyPrefix    = "x-envoy-"
+	sessionHeader  = "mcp-session-id"
+
+	metadataNamespace = "sallyport"
+	metadataID        = "id" // the JSON-RPC id's lexeme, as a string
+
+	// refusalDetails begins the details of every immediate response that
+	// ext_proc sends, so that local replies of Envoy's own can be told apart.
+	refusalDetails = "sallyport"
+)
+
+// Names of the resources.
+const (
+	// RouteConfigName is the one route configuration that all listeners share.
+	RouteConfigName = "sallyport"
+	// ExtProcCluster is the cluster of the ext_proc service.
+	ExtProcCluster = "sallyport_ext_proc"
+
+	pathPrefix = "/mcp/"
+)
+
+// Names of the filters, as routes refer to them.
+const (
+	extProcFilter  = "envoy.filters.http.ext_proc"
+	sessionsFilter = "envoy.filters.http.stateful_session"
+	routerFilter   = "envoy.filters.http.router"
+)
+
+// ClusterName returns the name of the cluster that serves one version.
+func ClusterName(server, version string) string { return "mcp/" + server + "/" + version }
