@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -14,7 +13,6 @@ import (
 	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
 	heapv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/fixed_heap/v3"
 	"go.yaml.in/yaml/v4"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // BootstrapSettings are what an Envoy must know before it can ask for the rest.
@@ -54,15 +52,11 @@ func Bootstrap(s BootstrapSettings) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	t, err := treeOf(m)
 	if err != nil {
 		return nil, fmt.Errorf("xds: bootstrap: %w", err)
 	}
-	var tree any // protojson varies its white space on purpose; YAML of the tree does not
-	if err := json.Unmarshal(j, &tree); err != nil {
-		return nil, fmt.Errorf("xds: bootstrap: %w", err)
-	}
-	y, err := yaml.Marshal(tree)
+	y, err := yaml.Marshal(t)
 	if err != nil {
 		return nil, fmt.Errorf("xds: bootstrap: %w", err)
 	}
