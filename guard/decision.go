@@ -1,0 +1,37 @@
+package guard
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Decision is what a chain came to about one message. The zero Decision
+// refuses.
+type Decision struct {
+	Action      Action
+	Reason      Reason // empty when Action is Allow
+	Guard       string // who refused; empty for the decoder and the host
+	Detail      string // for operators
+	Direction   mcp.Direction
+	Message     mcp.Message // what may go on; the untouched original unless Edited
+	Edited      bool
+	Obligations []Obligation
+	Ticket      *Ticket
+	Journal     []Entry // every verdict, in the order given
+	At          time.Time
+	Took        time.Duration
+
+	fault *mcp.Fault // when the message itself was at fault
+}
+
+// Entry is one guard's verdict in the journal.
+type Entry struct {
+	Guard  string
+	Mode   Mode
+	Action Action
+	Reason Reason
+	Detail string
+	Err    error // the guard reached no answer; Action and Reason say what that meant
+	Took   time.Duration
+}

@@ -1,0 +1,122 @@
+package guard
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Exchange is one HTTP request with everything that follows from it: the
+// client's message, and the messages that come back. Its host owns it and
+// touches it from one goroutine at a time; guards use it only while they are
+// being asked.
+type Exchange struct {
+	ID        string // unique; in receipts, logs and the client's error data
+	Server    Server // the registered server the request is for
+	Principal Principal
+	Source    netip.AddrPort // the downstream peer, as the host's transport knows it
+	Verb      string         // HTTP method
+	Path      string         // without the query
+	Headers   mcp.Headers    // the client's headers; valid during Admit and ToServer inspections only
+	Revision  mcp.Revision   // known once the client's message is decoded
+	Session   string         // legacy Mcp-Session-Id as the upstream knows it; empty when there is none
+	Started   time.Time
+	Asked     Asked // the client's message; zero until it was judged
+
+	labels  []string
+	slots   []slot
+	settled bool
+}
+
+// Asked remembers what the client's message asked for, so that replies can be
+// matched to it. It holds copies.
+type Asked struct {
+	Kind          mcp.Kind
+	ID            json.RawMessage
+	Method        string
+	Name          string
+	ProgressToken json.RawMessage
+}
+
+// Server is what guards may know of a registered MCP server.
+type Server struct {
+	Name           string
+	Owner          string
+	Domain         string
+	Classification string
+}
+
+// Principal is who is calling. The zero Principal is the anonymous one of the
+// listener; nothing that the client merely claims is ever in here.
+type Principal struct {
+	Subject string // verified human or service subject
+	Agent   string // acting agent
+	Client  string // OAuth client
+	Tenant  string
+	Peer    string // verified transport identity, such as a SPIFFE id
+}
+
+// Topic is the method that a message is about: its own, or for a reply to the
+// client the method of the request it answers. Replies of the client to a
+// server's request have the topic "response".
+func (x *Exchange) Topic(m *mcp.Message) string {
+	switch {
+	case m.Method != "":
+		return m.Method
+	case m.Direction == mcp.ToClient && x.Asked.Method != "":
+		return x.Asked.Method
+	}
+	return TopicResponse
+}
+
+// TopicResponse is the [Want] method for responses that no request of the
+// exchange explains: what a client POSTs to answer a server's request.
+const TopicResponse = "response"
+
+// Label adds a label to the exchange; labels are a set.
+func (x *Exchange) Label(label string) {
+	if !slices.Contains(x.labels, label) {
+		x.labels = append(x.labels, label)
+	}
+}
+
+// Labels returns the labels in the order they were first added. The caller
+// must not change them.
+func (x *Exchange) Labels() []string { return x.labels }
+
+type slot struct {
+	key   any
+	value any
+}
+
+// Slot is a guard's private place in each exchange, for what it must remember
+// between messages and until Settle. Values must not point into messages.
+type Slot[T any] struct{ key *byte }
+
+// NewSlot makes a slot. A package keeps it in a variable.
+func NewSlot[T any]() Slot[T] { return Slot[T]{key: new(byte)} }
+
+// Get returns what the slot holds in x.
+func (s Slot[T]) Get(x *Exchange) (value T, ok bool) {
+	for i := range x.slots {
+		if x.slots[i].key == s.key {
+			value, ok = x.slots[i].value.(T)
+			return value, ok
+		}
+	}
+	return value, false
+}
+
+// Set stores value in x.
+func (s Slot[T]) Set(x *Exchange, value T) {
+	for i := range x.slots {
+		if x.slots[i].key == s.key {
+			x.slots[i].value = value
+			return
+		}
+	}
+	x.slots = append(x.slots, slot{s.key, value})
+}

@@ -1,0 +1,114 @@
+package guard
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Guard looks at one MCP message and says what may happen to it. One value
+// serves every exchange, concurrently. The message is borrowed until Inspect
+// (or the verdict's Pending) returns: what is kept is copied. An error means
+// "could not decide"; it is never a refusal.
+//
+// Inspect must not block: whatever waits for something outside the process
+// goes into the verdict's Pending.
+type Guard interface {
+	Inspect(ctx context.Context, x *Exchange, m *mcp.Message) (Verdict, error)
+}
+
+// Admitter is a Guard that can already decide from the request's headers,
+// before a body is buffered or parsed. Every request meets it, whatever the
+// guard's Wants say.
+type Admitter interface {
+	Admit(ctx context.Context, x *Exchange) (Verdict, error)
+}
+
+// Settler is a Guard that must learn how the exchange ended, for example to
+// return a reservation. Settle is called exactly once for every exchange that
+// was admitted, in every kind of ending.
+type Settler interface {
+	Settle(ctx context.Context, x *Exchange, o Outcome)
+}
+
+// Ending is the way an exchange came to its end.
+type Ending uint8
+
+// The endings.
+const (
+	Completed Ending = iota // the response went out whole
+	Refused                 // a refusal was the response, or ended it
+	Reset                   // the client, or Envoy, went away before the end
+	TimedOut                // a deadline of the gateway passed
+	Broken                  // the transport between Envoy and the gateway failed
+)
+
+// String returns the ending in snake_case.
+func (e Ending) String() string {
+	return [...]string{"completed", "refused", "reset", "timed_out", "broken"}[e]
+}
+
+// Outcome says how an exchange ended.
+type Outcome struct {
+	Ending   Ending
+	Reached  bool // the request was released to the upstream
+	Status   int  // HTTP status sent to the client; 0 when none was
+	BytesIn  int64
+	BytesOut int64
+	Elapsed  time.Duration
+}
+
+// Want says which messages a guard must see. Envoy is asked for exactly the
+// phases and bodies that the guards of a chain want.
+type Want struct {
+	Method    string // a method, a prefix such as "tools/*", or "*"; see [Exchange.Topic]
+	Direction mcp.Direction
+}
+
+// Matches reports whether a message with this topic and direction is wanted.
+func (w Want) Matches(topic string, d mcp.Direction) bool {
+	if w.Direction != d {
+		return false
+	}
+	if prefix, ok := strings.CutSuffix(w.Method, "*"); ok {
+		return strings.HasPrefix(topic, prefix)
+	}
+	return w.Method == topic
+}
+
+// Spec is how a guard presents itself: configuration key and schema, metrics,
+// journal, shadow mode and conformance suite all follow from it.
+type Spec struct {
+	Name    string       // key under guards:, label in metrics and receipts
+	Summary string       // one sentence for the documentation
+	Config  any          // pointer to the default configuration, a struct with yaml and doc tags
+	Reasons []ReasonInfo // the reasons its verdicts use beyond the core list
+	Wants   []Want
+	Build   func(decode func(config any) error) (Guard, error)
+}
+
+// Define returns the Spec of a guard with configuration C. The build function
+// gets the user's configuration over the defaults; its error names the key.
+func Define[C any](name, summary string, defaults C, build func(C) (Guard, error), wants ...Want) Spec {
+	return Spec{
+		Name:    name,
+		Summary: summary,
+		Config:  &defaults,
+		Wants:   wants,
+		Build: func(decode func(config any) error) (Guard, error) {
+			c := defaults
+			if err := decode(&c); err != nil {
+				return nil, err
+			}
+			return build(c)
+		},
+	}
+}
+
+// WithReasons returns s with the reasons its verdicts may use.
+func (s Spec) WithReasons(reasons ...ReasonInfo) Spec {
+	s.Reasons = reasons
+	return s
+}

@@ -1,0 +1,77 @@
+package guard
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Action is what may happen to a message.
+type Action uint8
+
+// The actions. The zero Action refuses, so that a forgotten answer is a no.
+const (
+	Deny  Action = iota // the message goes no further
+	Hold                // refused for now: the verdict's ticket says what the client can wait for
+	Allow               // the message, with its edits, goes on
+)
+
+// String returns "deny", "hold" or "allow".
+func (a Action) String() string {
+	switch a {
+	case Hold:
+		return "hold"
+	case Allow:
+		return "allow"
+	}
+	return "deny"
+}
+
+// Verdict is one guard's answer about one message. The zero Verdict refuses.
+type Verdict struct {
+	Action      Action
+	Reason      Reason       // required unless Action is Allow; declared in the guard's Spec or the core list
+	Detail      string       // for operators: receipt and log; never sent to the client
+	Edits       []mcp.Edit   // require Allow; later guards see the edited message
+	Obligations []Obligation // carried out by the host
+	Ticket      *Ticket      // with Hold only
+
+	// Pending, when set, is the rest of the inspection: it may block on
+	// something outside the process, and everything else in the verdict is
+	// ignored. The host decides where it runs and cancels its context at the
+	// guard's timeout. The message is still valid while it runs.
+	Pending func(ctx context.Context) (Verdict, error)
+}
+
+// Pass returns the verdict that lets a message through unchanged.
+func Pass() Verdict { return Verdict{Action: Allow} }
+
+// Refuse returns the verdict that stops a message for reason; detail is for
+// operators only.
+func Refuse(reason Reason, detail string) Verdict { return Verdict{Reason: reason, Detail: detail} }
+
+// ObligationKind says what a host has to do beside forwarding or refusing.
+type ObligationKind uint8
+
+// The obligations a host knows. A host that cannot carry one out refuses the
+// message instead of dropping the obligation.
+const (
+	SetHeader  ObligationKind = iota + 1 // set request header Name to Value before the request goes upstream
+	AddLabel                             // label the exchange: receipts, metrics, later guards
+	RetryAfter                           // refusals only: Value is whole seconds until a retry can help
+	Challenge                            // refusals only: Value becomes the WWW-Authenticate header
+)
+
+// Obligation is one duty that comes with a verdict.
+type Obligation struct {
+	Kind  ObligationKind
+	Name  string
+	Value string
+}
+
+// Ticket names what a held message waits for. A retry that carries it can pass.
+type Ticket struct {
+	ID   string // opaque, unguessable
+	Text string // what the person in front of the client should know
+	URL  string // where it can be decided; empty when nowhere
+}
