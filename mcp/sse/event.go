@@ -25,6 +25,10 @@ func (e Event) IsMessage() bool {
 	return !e.IsComment() && e.Data != nil && (e.Type == "" || e.Type == "message")
 }
 
+func (e Event) isEmpty() bool {
+	return e.Type == "" && !e.HasID && e.Retry == "" && e.Data == nil && e.Comment == nil
+}
+
 // AppendTo appends the event as a client reads it, with LF line ends and the
 // blank line that ends it. Data with line breaks that is one JSON text goes on
 // one line with spaces in their place, which is the same JSON; other such data

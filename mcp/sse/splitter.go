@@ -160,8 +160,8 @@ func (s *Splitter) read(text []byte, yield func(Event) error) (rest []byte, err 
 		}
 		switch {
 		case len(line) == 0:
-			if p.pending {
-				if err := yield(p.finish(text)); err != nil {
+			if e := p.finish(text); !e.isEmpty() {
+				if err := yield(e); err != nil {
 					return nil, err
 				}
 			}

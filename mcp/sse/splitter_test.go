@@ -71,6 +71,7 @@ var streams = []struct {
 	{"a retry that is no number is ignored", "retry: 1s\nretry: 99999999999999999999\ndata: 1\n\n", []string{`data="1"`}, 0},
 	{"unknown fields are left out", "Data: 1\ndatax: 2\n foo\n\n", nil, 0},
 	{"the last of several types counts", "event: a\nevent: b\ndata: 1\n\n", []string{`event="b" data="1"`}, 0},
+	{"an empty type is nothing", "event:\n\n", nil, 0},
 	{"blank lines are nothing", "\n\n\r\r\n", nil, 0},
 	{"a leading byte order mark is stripped", "\ufeffdata: 1\n\n", []string{`data="1"`}, 0},
 	{"a later byte order mark is not", "data: 1\n\n\ufeffdata: 2\n\n", []string{`data="1"`}, 0},
@@ -222,7 +223,7 @@ func naive(stream string) (events []string) {
 	pending := false
 	for _, line := range lines[:len(lines)-1] {
 		if line == "" {
-			if pending {
+			if pending && describe(e) != "" {
 				events = append(events, describe(e))
 			}
 			e, pending = sse.Event{}, false
