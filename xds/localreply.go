@@ -37,7 +37,7 @@ const (
 //nolint:lll // one line per reply reads best
 var ownReplies = []ownReply{
 	{`response.code_details.startsWith("ext_proc_error") && response.code_details.contains("timeout")`, 503, codeNotJudged, "deadline_exceeded", "The gateway could not judge this message in time and therefore did not pass it on. Try again later."},
-	{`response.code_details.startsWith("ext_proc") || response.code_details.contains("length_of_the_mutated_body")`, 503, codeNotJudged, "guard_error", "The gateway could not judge this message and therefore did not pass it on. Try again later."},
+	{`response.code_details.startsWith("ext_proc") || response.code_details.startsWith("header_mutation") || response.code_details.contains("length_of_the_mutated_body")`, 503, codeNotJudged, "guard_error", "The gateway could not judge this message and therefore did not pass it on. Try again later."},
 	{`response.code_details == "route_not_found"`, 404, codeUnknownServer, "unknown_server", "No MCP server is registered under this path. Use exactly /mcp/{server}, without a trailing slash or query."},
 	{`response.code_details == "direct_response" && response.code == 405`, 405, codeInvalidRequest, "wrong_transport", "This HTTP method is not served here. MCP uses POST, GET and DELETE."},
 	{`response.code_details == "direct_response" && response.code == 503`, 503, codeUpstream, "upstream_unavailable", "No version of this MCP server takes new sessions at the moment. Try again later."},

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/sallyport/sallyport/internal/registry"
 )
 
 var quick = Options{Debounce: 10 * time.Millisecond, StepTimeout: 5 * time.Second, Grace: 300 * time.Millisecond}
@@ -33,5 +31,3 @@ func TestTheFirstPushMakesEnvoyServeAndTheServerReady(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 }
-
-var _ = registry.Server{}

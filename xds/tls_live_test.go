@@ -1,0 +1,117 @@
+package xds
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/sallyport/sallyport/internal/registry"
+)
+
+// tlsUpstream serves with a certificate for host. It asks for a client
+// certificate of clients, if any.
+func tlsUpstream(t testing.TB, a *certAuthority, host string, clients *certAuthority) *httptest.Server {
+	t.Helper()
+	cert, key := a.issue(t, host)
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := httptest.NewUnstartedServer(echo(host))
+	u.Config.ErrorLog = log.New(io.Discard, "", 0)
+	u.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	if clients != nil {
+		u.TLS.ClientAuth = tls.RequireAndVerifyClientCert
+		u.TLS.ClientCAs = x509.NewCertPool()
+		u.TLS.ClientCAs.AppendCertsFromPEM(clients.caPEM)
+	}
+	u.EnableHTTP2 = true
+	u.StartTLS()
+	t.Cleanup(u.Close)
+	return u
+}
+
+func writeFile(t testing.TB, dir, name string, b []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUpstreamCertificatesAreVerifiedByChainAndName(t *testing.T) {
+	dir := t.TempDir()
+	ours, theirs := newAuthority(t), newAuthority(t)
+	ca := writeFile(t, dir, "ca.pem", ours.caPEM)
+	cert, key := ours.issue(t, "gateway")
+	certFile, keyFile := writeFile(t, dir, "client.pem", cert), writeFile(t, dir, "client.key", key)
+	byName := tlsUpstream(t, ours, "mcp.internal", nil)
+	byAddress := tlsUpstream(t, ours, "127.0.0.1", nil)
+	forLocalhost := tlsUpstream(t, ours, "localhost", nil)
+	foreign := tlsUpstream(t, theirs, "mcp.internal", nil)
+	mutual := tlsUpstream(t, ours, "mcp.internal", ours)
+
+	https := func(name, url, host string, conf registry.TLS) registry.Server {
+		s := server(t, name, url)
+		s.Versions[0].Scheme, s.Versions[0].TLS = "https", conf
+		if host != "" {
+			s.Versions[0].Endpoints[0].Host = host
+		}
+		return s
+	}
+	cases := []struct {
+		server registry.Server
+		works  bool
+	}{
+		{https("by-sni", byName.URL, "", registry.TLS{CAFile: ca, SNI: "mcp.internal"}), true},
+		{https("by-address", byAddress.URL, "", registry.TLS{CAFile: ca}), true},
+		{https("by-host", forLocalhost.URL, "localhost", registry.TLS{CAFile: ca}), true},
+		{https("mutual", mutual.URL, "", registry.TLS{CAFile: ca, SNI: "mcp.internal", CertFile: certFile, KeyFile: keyFile}), true},
+		{https("other-name", byName.URL, "", registry.TLS{CAFile: ca, SNI: "other.internal"}), false},
+		{https("name-not-address", byName.URL, "", registry.TLS{CAFile: ca}), false},
+		{https("address-not-name", byAddress.URL, "localhost", registry.TLS{CAFile: ca}), false},
+		{https("foreign-authority", foreign.URL, "", registry.TLS{CAFile: ca, SNI: "mcp.internal"}), false},
+		{https("no-client-certificate", mutual.URL, "", registry.TLS{CAFile: ca, SNI: "mcp.internal"}), false},
+		{https("system-roots", byAddress.URL, "", registry.TLS{}), false},
+	}
+	var servers []registry.Server
+	for _, c := range cases {
+		servers = append(servers, c.server)
+	}
+	base, _, _ := serveView(t, testSettings(), servers...)
+	for _, c := range cases {
+		t.Run(c.server.Name, func(t *testing.T) {
+			code, body, _ := get(t, base+"/mcp/"+c.server.Name)
+			if c.works != (code == 200) || (!c.works && code != 502) {
+				t.Errorf("got %d %q", code, body)
+			}
+		})
+	}
+}
+
+// A certificate that is replaced on disk is used without a new configuration.
+func TestRotatedAuthorityIsTakenFromDisk(t *testing.T) {
+	dir := t.TempDir()
+	first, second := newAuthority(t), newAuthority(t)
+	ca := writeFile(t, dir, "ca.pem", first.caPEM)
+	up := tlsUpstream(t, second, "127.0.0.1", nil)
+	s := server(t, "a", up.URL)
+	s.Versions[0].Scheme, s.Versions[0].TLS.CAFile = "https", ca
+	base, _, _ := serveView(t, testSettings(), s)
+	if code, body, _ := get(t, base+"/mcp/a"); code != 502 {
+		t.Fatalf("got %d %q before the rotation", code, body)
+	}
+	if err := os.Rename(writeFile(t, dir, "new.pem", second.caPEM), ca); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new authority", func() bool {
+		code, _, _ := get(t, base+"/mcp/a")
+		return code == 200
+	})
+}
