@@ -1,8 +1,6 @@
 package mcp
 
-import (
-	"encoding/json"
-)
+import "encoding/json"
 
 // Decode reads exactly one JSON-RPC message, strictly: what two JSON parsers
 // could understand differently is refused rather than interpreted. The
@@ -25,7 +23,7 @@ func (d *Decoder) Decode(dir Direction, raw []byte) (Message, *Fault) {
 	f := d.decode(s, &m)
 	if f != nil {
 		if f.Code != CodeParse && f.ID == nil {
-			f.ID = d.salvageID(s, raw)
+			f.ID = d.salvageID(s, dir, raw)
 		}
 		m = Message{}
 	}

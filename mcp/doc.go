@@ -4,5 +4,5 @@
 // what the guards judge and, byte for byte, what is forwarded. It therefore
 // refuses everything that two JSON parsers could understand differently
 // (duplicate or case-folded keys, invalid UTF-8, several values, ...), see
-// [Decode]. It imports the standard library only.
+// [Decoder.Decode]. It imports the standard library only.
 package mcp

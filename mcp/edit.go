@@ -82,7 +82,7 @@ func patches(raw []byte, edits []Edit) ([]patch, error) {
 		case editRemove:
 			removed = append(removed, e.pointer)
 		case editSpan:
-			if e.start < 0 || e.end < e.start || e.end > len(raw) || e.start == 0 && e.end == 0 {
+			if e.start < 0 || e.end < e.start || e.end > len(raw) {
 				return nil, errors.New("mcp: apply: span outside the message")
 			}
 			out = append(out, patch{e.start, e.end, e.value})

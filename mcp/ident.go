@@ -53,10 +53,12 @@ func SameID(a, b json.RawMessage) bool {
 
 // salvageID finds the id of a message that was refused, so that its sender can
 // match the answer. It wants grammatical JSON and a single key that any decoder
-// takes for the id; where that fails it returns nil rather than guess.
-func (d *Decoder) salvageID(s *scan, raw []byte) json.RawMessage {
+// takes for the id; where that fails it returns nil rather than guess. Only an
+// id that the client gave counts: the two directions number by themselves, so
+// the id of a client's response is that of some other request of its own.
+func (d *Decoder) salvageID(s *scan, dir Direction, raw []byte) json.RawMessage {
 	s.reset(raw, &d.limits, d.seed, true)
-	if !s.text() || s.ids != 1 || s.spans[slotID].end == 0 {
+	if !s.text() || s.ids != 1 || (s.part(slotMethod) != nil) != (dir == ToServer) {
 		return nil
 	}
 	if id := s.part(slotID); d.legalID(id) {
