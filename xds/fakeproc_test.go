@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -34,6 +35,7 @@ const (
 type fakeProc struct {
 	extprocv3.UnimplementedExternalProcessorServer
 	does    atomic.Int32
+	delay   atomic.Int64 // before the answer to a request's body
 	address string
 	stop    func()
 }
@@ -91,6 +93,7 @@ func (f *fakeProc) answer(s extprocv3.ExternalProcessor_ProcessServer, req *extp
 		}
 		return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: &extprocv3.HeadersResponse{Response: common}}}, nil
 	case *extprocv3.ProcessingRequest_RequestBody:
+		time.Sleep(time.Duration(f.delay.Load()))
 		switch does {
 		case blockBody:
 			<-s.Context().Done()

@@ -65,6 +65,11 @@ func TestUpstreamCertificatesAreVerifiedByChainAndName(t *testing.T) {
 		}
 		return s
 	}
+	a, b := tlsUpstream(t, ours, "a.localhost", nil), tlsUpstream(t, ours, "b.localhost", nil)
+	two := https("each-by-its-own-name", a.URL, "a.localhost", registry.TLS{CAFile: ca})
+	two.Versions[0].Endpoints = append(two.Versions[0].Endpoints, registry.Endpoint{Host: "b.localhost", Port: endpoint(t, b.URL).Port})
+	swapped := https("names-swapped", a.URL, "b.localhost", registry.TLS{CAFile: ca})
+	swapped.Versions[0].Endpoints = append(swapped.Versions[0].Endpoints, registry.Endpoint{Host: "a.localhost", Port: endpoint(t, b.URL).Port})
 	cases := []struct {
 		server registry.Server
 		works  bool
@@ -73,6 +78,8 @@ func TestUpstreamCertificatesAreVerifiedByChainAndName(t *testing.T) {
 		{https("by-address", byAddress.URL, "", registry.TLS{CAFile: ca}), true},
 		{https("by-host", forLocalhost.URL, "localhost", registry.TLS{CAFile: ca}), true},
 		{https("mutual", mutual.URL, "", registry.TLS{CAFile: ca, SNI: "mcp.internal", CertFile: certFile, KeyFile: keyFile}), true},
+		{two, true},
+		{swapped, false},
 		{https("other-name", byName.URL, "", registry.TLS{CAFile: ca, SNI: "other.internal"}), false},
 		{https("name-not-address", byName.URL, "", registry.TLS{CAFile: ca}), false},
 		{https("address-not-name", byAddress.URL, "localhost", registry.TLS{CAFile: ca}), false},
@@ -87,9 +94,11 @@ func TestUpstreamCertificatesAreVerifiedByChainAndName(t *testing.T) {
 	base, _, _ := serveView(t, testSettings(), servers...)
 	for _, c := range cases {
 		t.Run(c.server.Name, func(t *testing.T) {
-			code, body, _ := get(t, base+"/mcp/"+c.server.Name)
-			if c.works != (code == 200) || (!c.works && code != 502) {
-				t.Errorf("got %d %q", code, body)
+			for range 4 {
+				code, body, _ := get(t, base+"/mcp/"+c.server.Name)
+				if c.works != (code == 200) || (!c.works && code != 502) {
+					t.Errorf("got %d %q", code, body)
+				}
 			}
 		})
 	}
