@@ -78,7 +78,10 @@ func classifyModern(h Headers, m *Message, header string, inBody json.RawMessage
 	if f := checkMethodHeader(h, m); f != nil {
 		return 0, f
 	}
-	return r, checkNameHeader(h, m)
+	if f := checkNameHeader(h, m); f != nil {
+		return 0, f
+	}
+	return r, nil
 }
 
 // checkMeta checks that body and header of a modern request name one version,

@@ -7,9 +7,10 @@ const (
 	levelNone level = iota
 	levelEnvelope
 	levelParams
-	levelRef // params.ref of completion/complete
-	levelMeta
+	levelRef  // params.ref of completion/complete
+	levelMeta // params._meta
 	levelResult
+	levelResultMeta // result._meta, whose protocol version means nothing
 	levelError
 )
 
@@ -85,7 +86,7 @@ func place(at level, key []byte) (slot, level) {
 		}
 	case levelResult:
 		if string(key) == "_meta" {
-			return slotNone, levelMeta // slotMeta is that of params
+			return slotNone, levelResultMeta
 		}
 	case levelRef:
 		switch string(key) {
@@ -172,9 +173,9 @@ var knownKeys = [...]map[string]string{
 		"systemPrompt", "tools", "toolChoice", "includeContext", "modelPreferences", "temperature",
 		"maxTokens", "stopSequences", "metadata", "status", "statusMessage", "createdAt", "lastUpdatedAt",
 		"ttl", "ttlMs", "pollInterval", "pollIntervalMs", "result", "error"),
-	levelRef: foldedKeys("type", "name", "uri"),
-	levelMeta: foldedKeys(MetaProtocolVersion, MetaClientCapabilities, MetaClientInfo, MetaServerInfo, MetaLogLevel,
-		MetaSubscriptionID, metaRelatedTask, "progressToken", "traceparent", "tracestate", "baggage"),
+	levelRef:        foldedKeys("type", "name", "uri"),
+	levelMeta:       foldedKeys(metaKeys...),
+	levelResultMeta: foldedKeys(metaKeys...),
 	levelResult: foldedKeys("_meta", "resultType", "content", "structuredContent", "isError", "inputRequests",
 		"requestState", "tools", "resources", "resourceTemplates", "prompts", "contents", "messages",
 		"description", "completion", "nextCursor", "protocolVersion", "supportedVersions", "capabilities",
@@ -183,6 +184,9 @@ var knownKeys = [...]map[string]string{
 		"error", "roots", "action", "role", "model", "stopReason"),
 	levelError: foldedKeys("code", "message", "data"),
 }
+
+var metaKeys = []string{MetaProtocolVersion, MetaClientCapabilities, MetaClientInfo, MetaServerInfo, MetaLogLevel,
+	MetaSubscriptionID, metaRelatedTask, "progressToken", "traceparent", "tracestate", "baggage"}
 
 func foldedKeys(keys ...string) map[string]string {
 	m := make(map[string]string, len(keys))
