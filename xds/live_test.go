@@ -208,6 +208,9 @@ func upstream(t testing.TB, name string) *httptest.Server {
 func echo(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/slow-health" {
+			time.Sleep(300 * time.Millisecond)
+		}
 		w.Header().Set("server", "leaky/1.0")
 		w.Header().Set("x-powered-by", "leaky")
 		for k, v := range r.Header {

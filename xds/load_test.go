@@ -127,6 +127,7 @@ func TestChangesLoseNoRequest(t *testing.T) {
 	two.Versions[0].Name, two.Versions[0].Weight = "v1", 0
 	v2 := two.Versions[0]
 	v2.Name, v2.Weight, v2.Endpoints = "v2", 1, []registry.Endpoint{{Host: "localhost", Port: endpoint(t, slow.URL).Port}}
+	v2.Health = registry.HealthCheck{Path: "/slow-health", Timeout: 2 * time.Second}
 	two.Versions = append(two.Versions, v2)
 	apply(stays, two)
 	eventually(t, "the new version to be used", func() bool { return changing.count("slow /mcp") > 50 })

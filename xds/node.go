@@ -156,6 +156,7 @@ func (s callbacks) OnStreamDeltaResponse(stream int64, _ *discoveryv3.DeltaDisco
 	if n == nil {
 		return
 	}
+	s.counts.Sent += uint64(len(r.GetResources()))
 	if r.GetTypeUrl() == routeType {
 		n.routes = nil // from now on its answers tell
 	}

@@ -12,9 +12,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// hashed is one resource with the version that Envoy compares: a hash of its
-// bytes, so that an unchanged resource is never sent again, not even by another
-// replica or after a restart.
+// hashed is one resource with the version that Envoy compares: the hash of its
+// bytes that the library makes too, so that an unchanged resource is never sent
+// again, not even by another replica or after a restart.
 type hashed struct {
 	message proto.Message
 	version string
@@ -29,12 +29,11 @@ func contentOf(r *Resources) (content, error) {
 	for t, named := range r.named() {
 		c[t] = make(map[string]hashed, len(named))
 		for name, m := range named {
-			b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+			b, err := cache.MarshalResource(m)
 			if err != nil {
 				return nil, fmt.Errorf("xds: hash %s %q: %w", short(t), name, err)
 			}
-			sum := sha256.Sum256(b)
-			c[t][name] = hashed{m, hex.EncodeToString(sum[:12])}
+			c[t][name] = hashed{m, cache.HashResource(b)}
 		}
 	}
 	return c, nil

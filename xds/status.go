@@ -53,6 +53,7 @@ type Counters struct {
 	Reverts       uint64 `json:"reverts"`
 	Streams       uint64 `json:"streams"`
 	Refused       uint64 `json:"streams_refused"`
+	Sent          uint64 `json:"resources_sent"`
 	Acks          uint64 `json:"acks"`
 	NACKs         uint64 `json:"nacks"`
 }
