@@ -132,55 +132,48 @@ func splitPointer(pointer string) (parent, key string, ok bool) {
 }
 
 // removal is the patch that takes a member out. The comma before it goes with
-// it when a member before it stays, the comma after it otherwise; neighbours
-// that are removed too then fit together.
+// it when a member before it stays, the comma after it otherwise; the patches
+// of neighbours that are removed too then meet without overlapping.
 func removal(raw []byte, pointer string, removed []string) (patch, error) {
-	var p patch
 	parent, key, ok := splitPointer(pointer)
-	at, _, found := Locate(raw, parent)
-	if !ok || !found || raw[at] != '{' {
-		return p, errors.New("mcp: apply: no object has the member to remove")
+	at, found := descend(raw, parent)
+	if !ok || !found {
+		return patch{}, errors.New("mcp: apply: no object has the member to remove")
 	}
 	gone := siblings(parent, removed)
-	kept, state := 0, 0
-	eachMember(raw, at, func(m memberSpan) bool {
+	stays, before := false, 0 // whether any member stays so far, and where the last one ends
+	it := membersOf(raw, at)
+	for it.next() {
+		start := it.key
+		this := it.named(key)
+		stays = stays || !it.among(gone)
+		it.skip()
 		switch {
-		case state == 1: // the member after an unanchored one
-			p.end = m.key
-			return false
-		case m.named(raw, key):
-			if kept > 0 {
-				p, state = patch{start: kept, end: m.end}, 2
-				return false
-			}
-			p, state = patch{start: m.key, end: m.end}, 1
-		case !m.among(raw, gone):
-			kept = m.end
-		case kept > 0:
-			kept = m.end // a removed neighbour behind a kept one ends where we begin
+		case this && stays:
+			return patch{start: before, end: it.end}, nil
+		case this && it.next():
+			return patch{start: start, end: it.key}, nil
+		case this:
+			return patch{start: start, end: it.end}, nil
 		}
-		return true
-	})
-	if state == 0 {
-		return p, errors.New("mcp: apply: no member to remove")
+		before = it.end
 	}
-	return p, nil
+	return patch{}, errors.New("mcp: apply: no member to remove")
 }
 
 // insertion is the patch that adds a member at the end of its object.
 func insertion(raw []byte, e Edit, removed []string, inserted map[int]bool) (patch, error) {
 	parent, key, ok := splitPointer(e.pointer)
-	at, _, found := Locate(raw, parent)
-	if !ok || !found || raw[at] != '{' {
+	at, found := descend(raw, parent)
+	if !ok || !found || at >= len(raw) || raw[at] != '{' {
 		return patch{}, errors.New("mcp: apply: no object for the member to add")
 	}
 	gone := siblings(parent, removed)
 	pos, stays := at+1, false
-	eachMember(raw, at, func(m memberSpan) bool {
-		pos = m.end
-		stays = stays || !m.among(raw, gone)
-		return true
-	})
+	for it := membersOf(raw, at); it.next(); pos = it.end {
+		stays = stays || !it.among(gone)
+		it.skip()
+	}
 	var text []byte
 	if stays || inserted[pos] {
 		text = append(text, ',')
@@ -201,9 +194,7 @@ func siblings(parent string, removed []string) []string {
 	return keys
 }
 
-func (m memberSpan) among(raw []byte, keys []string) bool {
-	return slices.ContainsFunc(keys, func(key string) bool { return m.named(raw, key) })
-}
+func (m *members) among(keys []string) bool { return slices.ContainsFunc(keys, m.named) }
 
 // splice makes the patches, which may come in any order.
 func splice(raw []byte, patches []patch) ([]byte, error) {

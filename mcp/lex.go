@@ -31,17 +31,29 @@ const (
 	spaces = 0x20 * lows
 )
 
-// plainPrefix returns how many of the eight bytes of w, lowest first, are
-// printable ASCII other than the quote and the backslash. The subtractions may
-// borrow and mark bytes above a true hit, never below one, so the lowest mark
-// is right.
-func plainPrefix(w uint64) int {
-	q, s := w^quotes, w^slants
-	marks := w & highs
-	marks |= (w - spaces) &^ w & highs
-	marks |= (q - lows) &^ q & highs
-	marks |= (s - lows) &^ s & highs
-	return bits.TrailingZeros64(marks) >> 3 // 8 when there is no mark
+// marks has the high bit of each byte of w set that is not printable ASCII or
+// is a quote or a backslash. The subtractions may borrow and so mark bytes
+// above a true hit, never below one: the lowest mark is right.
+func marks(w uint64) uint64 {
+	return (w | (w - spaces) | (w ^ quotes - lows) | (w ^ slants - lows)) & highs
+}
+
+// plain returns how many bytes at the start of b a string can have as they are.
+// It looks at whole words only and may stop short.
+func plain(b []byte) int {
+	n := len(b)
+	for len(b) >= 16 {
+		low, high := marks(binary.LittleEndian.Uint64(b)), marks(binary.LittleEndian.Uint64(b[8:16]))
+		if low|high == 0 {
+			b = b[16:]
+			continue
+		}
+		if low != 0 {
+			return n - len(b) + bits.TrailingZeros64(low)>>3
+		}
+		return n - len(b) + 8 + bits.TrailingZeros64(high)>>3
+	}
+	return n - len(b)
 }
 
 // lexString reads the rest of a string whose opening quote is at i-1. It
@@ -49,12 +61,9 @@ func plainPrefix(w uint64) int {
 // On a flaw, end is its offset. A lax reading lets lone surrogates pass.
 func lexString(b []byte, i int, lax bool) (end int, escaped bool, f flaw) {
 	for {
-		for i+8 <= len(b) {
-			n := plainPrefix(binary.LittleEndian.Uint64(b[i:]))
-			i += n
-			if n < 8 {
-				break
-			}
+		i += plain(b[i:])
+		for i < len(b) && isPlain[b[i]] {
+			i++
 		}
 		if i >= len(b) {
 			return len(b), escaped, flawEnd
@@ -71,18 +80,37 @@ func lexString(b []byte, i int, lax bool) (end int, escaped bool, f flaw) {
 			i += n
 		case c < 0x20:
 			return i, escaped, flawSyntax
-		case c < 0x80:
-			i++
 		default:
-			for i < len(b) && b[i] >= 0x80 {
-				n := runeLen(b, i)
-				if n == 0 {
-					return i, escaped, flawUTF8
-				}
-				i += n
+			if i = skipRunes(b, i); i < len(b) && b[i] >= 0x80 {
+				return i, escaped, flawUTF8
 			}
 		}
 	}
+}
+
+// isPlain has the bytes that marks does not mark.
+var isPlain = func() (t [256]bool) {
+	for c := 0x20; c < 0x80; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
+// skipRunes returns the offset of the first byte from i on that is ASCII, or
+// not UTF-8.
+func skipRunes(b []byte, i int) int {
+	for i < len(b) && b[i] >= 0x80 {
+		if c := b[i]; c > 0xe0 && c < 0xf0 && c != 0xed && i+2 < len(b) && b[i+1]&0xc0 == 0x80 && b[i+2]&0xc0 == 0x80 {
+			i += 3 // most of the scripts of Asia, all of whose second bytes are good
+			continue
+		}
+		n := runeLen(b, i)
+		if n == 0 {
+			return i
+		}
+		i += n
+	}
+	return i
 }
 
 // lexEscape returns the length of the escape at i: one with its backslash, or

@@ -8,9 +8,13 @@ import (
 
 // Member returns the value of the member called key of a JSON object, where
 // names are compared exactly, after unescaping. The text must come from a
-// decoded message, or ok may be true for text that is not JSON.
+// decoded message; of text that is not JSON, ok may be true.
 func Member(object json.RawMessage, key string) (value json.RawMessage, ok bool) {
-	start, end, ok := member(object, 0, key)
+	start, ok := member(object, 0, key)
+	if !ok {
+		return nil, false
+	}
+	end, ok := skipValue(object, start)
 	if !ok {
 		return nil, false
 	}
@@ -29,36 +33,43 @@ func Lookup(raw []byte, pointer string) (value json.RawMessage, ok bool) {
 
 // Locate returns the offsets of the value at a JSON pointer.
 func Locate(raw []byte, pointer string) (start, end int, ok bool) {
-	start = skipSpace(raw, 0)
-	if pointer == "" {
+	if start, ok = descend(raw, pointer); ok {
 		end, ok = skipValue(raw, start)
-		return start, end, ok
 	}
-	if pointer[0] != '/' {
+	if !ok {
 		return 0, 0, false
-	}
-	for rest, more := pointer[1:], true; more; {
-		var token string
-		token, rest, more = strings.Cut(rest, "/")
-		if start, end, ok = child(raw, start, token); !ok {
-			return 0, 0, false
-		}
 	}
 	return start, end, true
 }
 
-// child returns the offsets of what a reference token names in the container
-// at i.
-func child(raw []byte, i int, token string) (start, end int, ok bool) {
-	if i >= len(raw) {
-		return 0, 0, false
+// descend returns where the value at a JSON pointer begins.
+func descend(raw []byte, pointer string) (i int, ok bool) {
+	i = skipSpace(raw, 0)
+	if pointer == "" {
+		return i, true
 	}
-	if raw[i] == '[' {
+	if pointer[0] != '/' {
+		return 0, false
+	}
+	for rest, more := pointer[1:], true; more; {
+		var token string
+		token, rest, more = strings.Cut(rest, "/")
+		if i, ok = child(raw, i, token); !ok {
+			return 0, false
+		}
+	}
+	return i, true
+}
+
+// child returns where what a reference token names in the container at i
+// begins.
+func child(raw []byte, i int, token string) (int, bool) {
+	if i < len(raw) && raw[i] == '[' {
 		return element(raw, i, token)
 	}
 	key, ok := unescapeToken(token)
 	if !ok {
-		return 0, 0, false
+		return 0, false
 	}
 	return member(raw, i, key)
 }
@@ -86,87 +97,94 @@ func unescapeToken(token string) (string, bool) {
 	return b.String(), true
 }
 
-// element returns the offsets of an array's element.
-func element(raw []byte, i int, token string) (start, end int, ok bool) {
+// element returns where an array's element begins.
+func element(raw []byte, i int, token string) (int, bool) {
 	want, err := strconv.Atoi(token)
 	if err != nil || want < 0 || strconv.Itoa(want) != token {
-		return 0, 0, false
+		return 0, false
 	}
 	i = skipSpace(raw, i+1)
 	for n := 0; i < len(raw) && raw[i] != ']'; n++ {
+		if n == want {
+			return i, true
+		}
 		end, ok := skipValue(raw, i)
 		if !ok {
-			return 0, 0, false
-		}
-		if n == want {
-			return i, end, true
+			return 0, false
 		}
 		if i = skipSpace(raw, end); i < len(raw) && raw[i] == ',' {
 			i = skipSpace(raw, i+1)
 		}
 	}
-	return 0, 0, false
+	return 0, false
 }
 
-// member returns the offsets of a member's value in the object at or after i.
-func member(raw []byte, i int, key string) (start, end int, ok bool) {
-	found := false
-	eachMember(raw, i, func(m memberSpan) bool {
-		if !m.named(raw, key) {
-			return true
+// member returns where the value of a member of the object at or after i
+// begins.
+func member(raw []byte, i int, key string) (int, bool) {
+	for it := membersOf(raw, i); it.next(); it.skip() {
+		if it.named(key) {
+			return it.value, true
 		}
-		start, end, found = m.value, m.end, true
-		return false
-	})
-	return start, end, found
+	}
+	return 0, false
 }
 
-// memberSpan is where a member stands: its key with quotes, and its value.
-type memberSpan struct {
+// members goes through the members of an object. After next, key is where the
+// member's name stands, with quotes, and value where its value begins; after
+// skip, end is where its value ends.
+type members struct {
+	raw         []byte
+	at          int // of the next key, or -1
 	key, keyEnd int
 	value, end  int
 	escaped     bool
 }
 
-func (m memberSpan) named(raw []byte, key string) bool {
-	lexeme := raw[m.key:m.keyEnd]
+func membersOf(raw []byte, i int) members {
+	if i = skipSpace(raw, i); i >= len(raw) || raw[i] != '{' {
+		return members{at: -1}
+	}
+	return members{raw: raw, at: skipSpace(raw, i+1)}
+}
+
+// next reads a key. It returns false at the end of the object, and for text
+// that is not JSON.
+func (m *members) next() bool {
+	if m.at < 0 || m.at >= len(m.raw) || m.raw[m.at] != '"' {
+		return false
+	}
+	var f flaw
+	m.key = m.at
+	if m.keyEnd, m.escaped, f = lexString(m.raw, m.key+1, true); f != flawNone {
+		return false
+	}
+	i := skipSpace(m.raw, m.keyEnd)
+	if i >= len(m.raw) || m.raw[i] != ':' {
+		return false
+	}
+	m.value = skipSpace(m.raw, i+1)
+	return true
+}
+
+// skip goes over the member's value and the comma behind it.
+func (m *members) skip() {
+	var ok bool
+	if m.end, ok = skipValue(m.raw, m.value); !ok {
+		m.at = -1
+		return
+	}
+	if m.at = skipSpace(m.raw, m.end); m.at < len(m.raw) && m.raw[m.at] == ',' {
+		m.at = skipSpace(m.raw, m.at+1)
+	}
+}
+
+func (m *members) named(key string) bool {
+	lexeme := m.raw[m.key:m.keyEnd]
 	if !m.escaped {
 		return string(lexeme[1:len(lexeme)-1]) == key
 	}
 	return string(AppendUnquote(nil, lexeme)) == key
-}
-
-// eachMember calls visit for the members of the object at or after i, until it
-// returns false. It returns the offset of the closing brace, and whether it
-// came there.
-func eachMember(raw []byte, i int, visit func(memberSpan) bool) (int, bool) {
-	i = skipSpace(raw, i)
-	if i >= len(raw) || raw[i] != '{' {
-		return 0, false
-	}
-	i = skipSpace(raw, i+1)
-	for i < len(raw) && raw[i] == '"' {
-		m := memberSpan{key: i}
-		var f flaw
-		if m.keyEnd, m.escaped, f = lexString(raw, i+1, true); f != flawNone {
-			return 0, false
-		}
-		if i = skipSpace(raw, m.keyEnd); i >= len(raw) || raw[i] != ':' {
-			return 0, false
-		}
-		m.value = skipSpace(raw, i+1)
-		var ok bool
-		if m.end, ok = skipValue(raw, m.value); !ok {
-			return 0, false
-		}
-		if !visit(m) {
-			return 0, false
-		}
-		if i = skipSpace(raw, m.end); i < len(raw) && raw[i] == ',' {
-			i = skipSpace(raw, i+1)
-		}
-	}
-	return i, i < len(raw) && raw[i] == '}'
 }
 
 // skipValue returns the offset after the value at i. It trusts that brackets

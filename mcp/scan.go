@@ -64,7 +64,7 @@ func (s *scan) reset(b []byte, l *Limits, seed maphash.Seed, lax bool) {
 // message needed.
 func (s *scan) release() {
 	s.b = nil
-	if cap(s.keys) > 4096 {
+	if cap(s.keys) > 32768 {
 		s.keys, s.table = nil, nil
 	}
 	if cap(s.buf) > 4096 || cap(s.buf2) > 4096 {
