@@ -1,0 +1,53 @@
+// Command sallyport is the MCP gateway that plugs into Envoy.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// errNo is the answer no: exit code 1 without a message of its own.
+var errNo = errors.New("no")
+
+// run executes one command line. Exit codes: 0 yes, 1 no or failed, 2 misuse.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "sallyport",
+		Short:         "Govern what AI agents do through MCP, behind Envoy",
+		Long:          "Sallyport reads every MCP message that passes an Envoy, decides whether it may go on,\nand keeps a receipt of each decision.\n\nStart with:  sallyport run -c sallyport.yaml",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	misuse := true
+	root.PersistentPreRun = func(*cobra.Command, []string) { misuse = false }
+	root.AddCommand(runCommand(true), runCommand(false), validateCommand(), explainCommand(), envoyCommand(), versionCommand())
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errNo):
+		return 1
+	}
+	fmt.Fprintln(stderr, "sallyport:", err)
+	if misuse {
+		fmt.Fprintln(stderr, "Try 'sallyport --help'.")
+		return 2
+	}
+	return 1
+}

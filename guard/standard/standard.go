@@ -1,0 +1,16 @@
+// Package standard lists the guards of a gateway in the order that counts. It
+// is the only place that knows them all: a new guard is a folder and a line.
+package standard
+
+import (
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/envelope"
+)
+
+// Specs returns the guards: messages to the server meet them from top to
+// bottom, messages to the client from bottom to top.
+func Specs() []guard.Spec {
+	return []guard.Spec{
+		envelope.Spec(),
+	}
+}

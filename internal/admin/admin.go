@@ -1,0 +1,35 @@
+// Package admin serves the operator's HTTP interface on a loopback address.
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// Parts are what the interface shows.
+type Parts struct {
+	Ready   func() error // nil when requests can be served
+	Status  func() any   // the body of /v1/status
+	Metrics http.Handler
+}
+
+// Handler returns the interface: /healthz, /readyz, /metrics and /v1/status.
+func Handler(p Parts) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := p.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+	mux.Handle("GET /metrics", p.Metrics)
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		_ = enc.Encode(p.Status()) // the client may be gone
+	})
+	return mux
+}

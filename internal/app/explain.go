@@ -1,0 +1,126 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Validate checks a configuration as far as it can be checked without serving.
+func Validate(path string) error {
+	_, err := load(path)
+	return err
+}
+
+func load(path string) (*gate.Snapshot, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	view, err := cfg.View()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	snap, err := Snapshot(cfg, view)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return snap, nil
+}
+
+// Explanation is a decision for people.
+type Explanation struct {
+	Action   string          `json:"action"`
+	Reason   string          `json:"reason,omitempty"`
+	Guard    string          `json:"guard,omitempty"`
+	Detail   string          `json:"detail,omitempty"`
+	Method   string          `json:"method,omitempty"`
+	Name     string          `json:"name,omitempty"`
+	Revision string          `json:"revision,omitempty"`
+	Guards   []Verdict       `json:"guards"`
+	Status   int             `json:"http_status,omitempty"` // of the refusal
+	Client   json.RawMessage `json:"client_reads,omitempty"`
+}
+
+// Verdict is one guard's answer.
+type Verdict struct {
+	Guard  string `json:"guard"`
+	Mode   string `json:"mode"`
+	Action string `json:"action"`
+	Reason string `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Explain judges a message as if it had been POSTed to a server.
+func Explain(ctx context.Context, path, server string, lines []string, body []byte) (*Explanation, error) {
+	snap, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	h := http.Header{":authority": {"localhost"}, "content-type": {"application/json"}}
+	for _, l := range lines {
+		name, value, ok := strings.Cut(l, ":")
+		if !ok {
+			return nil, fmt.Errorf("header %q is not 'Name: value'", l)
+		}
+		name = strings.ToLower(strings.TrimSpace(name))
+		h[name] = append(h[name], strings.TrimSpace(value))
+	}
+	x := &guard.Exchange{ID: "explain", Verb: http.MethodPost, Path: "/mcp/" + server, Headers: headerMap(h), Started: time.Now()}
+	d, msg := judge(ctx, snap, x, server, body)
+	e := &Explanation{
+		Action: d.Action.String(), Reason: string(d.Reason), Guard: d.Guard, Detail: d.Detail,
+		Method: msg.Method, Name: msg.Name, Revision: x.Revision.String(), Guards: []Verdict{},
+	}
+	for _, j := range d.Journal {
+		e.Guards = append(e.Guards, Verdict{j.Guard, j.Mode.String(), j.Action.String(), string(j.Reason), j.Detail})
+	}
+	if d.Action != guard.Allow {
+		r := snap.Chain.Refusal(x, &d)
+		e.Status, e.Client = r.Status, r.Body
+	}
+	return e, nil
+}
+
+func judge(ctx context.Context, snap *gate.Snapshot, x *guard.Exchange, server string, body []byte) (guard.Decision, mcp.Message) {
+	srv := snap.Begin(x, server)
+	if srv == nil {
+		f := &mcp.Fault{Reason: string(guard.UnknownServer), Detail: "no registered server " + server, Offset: -1}
+		return snap.Chain.Reject(ctx, x, nil, mcp.ToServer, f), mcp.Message{}
+	}
+	admission := snap.Chain.Admit(ctx, x)
+	if admission.Action != guard.Allow {
+		return admission, mcp.Message{}
+	}
+	f := mcp.CheckMedia(x.Headers)
+	var msg mcp.Message
+	if f == nil {
+		msg, f = snap.Read(x, srv, body)
+	}
+	if f != nil {
+		return snap.Chain.Reject(ctx, x, nil, mcp.ToServer, f), msg
+	}
+	d := snap.Chain.Run(ctx, x, &msg)
+	d.Journal = append(admission.Journal, d.Journal...)
+	return d, msg
+}
+
+// headerMap is a header block with lower-case names.
+type headerMap map[string][]string
+
+// Get implements mcp.Headers.
+func (h headerMap) Get(name string) (string, int) {
+	v := h[name]
+	if len(v) == 0 {
+		return "", 0
+	}
+	return v[0], len(v)
+}

@@ -1,0 +1,162 @@
+// Package audit keeps a receipt of every decision.
+package audit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// WhenFull says what happens to traffic when receipts cannot be written as
+// fast as decisions are made.
+type WhenFull string
+
+// The rules.
+const (
+	Block        WhenFull = "block"          // wait, and refuse when the caller's patience ends
+	DropAndCount WhenFull = "drop_and_count" // go on without, and say so in metrics and log
+)
+
+// blockLimit is how long Block waits before the message is refused.
+const blockLimit = time.Second
+
+var errFull = errors.New("audit: the receipt queue is full")
+
+// Receipts writes one JSON line per decision. Observe only encodes and
+// enqueues; one goroutine writes.
+type Receipts struct {
+	queue   chan []byte
+	rule    WhenFull
+	log     *slog.Logger
+	pool    sync.Pool
+	written atomic.Uint64
+	dropped atomic.Uint64
+	failed  atomic.Uint64
+	broken  atomic.Bool
+	done    chan struct{}
+	quit    chan struct{}
+}
+
+// New returns receipts that go to w, with a queue of n lines. Close ends them.
+func New(w io.Writer, n int, rule WhenFull, log *slog.Logger) *Receipts {
+	r := &Receipts{queue: make(chan []byte, n), rule: rule, log: log, done: make(chan struct{}), quit: make(chan struct{})}
+	r.pool.New = func() any { b := make([]byte, 0, 1024); return &b }
+	go r.run(w)
+	return r
+}
+
+// Counts returns how many receipts were written, dropped because the queue was
+// full, and lost because writing failed.
+func (r *Receipts) Counts() (written, dropped, failed uint64) {
+	return r.written.Load(), r.dropped.Load(), r.failed.Load()
+}
+
+// Observe enqueues the receipt of one decision.
+func (r *Receipts) Observe(ctx context.Context, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
+	if r.rule == Block && r.broken.Load() {
+		return errors.New("audit: receipts cannot be written")
+	}
+	buf := r.pool.Get().(*[]byte)
+	line := appendReceipt((*buf)[:0], x, m, d)
+	select {
+	case r.queue <- line:
+		return nil
+	default:
+	}
+	if r.rule == DropAndCount {
+		r.dropped.Add(1)
+		r.recycle(line)
+		return nil
+	}
+	t := time.NewTimer(blockLimit)
+	defer t.Stop()
+	select {
+	case r.queue <- line:
+		return nil
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	r.dropped.Add(1)
+	r.recycle(line)
+	return errFull
+}
+
+func (r *Receipts) recycle(line []byte) {
+	if cap(line) <= 1<<16 {
+		r.pool.Put(&line)
+	}
+}
+
+func (r *Receipts) run(w io.Writer) {
+	defer close(r.done)
+	out := bufio.NewWriterSize(w, 1<<16)
+	write := func(line []byte) {
+		_, err := out.Write(line)
+		r.recycle(line)
+		r.note(err, 1)
+	}
+	for {
+		select {
+		case line := <-r.queue:
+			write(line)
+		case <-r.quit:
+			for {
+				select {
+				case line := <-r.queue:
+					write(line)
+					continue
+				default:
+				}
+				r.note(out.Flush(), 0)
+				return
+			}
+		}
+		for more := true; more; { // what came meanwhile goes out in the same write
+			select {
+			case line := <-r.queue:
+				write(line)
+			default:
+				more = false
+			}
+		}
+		r.note(out.Flush(), 0)
+		if r.broken.Load() {
+			out.Reset(w) // bufio keeps its first error for ever
+		}
+	}
+}
+
+func (r *Receipts) note(err error, n uint64) {
+	if err != nil {
+		r.failed.Add(1)
+		if !r.broken.Swap(true) {
+			r.log.Error("receipts cannot be written", "err", err, "when_full", string(r.rule))
+		}
+		return
+	}
+	r.written.Add(n)
+	if n == 0 && r.broken.Swap(false) {
+		r.log.Info("receipts are written again")
+	}
+}
+
+// Close writes what is queued and ends the writer. Observe must not be called
+// any more.
+func (r *Receipts) Close(ctx context.Context) error {
+	close(r.quit)
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("audit: close: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,87 @@
+package notation
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Rate is a number of calls in a window of time.
+type Rate struct {
+	Count uint64 // at least 1
+	Per   time.Duration
+}
+
+// Rates is a set of limits that all apply; no two have the same window.
+type Rates []Rate
+
+const ratePattern = `[1-9][0-9]{0,14}/(second|minute|hour|day|s|min|h|d)`
+
+// Notation describes rates.
+func (Rates) Notation() Notation {
+	return Notation{
+		Name:     "rate",
+		Pattern:  `^` + ratePattern + `( ?, ?` + ratePattern + `){0,3}$`,
+		Allowed:  `calls per second, minute, hour or day, such as "1000/hour", or several: "20/second, 1000/hour"`,
+		Examples: []string{"1000/hour", "20/second, 1000/hour"},
+	}
+}
+
+// UnmarshalText reads "1000/hour" or several rates with commas between.
+func (r *Rates) UnmarshalText(text []byte) error {
+	var rates Rates
+	for part := range strings.SplitSeq(string(text), ",") {
+		count, window, _ := strings.Cut(trimOne(part), "/")
+		n, err := strconv.ParseUint(count, 10, 64)
+		per := windowOf(window)
+		if err != nil || per == 0 || n == 0 || len(count) > 15 || count[0] == '0' {
+			return r.Notation().wrong(string(text))
+		}
+		for _, other := range rates {
+			if other.Per == per {
+				return fmt.Errorf("%s has two rates for one window; keep one", quote(string(text)))
+			}
+		}
+		rates = append(rates, Rate{n, per})
+	}
+	*r = rates
+	return nil
+}
+
+// trimOne allows one space on each side of a comma, as the pattern does.
+func trimOne(s string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(s, " "), " ")
+}
+
+func windowOf(s string) time.Duration {
+	switch s {
+	case "second", "s":
+		return time.Second
+	case "minute", "min":
+		return time.Minute
+	case "hour", "h":
+		return time.Hour
+	case "day", "d":
+		return day
+	}
+	return 0
+}
+
+// MarshalText writes the rates in the order they were given.
+func (r Rates) MarshalText() ([]byte, error) {
+	parts := make([]string, len(r))
+	for i, rate := range r {
+		name := "second"
+		switch rate.Per {
+		case time.Minute:
+			name = "minute"
+		case time.Hour:
+			name = "hour"
+		case day:
+			name = "day"
+		}
+		parts[i] = fmt.Sprintf("%d/%s", rate.Count, name)
+	}
+	return []byte(strings.Join(parts, ", ")), nil
+}

@@ -1,0 +1,119 @@
+// Package telemetry counts and measures with OpenTelemetry and shows it to
+// Prometheus.
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/attribute"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Metrics observes decisions. Attribute values come from closed sets: servers
+// of the registry, methods of the protocol, declared reasons.
+type Metrics struct {
+	provider  *sdk.MeterProvider
+	handler   http.Handler
+	meter     metric.Meter
+	decisions metric.Int64Counter
+	duration  metric.Float64Histogram
+	sets      sync.Map // key -> metric.MeasurementOption
+}
+
+type key struct {
+	server, method, action, reason, guard string
+	direction                             mcp.Direction
+}
+
+// New returns metrics with their own registry.
+func New() (*Metrics, error) {
+	reg := prometheus.NewRegistry()
+	exporter, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo())
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: exporter: %w", err)
+	}
+	m := &Metrics{provider: sdk.NewMeterProvider(sdk.WithReader(exporter))}
+	m.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	m.meter = m.provider.Meter("github.com/sallyport/sallyport")
+	if m.decisions, err = m.meter.Int64Counter("mcp.gateway.decisions", metric.WithDescription("Messages judged.")); err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	m.duration, err = m.meter.Float64Histogram("mcp.gateway.decision.duration", metric.WithUnit("s"),
+		metric.WithDescription("Time the guard chain took for one message."),
+		metric.WithExplicitBucketBoundaries(5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1))
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	return m, nil
+}
+
+// Handler serves the metrics in Prometheus' format.
+func (m *Metrics) Handler() http.Handler { return m.handler }
+
+// Gauge adds a metric whose value is asked for at each scrape.
+func (m *Metrics) Gauge(name, description string, value func() int64) error {
+	_, err := m.meter.Int64ObservableGauge(name, metric.WithDescription(description),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(value())
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("telemetry: gauge %s: %w", name, err)
+	}
+	return nil
+}
+
+// Counter adds a counter whose total is asked for at each scrape.
+func (m *Metrics) Counter(name, description string, total func() uint64) error {
+	_, err := m.meter.Int64ObservableCounter(name, metric.WithDescription(description),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(total()))
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("telemetry: counter %s: %w", name, err)
+	}
+	return nil
+}
+
+// Observe counts one decision.
+func (m *Metrics) Observe(ctx context.Context, x *guard.Exchange, msg *mcp.Message, d *guard.Decision) error {
+	k := key{server: x.Server.Name, action: d.Action.String(), reason: string(d.Reason), guard: d.Guard, direction: d.Direction}
+	if msg != nil {
+		k.method = "extension"
+		topic := x.Topic(msg)
+		if _, ok := mcp.LookupMethod(topic); ok || topic == guard.TopicResponse || msg.Kind == mcp.Transport {
+			k.method = topic
+		}
+	}
+	set, ok := m.sets.Load(k)
+	if !ok {
+		set, _ = m.sets.LoadOrStore(k, metric.WithAttributeSet(attribute.NewSet(
+			attribute.String("server", k.server), attribute.String("method", k.method),
+			attribute.String("direction", k.direction.String()), attribute.String("action", k.action),
+			attribute.String("reason", k.reason), attribute.String("guard", k.guard),
+		)))
+	}
+	option := set.(metric.MeasurementOption)
+	m.decisions.Add(ctx, 1, option)
+	m.duration.Record(ctx, d.Took.Seconds(), option)
+	return nil
+}
+
+// Close ends the metrics.
+func (m *Metrics) Close(ctx context.Context) error {
+	if err := m.provider.Shutdown(ctx); err != nil {
+		return fmt.Errorf("telemetry: close: %w", err)
+	}
+	return nil
+}
