@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 type editKind uint8
@@ -167,6 +168,9 @@ func insertion(raw []byte, e Edit, removed []string, inserted map[int]bool) (pat
 	at, found := descend(raw, parent)
 	if !ok || !found || at >= len(raw) || raw[at] != '{' {
 		return patch{}, errors.New("mcp: apply: no object for the member to add")
+	}
+	if !utf8.ValidString(key) {
+		return patch{}, errors.New("mcp: apply: the new member's name is not UTF-8")
 	}
 	gone := siblings(parent, removed)
 	pos, stays := at+1, false

@@ -52,6 +52,7 @@ func TestApply(t *testing.T) {
 		{"an element to remove", []mcp.Edit{mcp.RemoveMember("/params/arguments/b~0~1/0")}, "", ""},
 		{"the whole message removed", []mcp.Edit{mcp.RemoveMember("")}, "", ""},
 		{"a bad escape in a pointer", []mcp.Edit{mcp.SetPointer("/params/~2", []byte(`1`))}, "", ""},
+		{"a new member whose name is not UTF-8", []mcp.Edit{mcp.SetPointer("/params/\xff", []byte(`1`))}, "", ""},
 		{"another id", []mcp.Edit{mcp.SetPointer("/id", []byte(`"b"`))}, "", ""},
 		{"the same id in other bytes", []mcp.Edit{mcp.SetPointer("/id", []byte(`"a"`))}, "", ""},
 		{"no id", []mcp.Edit{mcp.RemoveMember("/id")}, "", ""},

@@ -1,10 +1,12 @@
 package mcp_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -57,6 +59,22 @@ func TestWalk(t *testing.T) {
 	for _, broken := range []string{"", " ", "{", "[1", "1 2", `{"a" 1}`, `{"a":1,}`, "[1,]", `"\ud800"`, "\"\xff\"", "nul", "{]", "01"} {
 		if err := mcp.Walk([]byte(broken), func(mcp.Leaf) error { return nil }); !errors.Is(err, mcp.ErrNotJSON) {
 			t.Errorf("Walk(%q) = %v", broken, err)
+		}
+	}
+}
+
+// Strings are read in words of eight bytes; every byte has to be judged alike
+// at every place of a word.
+func TestEveryByteAtEveryPlace(t *testing.T) {
+	for pad := range 34 {
+		for c := range 256 {
+			for _, tail := range []string{"", "x", strings.Repeat("y", 20)} {
+				text := []byte(`"` + strings.Repeat("a", pad) + string([]byte{byte(c)}) + tail + `"`)
+				err := mcp.Walk(text, func(mcp.Leaf) error { return nil })
+				if want := json.Valid(text) && utf8.Valid(text); (err == nil) != want {
+					t.Fatalf("%q: %v, valid is %v", text, err, want)
+				}
+			}
 		}
 	}
 }

@@ -261,9 +261,10 @@ func (s *scan) addKey(f *frame, k key) bool {
 	}
 	if n < smallObject {
 		if k.escaped {
-			k.mark = mark(s.name(k, &s.buf), 0)
+			name := s.name(k, &s.buf)
+			k.mark = mark(name, 0, len(name))
 		} else {
-			k.mark = mark(s.b[:k.end], int(k.start))
+			k.mark = mark(s.b, int(k.start), int(k.end))
 		}
 		for _, other := range s.keys[f.keyBase:] {
 			if other.mark == k.mark && s.same(other, k) {
@@ -275,17 +276,21 @@ func (s *scan) addKey(f *frame, k key) bool {
 	return true
 }
 
-// mark condenses b[from:]: its length and its first and last eight bytes.
-func mark(b []byte, from int) uint64 {
-	n := len(b) - from
-	if n >= 8 {
-		head := binary.LittleEndian.Uint64(b[from:])
-		tail := binary.LittleEndian.Uint64(b[len(b)-8:])
+// mark condenses b[start:end]: its length and its first and last eight bytes.
+// Bytes after end are read, but do not count.
+func mark(b []byte, start, end int) uint64 {
+	n := end - start
+	switch {
+	case n >= 8:
+		head := binary.LittleEndian.Uint64(b[start:])
+		tail := binary.LittleEndian.Uint64(b[end-8:])
 		return head ^ bits.RotateLeft64(tail, 23) ^ uint64(n)<<56
+	case start+8 <= len(b):
+		return binary.LittleEndian.Uint64(b[start:])&(1<<(8*n)-1) | uint64(n)<<56
 	}
 	var m uint64
-	for _, c := range b[from:] {
-		m = m<<8 | uint64(c)
+	for i, c := range b[start:end] {
+		m |= uint64(c) << (8 * i)
 	}
 	return m | uint64(n)<<56
 }
