@@ -10,6 +10,9 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	envoymatcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // ownReply says how one kind of answer that Envoy makes by itself reads to an
@@ -18,38 +21,29 @@ type ownReply struct {
 	when   string // CEL, over Envoy's response code and its details
 	status uint32 // HTTP status; 0 keeps Envoy's
 	code   int    // JSON-RPC error code
-	reason string // the gateway's word for it, also in receipts and metrics
+	reason guard.Reason
 	text   string // what happened and what to do
 }
-
-const (
-	codeInvalidRequest  = -32600
-	codeInternal        = -32603
-	codeUnknownServer   = -31404
-	codeUpstream        = -31502
-	codeNotJudged       = -31503
-	codeUpstreamTimeout = -31504
-)
 
 // ownReplies are tried in order. Envoy's details are listed at
 // https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details
 //
 //nolint:lll // one line per reply reads best
 var ownReplies = []ownReply{
-	{`response.code_details.startsWith("ext_proc_error") && response.code_details.contains("timeout")`, 503, codeNotJudged, "deadline_exceeded", "The gateway could not judge this message in time and therefore did not pass it on. Try again later."},
-	{`response.code_details.startsWith("ext_proc") || response.code_details.startsWith("header_mutation") || response.code_details.contains("length_of_the_mutated_body")`, 503, codeNotJudged, "guard_error", "The gateway could not judge this message and therefore did not pass it on. Try again later."},
-	{`response.code_details == "route_not_found"`, 404, codeUnknownServer, "unknown_server", "No MCP server is registered under this path. Use exactly /mcp/{server}, without a trailing slash or query."},
-	{`response.code_details == "direct_response" && response.code == 405`, 405, codeInvalidRequest, "wrong_transport", "This HTTP method is not served here. MCP uses POST, GET and DELETE."},
-	{`response.code_details == "direct_response" && response.code == 503`, 503, codeUpstream, "upstream_unavailable", "No version of this MCP server takes new sessions at the moment. Try again later."},
-	{`response.code == 413`, 413, codeInvalidRequest, "too_large", "The message is larger than this gateway accepts."},
-	{`response.code == 431`, 431, codeInvalidRequest, "too_large", "The HTTP headers are larger or more than this gateway accepts."},
-	{`response.code == 408`, 408, codeInvalidRequest, "invalid_message", "The request did not arrive in time."},
-	{`response.code == 504`, 504, codeUpstreamTimeout, "upstream_timeout", "The MCP server did not answer in time."},
-	{`response.code_details.startsWith("overload")`, 503, codeNotJudged, "gateway_stopping", "The gateway is overloaded. Try again later."},
-	{`response.code_details.contains("overflow")`, 503, codeUpstream, "upstream_unavailable", "The MCP server is at the limit of its connections. Try again later."},
-	{`response.code == 502 || response.code == 503`, 502, codeUpstream, "upstream_unavailable", "The MCP server failed or cannot be reached. Try again later."},
-	{`response.code >= 400 && response.code < 500`, 0, codeInvalidRequest, "invalid_message", "This is not an HTTP request that the gateway accepts."},
-	{`response.code >= 500`, 0, codeInternal, "guard_error", "The gateway failed. Try again later."},
+	{`response.code_details.startsWith("ext_proc_error") && response.code_details.contains("timeout")`, 503, guard.CodeNotJudged, guard.DeadlineExceeded, "The gateway could not judge this message in time and therefore did not pass it on. Try again later."},
+	{`response.code_details.startsWith("ext_proc") || response.code_details.startsWith("header_mutation") || response.code_details.contains("length_of_the_mutated_body")`, 503, guard.CodeNotJudged, guard.GuardError, "The gateway could not judge this message and therefore did not pass it on. Try again later."},
+	{`response.code_details == "route_not_found"`, 404, guard.CodeUnknownServer, guard.UnknownServer, "No MCP server is registered under this path. Use exactly /mcp/{server}, without a trailing slash or query."},
+	{`response.code_details == "direct_response" && response.code == 405`, 405, mcp.CodeInvalidRequest, guard.WrongTransport, "This HTTP method is not served here. MCP uses POST, GET and DELETE."},
+	{`response.code_details == "direct_response" && response.code == 503`, 503, guard.CodeUpstream, guard.UpstreamUnavailable, "No version of this MCP server takes new sessions at the moment. Try again later."},
+	{`response.code == 413`, 413, mcp.CodeInvalidRequest, guard.TooLarge, "The message is larger than this gateway accepts."},
+	{`response.code == 431`, 431, mcp.CodeInvalidRequest, guard.TooLarge, "The HTTP headers are larger or more than this gateway accepts."},
+	{`response.code == 408`, 408, mcp.CodeInvalidRequest, guard.InvalidMessage, "The request did not arrive in time."},
+	{`response.code == 504`, 504, guard.CodeUpstreamTimeout, guard.UpstreamTimeout, "The MCP server did not answer in time."},
+	{`response.code_details.startsWith("overload")`, 503, guard.CodeNotJudged, guard.GatewayStopping, "The gateway is overloaded. Try again later."},
+	{`response.code_details.contains("overflow")`, 503, guard.CodeUpstream, guard.UpstreamUnavailable, "The MCP server is at the limit of its connections. Try again later."},
+	{`response.code == 502 || response.code == 503`, 502, guard.CodeUpstream, guard.UpstreamUnavailable, "The MCP server failed or cannot be reached. Try again later."},
+	{`response.code >= 400 && response.code < 500`, 0, mcp.CodeInvalidRequest, guard.InvalidMessage, "This is not an HTTP request that the gateway accepts."},
+	{`response.code >= 500`, 0, mcp.CodeInternal, guard.GuardError, "The gateway failed. Try again later."},
 }
 
 // localReplies turns Envoy's plain text answers into JSON-RPC errors, because
@@ -97,7 +91,7 @@ func (r ownReply) body(withID bool) string {
 		Code    int               `json:"code"`
 		Message string            `json:"message"`
 		Data    map[string]string `json:"data"`
-	}{r.code, r.text, map[string]string{"reason": r.reason}})
+	}{r.code, r.text, map[string]string{"reason": string(r.reason)}})
 	if err != nil { // of strings and a number: cannot happen
 		return ""
 	}

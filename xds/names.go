@@ -1,13 +1,15 @@
 package xds
 
+import "github.com/sallyport/sallyport/internal/envoymap"
+
 // Names that the ext_proc service and Envoy's configuration agree on.
 const (
-	versionHeader  = "x-sallyport-version" // picks a version; set by ext_proc, never by a client
-	internalPrefix = "x-sallyport-"
+	versionHeader  = envoymap.VersionHeader // set by ext_proc, never by a client
+	internalPrefix = envoymap.InternalPrefix
 	envoyPrefix    = "x-envoy-"
 	sessionHeader  = "mcp-session-id"
 
-	metadataNamespace = "sallyport"
+	metadataNamespace = envoymap.Namespace
 	metadataID        = "id" // the JSON-RPC id's lexeme, as a string
 
 	// refusalDetails begins the details of every immediate response that
