@@ -33,6 +33,23 @@ const (
 	Transport
 )
 
+// String returns the kind in lower case.
+func (k Kind) String() string {
+	switch k {
+	case Request:
+		return "request"
+	case Notification:
+		return "notification"
+	case Response:
+		return "response"
+	case Failure:
+		return "failure"
+	case Transport:
+		return "transport"
+	}
+	return "invalid"
+}
+
 // Methods that this gateway gives to bodyless HTTP requests, so that nothing
 // passes without a verdict. No JSON-RPC message may carry them.
 const (
