@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/guard"
 )
 
 // Every answer that Envoy makes by itself must be a JSON-RPC error, with the
@@ -68,9 +70,9 @@ func TestEnvoysOwnRepliesAreJSONRPC(t *testing.T) {
 		{name: "no such server, numeric id", path: "/mcp/nobody", body: `{"id":1.0e2}`, status: 404, code: -31404, id: `1.0e2`, reason: "unknown_server"},
 		{name: "no such server, notification", path: "/mcp/nobody", body: `{}`, status: 404, code: -31404, reason: "unknown_server"},
 		{name: "no such server, GET", method: "GET", path: "/mcp/nobody", status: 404, code: -31404, reason: "unknown_server"},
-		{name: "wrong method", method: "PUT", path: "/mcp/a", body: call, status: 405, code: -32600, id: id, reason: "wrong_transport"},
+		{name: "wrong method", method: "PUT", path: "/mcp/a", body: call, status: 405, code: -32600, id: id, reason: string(guard.WrongTransport)},
 		{name: "no version in rotation", path: "/mcp/none", body: call, status: 503, code: -31502, id: id, reason: "upstream_unavailable"},
-		{name: "too large", path: "/mcp/a", body: strings.Repeat("x", 5<<20), status: 413, code: -32600, reason: "too_large"},
+		{name: "too large", path: "/mcp/a", body: strings.Repeat("x", 5<<20), status: 413, code: -32600, reason: string(guard.TooLarge)},
 		{name: "server down", path: "/mcp/gone", body: call, status: 502, code: -31502, id: id, reason: "upstream_unavailable"},
 		{name: "server too slow", path: "/mcp/slow", body: call, status: 504, code: -31504, id: id, reason: "upstream_timeout"},
 		{name: "server at its limit", path: "/mcp/full", body: call, status: 503, code: -31502, id: id, reason: "upstream_unavailable"},
