@@ -113,6 +113,14 @@ func start(t *testing.T, file string, ports map[int]int, more ...string) (url, a
 }
 
 func listener(admin string) string {
+	ready, err := http.Get(admin + "/ready")
+	if err != nil {
+		return ""
+	}
+	_ = ready.Body.Close()
+	if ready.StatusCode != http.StatusOK {
+		return ""
+	}
 	resp, err := http.Get(admin + "/listeners?format=json")
 	if err != nil {
 		return ""

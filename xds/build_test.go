@@ -198,3 +198,26 @@ func TestARouteToAMissingClusterIsRefused(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestBootstrapRefusesWhatIsUnsafe(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*BootstrapSettings)
+		want   string
+	}{
+		{"an admin interface for everybody", func(b *BootstrapSettings) { b.AdminAddress = "0.0.0.0" }, "must be a loopback address"},
+		{"an xDS address without a port", func(b *BootstrapSettings) { b.XDS = "somewhere" }, "xds address"},
+		{"no node id", func(b *BootstrapSettings) { b.NodeID = "" }, "node id"},
+		{"no limit of connections", func(b *BootstrapSettings) { b.MaxConnections = 0 }, "connections must be positive"},
+		{"a heap that is too small to work in", func(b *BootstrapSettings) { b.MaxHeap = 1 << 20 }, "at least 64 MiB"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := DefaultBootstrap()
+			tt.change(&b)
+			if _, err := Bootstrap(b); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}

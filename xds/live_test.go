@@ -41,7 +41,7 @@ func startPlane(t testing.TB, address string, o Options) *plane {
 		t.Fatal(err)
 	}
 	s := New(slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})), o)
-	g := grpc.NewServer()
+	g := grpc.NewServer(grpc.WaitForHandlers(true)) // they log to the test
 	s.Register(g)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -126,7 +126,7 @@ func (e *envoy) listener(t testing.TB, name string) string {
 			return false
 		}
 		for _, l := range out.Statuses {
-			if l.Name == name {
+			if l.Name == name && strings.HasPrefix(e.get(t, "/ready"), "LIVE") {
 				address = net.JoinHostPort(l.Address.Socket.Address, strconv.Itoa(l.Address.Socket.Port))
 				return true
 			}
@@ -208,8 +208,12 @@ func upstream(t testing.TB, name string) *httptest.Server {
 func echo(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		if r.URL.Path == "/slow-health" {
+		switch {
+		case r.URL.Path == "/slow-health":
 			time.Sleep(300 * time.Millisecond)
+		case r.URL.Path == "/unhealthy", r.URL.Path == "/healthy-unless-sick" && name == "sick":
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
 		}
 		w.Header().Set("server", "leaky/1.0")
 		w.Header().Set("x-powered-by", "leaky")

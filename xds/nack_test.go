@@ -124,3 +124,22 @@ func TestAMissingCertificateFileIsRejectedAndTakenBack(t *testing.T) {
 	}
 	l.check(t)
 }
+
+func TestARejectedFirstConfigurationIsReplacedByTheNext(t *testing.T) {
+	a := upstream(t, "a")
+	p := startPlane(t, "127.0.0.1:0", quick)
+	e := adsEnvoy(t, p, "envoy-1")
+	set := testSettings()
+	if err := p.Push(broken(t, set, server(t, "a", a.URL))); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the rejection", func() bool { return p.Status().Counters.NACKs == 1 })
+	if s := p.Status(); s.Ready || s.Good != "" || s.Counters.Reverts != 0 {
+		t.Errorf("status %+v", s)
+	}
+	push(t, p, set, server(t, "a", a.URL))
+	eventually(t, "readiness", p.Ready)
+	if code, _, _ := get(t, "http://"+e.listener(t, "mcp")+"/mcp/a"); code != http.StatusOK {
+		t.Errorf("got %d", code)
+	}
+}

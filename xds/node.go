@@ -183,6 +183,9 @@ func (s callbacks) reject(n *node, what sent, message string) *NACK {
 	}
 	if g.nacked == nil {
 		g.nacked = nack
+		if len(s.rejected) >= maxRejected {
+			clear(s.rejected)
+		}
 		s.rejected[g.version] = nack
 	}
 	if g == s.latest {

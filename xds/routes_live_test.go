@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/registry"
 )
@@ -155,6 +156,7 @@ func TestMalformedHTTPIsRefusedAsJSONRPC(t *testing.T) {
 	up := upstream(t, "a")
 	s := testSettings()
 	s.MaxHeaders = 20
+	s.RequestTimeout = 300 * time.Millisecond
 	base, _, _ := serveView(t, s, server(t, "a", up.URL))
 	var many strings.Builder
 	for i := range 30 {
@@ -167,6 +169,7 @@ func TestMalformedHTTPIsRefusedAsJSONRPC(t *testing.T) {
 		{"headers beyond the size limit", "GET /mcp/a HTTP/1.1\r\nhost: x\r\nbig: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", 431},
 		{"more headers than allowed", "GET /mcp/a HTTP/1.1\r\nhost: x\r\n" + many.String() + "\r\n", 431},
 		{"both framings at once", "POST /mcp/a HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		{"a body that never comes", "POST /mcp/a HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{", 408},
 		{"no host", "GET /mcp/a HTTP/1.1\r\n\r\n", 400},
 		{"a header name with an underscore", "GET /mcp/a HTTP/1.1\r\nhost: x\r\nx_sallyport_version: v2\r\n\r\n", 400},
 	}
@@ -177,5 +180,27 @@ func TestMalformedHTTPIsRefusedAsJSONRPC(t *testing.T) {
 				t.Errorf("got %d %q, want %d and a JSON-RPC error", code, body, tt.status)
 			}
 		})
+	}
+}
+
+// A check that fails must not take the only endpoint away, but with several
+// the healthy ones are preferred.
+func TestUnhealthyEndpointsAreAvoidedNotMissed(t *testing.T) {
+	up, sick := upstream(t, "up"), upstream(t, "sick")
+	single := server(t, "single", sick.URL)
+	single.Versions[0].Health = registry.HealthCheck{Path: "/unhealthy", Interval: time.Second}
+	double := server(t, "double", up.URL)
+	double.Versions[0].Health = registry.HealthCheck{Path: "/healthy-unless-sick", Interval: time.Second}
+	for range 3 {
+		double.Versions[0].Endpoints = append(double.Versions[0].Endpoints, endpoint(t, upstream(t, "sick").URL))
+	}
+	base, _, _ := serveView(t, testSettings(), single, double)
+	for range 20 {
+		if code, body, _ := get(t, base+"/mcp/single"); code != 200 || body != "sick /mcp" {
+			t.Errorf("the only endpoint: %d %q", code, body)
+		}
+		if code, body, _ := get(t, base+"/mcp/double"); code != 200 || body != "up /mcp" {
+			t.Errorf("one healthy of four: %d %q", code, body)
+		}
 	}
 }

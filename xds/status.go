@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	maxRecent = 16 // NACKs and disconnected nodes that the status remembers
+	maxRecent   = 16   // NACKs and disconnected nodes that the status remembers
+	maxRejected = 1024 // configurations that are known to be bad; then it forgets them
 )
 
 // NACK is an Envoy's refusal of a configuration.
