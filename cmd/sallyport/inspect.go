@@ -106,11 +106,11 @@ func envoyCommand() *cobra.Command {
 		Example: "  sallyport envoy bootstrap -c sallyport.yaml > envoy.yaml && envoy -c envoy.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			cfg, err := config.Load(path, app.ConfigOptions())
 			if err != nil {
 				return err
 			}
-			b, err := app.Bootstrap(cfg, cfg.XDS.Address)
+			b, err := app.Bootstrap(cfg, cfg.XDS.Address.String())
 			if err != nil {
 				return err
 			}

@@ -171,7 +171,7 @@ func TestWhatAttackersSendIsRefusedAndNeverReachesTheServer(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
 	})
-	g := testenv.Start(t, "  - {name: raw, url: "+u.url+"}\n", "limits: {body_bytes: 65536}\n")
+	g := testenv.Start(t, "  - {name: raw, url: "+u.url+"}\n", "limits: {body: 64KiB}\n")
 	url := g.MCP + "/mcp/raw"
 	const call = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"safe"}}`
 	big := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"safe","arguments":{"a":"` + strings.Repeat("a", 70_000) + `"}}}`

@@ -55,7 +55,7 @@ type Gateway struct {
 
 // Run serves until ctx ends, then drains.
 func Run(ctx context.Context, o Options) error {
-	cfg, err := config.Load(o.Config)
+	cfg, err := config.Load(o.Config, ConfigOptions())
 	if err != nil {
 		return err
 	}
@@ -79,10 +79,7 @@ func Run(ctx context.Context, o Options) error {
 			log.Error("shutdown", "err", err)
 		}
 	}()
-	view, err := cfg.View()
-	if err != nil {
-		return fmt.Errorf("%s: %w", o.Config, err)
-	}
+	view := cfg.View()
 	snap, err := g.snapshot(cfg, view)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.Config, err)
@@ -212,8 +209,8 @@ func (g *Gateway) drain(envoyDone <-chan struct{}) {
 
 func (g *Gateway) grpcServer() *grpc.Server {
 	return grpc.NewServer(
-		grpc.MaxRecvMsgSize(max(g.cfg.Limits.Body, 1<<20)+1<<20), // a body, and the headers beside it
-		grpc.MaxConcurrentStreams(1<<20),                         // each open exchange is one
+		grpc.MaxRecvMsgSize(int(max(g.cfg.Limits.Body, 1<<20))+1<<20), // a body, and the headers beside it
+		grpc.MaxConcurrentStreams(1<<20),                              // each open exchange is one
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
 }
@@ -266,9 +263,9 @@ func (g *Gateway) listen() (listeners, error) {
 		to            *net.Listener
 		chosen        *string
 	}{
-		{"extproc", g.cfg.ExtProc.Address, &ln.judge, &g.ports.judge},
-		{"xds", g.cfg.XDS.Address, &ln.control, &g.ports.control},
-		{"admin", g.cfg.Admin.Address, &ln.admin, &g.ports.admin},
+		{"extproc", g.cfg.ExtProc.Address.String(), &ln.judge, &g.ports.judge},
+		{"xds", g.cfg.XDS.Address.String(), &ln.control, &g.ports.control},
+		{"admin", g.cfg.Admin.Address.String(), &ln.admin, &g.ports.admin},
 	} {
 		got, err := net.Listen("tcp", l.address)
 		if err != nil {
@@ -286,12 +283,9 @@ func (g *Gateway) listen() (listeners, error) {
 func pickPorts(cfg *config.Config) ([]netip.AddrPort, error) {
 	var out []netip.AddrPort
 	for _, l := range cfg.Listeners {
-		a, err := netip.ParseAddrPort(l.Address)
-		if err != nil {
-			return nil, fmt.Errorf("app: listener: %w", err)
-		}
+		a := l.Address.AddrPort
 		if a.Port() == 0 {
-			free, err := net.Listen("tcp", l.Address)
+			free, err := net.Listen("tcp", l.Address.String())
 			if err != nil {
 				return nil, fmt.Errorf("app: listener: %w", err)
 			}

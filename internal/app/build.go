@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/mcp"
@@ -24,17 +24,16 @@ type viewOf = *registry.View
 // decision in turn.
 func Snapshot(cfg *config.Config, view *registry.View, observers ...guard.Observer) (*gate.Snapshot, error) {
 	specs := standard.Specs()
-	settings, err := cfg.GuardSettings(specs)
-	if err != nil {
-		return nil, err
-	}
-	members, err := guard.Assemble(specs, func(name string) guard.Setting { return settings[name] })
+	members, err := guard.Assemble(specs, func(name string) guard.Setting { return guardSetting(cfg.Guards[name]) })
 	if err != nil {
 		return nil, err
 	}
 	decoder := mcp.NewDecoder(mcp.Config{
-		Limits:       mcp.Limits{Bytes: max(cfg.Limits.Body, cfg.Limits.Response), Depth: cfg.Limits.Depth},
-		ExtraMethods: cfg.MCP.ExtraMethods,
+		Limits: mcp.Limits{
+			Bytes: int(max(cfg.Limits.Body, cfg.Limits.Response)), Depth: cfg.Limits.Depth, Keys: cfg.Limits.Keys,
+			NumberLen: cfg.Limits.NumberLength, StringIDLen: cfg.Limits.IDLength,
+		},
+		ExtraMethods: methods(cfg.MCP.ExtraMethods),
 		AnyNames:     cfg.MCP.AnyNames,
 	})
 	chain, err := guard.New(guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Observers: observers}, members...)
@@ -43,14 +42,10 @@ func Snapshot(cfg *config.Config, view *registry.View, observers ...guard.Observ
 	}
 	s := &gate.Snapshot{
 		Chain: chain, Decoder: decoder, View: view,
-		Limits: gate.Limits{Body: cfg.Limits.Body, Response: cfg.Limits.Response, Event: cfg.Limits.Event, ResponseTime: cfg.Limits.ResponseTime},
+		Limits: gate.Limits{Body: int(cfg.Limits.Body), Response: int(cfg.Limits.Response), Event: int(cfg.Limits.Event), ResponseTime: cfg.Limits.ResponseTime},
 	}
-	for _, name := range cfg.MCP.Revisions {
-		r := mcp.ParseRevision(name)
-		if r == mcp.RevisionUnknown {
-			return nil, fmt.Errorf("mcp.revisions: %q is not a revision this gateway speaks", name)
-		}
-		s.Revisions = append(s.Revisions, r)
+	for _, r := range cfg.MCP.Revisions {
+		s.Revisions = append(s.Revisions, r.Revision)
 	}
 	return s, nil
 }
@@ -63,7 +58,10 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	}
 	s.ExtProc = g.ports.judge
 	s.BodyLimit = uint64(cfg.Limits.Body)
-	s.AccessLog = cfg.Envoy.AccessLog
+	s.AccessLog, s.SystemCAFile = cfg.Envoy.AccessLog, cfg.Envoy.SystemCA
+	s.MaxHeadersKiB, s.MaxHeaders, s.MaxStreams = uint32(cfg.Limits.Headers/notation.KiB), cfg.Limits.HeaderCount, cfg.Limits.Streams
+	s.MessageTimeout, s.HeadersTimeout, s.RequestTimeout = cfg.Limits.JudgeTime, cfg.Limits.HeadersTime, cfg.Limits.RequestTime
+	s.StreamIdle, s.ConnectionIdle, s.UpstreamIdle = cfg.Limits.StreamIdle, cfg.Limits.ConnectionIdle, cfg.Limits.UpstreamIdle
 	s.Drain = cfg.Limits.Drain
 	s.Phases = xds.Phases{RequestBody: true, Response: true}
 	return s
@@ -74,12 +72,9 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 func Bootstrap(cfg *config.Config, address string) ([]byte, error) {
 	b := xds.DefaultBootstrap()
 	b.XDS = address
-	a, err := netip.ParseAddrPort(cfg.Envoy.AdminAddress)
-	if err != nil {
-		return nil, fmt.Errorf("app: envoy.admin_address: %w", err)
-	}
+	a := cfg.Envoy.AdminAddress
 	b.AdminAddress, b.AdminPort = a.Addr().String(), uint32(a.Port())
-	b.MaxConnections, b.MaxHeap = cfg.Envoy.MaxConnections, cfg.Envoy.MaxHeap
+	b.MaxConnections, b.MaxHeap = cfg.Envoy.MaxConnections, uint64(cfg.Envoy.MaxHeap)
 	return xds.Bootstrap(b)
 }
 

@@ -21,15 +21,11 @@ func Validate(path string) error {
 }
 
 func load(path string) (*gate.Snapshot, error) {
-	cfg, err := config.Load(path)
+	cfg, err := config.Load(path, ConfigOptions())
 	if err != nil {
 		return nil, err
 	}
-	view, err := cfg.View()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	snap, err := Snapshot(cfg, view)
+	snap, err := Snapshot(cfg, cfg.View())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -73,17 +73,14 @@ func (g *Gateway) reload() {
 }
 
 func (g *Gateway) tryReload() (changed bool, err error) {
-	cfg, err := config.Load(g.o.Config)
+	cfg, err := config.Load(g.o.Config, ConfigOptions())
 	if err != nil {
 		return false, err
 	}
 	if err := g.fixed(cfg); err != nil {
 		return false, fmt.Errorf("%s: %w", g.o.Config, err)
 	}
-	view, err := cfg.View()
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", g.o.Config, err)
-	}
+	view := cfg.View()
 	if g.state.same(cfg, view) {
 		return false, nil
 	}
@@ -113,7 +110,7 @@ func (g *Gateway) fixed(cfg *config.Config) error {
 		"extproc": cfg.ExtProc != g.cfg.ExtProc, "xds": cfg.XDS != g.cfg.XDS, "admin": cfg.Admin != g.cfg.Admin,
 		"listeners": !equalListeners(cfg.Listeners, g.cfg.Listeners), "receipts": cfg.Receipts != g.cfg.Receipts,
 		"log": cfg.Log != g.cfg.Log, "registry.directory": cfg.Registry != g.cfg.Registry,
-		"envoy": cfg.Envoy != g.cfg.Envoy, "limits.body_bytes": cfg.Limits.Body != g.cfg.Limits.Body,
+		"envoy": cfg.Envoy != g.cfg.Envoy, "limits.body": cfg.Limits.Body != g.cfg.Limits.Body,
 		"limits.drain": cfg.Limits.Drain != g.cfg.Limits.Drain,
 	} {
 		if differs {

@@ -1,184 +1,157 @@
-// Package config reads sallyport.yaml: strictly, so that nothing is accepted
-// and ignored.
+// Package config is the one schema of sallyport.yaml: what may be written, what
+// it means, and what this build can do about it.
+//
+// [Load] reads a configuration and the servers it registers, strictly: nothing
+// is accepted and ignored, and every problem is told with its place. [Source]
+// keeps what was loaded up to date. A loaded [Config] never changes.
 package config
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"time"
 
-	"go.yaml.in/yaml/v4"
+	"github.com/sallyport/sallyport/internal/config/declare"
+	"github.com/sallyport/sallyport/internal/config/notation"
+	"github.com/sallyport/sallyport/internal/config/strict"
+	"github.com/sallyport/sallyport/internal/registry"
 )
 
-// Config is one valid configuration. It is immutable once loaded.
+// Problem is one thing that is wrong in a configuration.
+type Problem = strict.Problem
+
+// Problems is all that is wrong in a configuration.
+type Problems = strict.Problems
+
+// Config is one valid configuration. The guide's blocks come first, under the
+// names that the Enterprise MCP Servers Guide gives them.
 type Config struct {
-	Listeners []Listener           `yaml:"listeners"`
-	Gateway   Gateway              `yaml:"gateway"`
-	Servers   []Server             `yaml:"servers"`
-	Registry  Registry             `yaml:"registry"`
-	Guards    map[string]yaml.Node `yaml:"guards"`
-	ExtProc   Address              `yaml:"extproc"`
-	XDS       Address              `yaml:"xds"`
-	Admin     Address              `yaml:"admin"`
-	Envoy     Envoy                `yaml:"envoy"`
-	Limits    Limits               `yaml:"limits"`
-	MCP       MCP                  `yaml:"mcp"`
-	Receipts  Receipts             `yaml:"receipts"`
-	Log       Log                  `yaml:"log"`
+	Gateway      Gateway      `yaml:"gateway" doc:"Who may call, what they may call, how often, and where data may go"`
+	Identity     Identity     `yaml:"identity_framework" doc:"How identities are proved and kept fresh"`
+	Secrets      Secrets      `yaml:"secrets_management" doc:"Where the credentials of MCP servers come from"`
+	Autonomy     Autonomy     `yaml:"autonomy_controls" doc:"How far agents may go on their own"`
+	PolicyMeta   PolicyMeta   `yaml:"policy_framework" doc:"How policies are kept, checked and delivered"`
+	Telemetry    Telemetry    `yaml:"telemetry_configuration" doc:"What traces, metrics and alerts show"`
+	CostControls CostControls `yaml:"cost_controls" doc:"What calls may cost"`
+
+	Listeners []Listener `yaml:"listeners" min:"1" restart:"true" doc:"Addresses that MCP clients connect to; all serve /mcp/<server>"`
+	Registry  Registry   `yaml:"registry" doc:"Where servers are declared beside servers"`
+	ExtProc   Service    `yaml:"extproc" doc:"The ext_proc and ext_authz services, which judge for Envoy"`
+	XDS       Service    `yaml:"xds" doc:"The xDS service, which gives Envoy its configuration"`
+	Admin     Service    `yaml:"admin" doc:"The HTTP interface with /healthz, /readyz, /metrics and /v1"`
+	Envoy     Envoy      `yaml:"envoy" doc:"Envoy itself"`
+	Limits    Limits     `yaml:"limits" doc:"Bounds of messages, connections and waiting"`
+	MCP       MCP        `yaml:"mcp" doc:"What the decoder accepts"`
+	Receipts  Receipts   `yaml:"receipts" doc:"Where every decision is recorded"`
+	Log       Log        `yaml:"log" doc:"The gateway's own log, on stderr"`
+
+	// Guards has an entry for each guard of this build.
+	Guards map[string]Guard `yaml:"-"`
+
+	view     *registry.View
+	revision string
 }
+
+// View returns the registered servers.
+func (c *Config) View() *registry.View { return c.view }
+
+// Revision names the settings: two configurations with one revision differ in
+// their view at most.
+func (c *Config) Revision() string { return c.revision }
 
 // Listener is one address that MCP clients connect to.
 type Listener struct {
-	Address string `yaml:"address"`
+	Address notation.ListenAddress `yaml:"address" required:"true" doc:"Where to listen"`
 }
 
-// Gateway is the guide's gateway block, as far as this build enforces it.
-type Gateway struct {
-	Authentication struct {
-		Method string `yaml:"method"`
-	} `yaml:"authentication"`
-	Authorization struct {
-		PolicyEngine string `yaml:"policy_engine"`
-	} `yaml:"authorization"`
-}
-
-// Registry names the watched directory of server files.
+// Registry says where servers are declared beside the configuration itself.
 type Registry struct {
-	Directory string `yaml:"directory"`
+	Directory string `yaml:"directory" doc:"Watched directory of YAML files, each with one server or a list under servers; relative to this file"`
 }
 
-// Address is where one of our own services listens.
-type Address struct {
-	Address string `yaml:"address"`
+// Service is where one of the gateway's own services listens.
+type Service struct {
+	Address notation.ListenAddress `yaml:"address" restart:"true" doc:"Loopback address to listen on: the service asks nobody who they are"`
 }
 
-// Envoy is how the child Envoy runs.
+// Envoy is what Envoy is told beside the servers.
 type Envoy struct {
-	AdminAddress   string `yaml:"admin_address"`
-	Concurrency    int    `yaml:"concurrency"`
-	AccessLog      string `yaml:"access_log"`
-	MaxConnections int64  `yaml:"max_connections"`
-	MaxHeap        uint64 `yaml:"max_heap_bytes"`
+	AdminAddress   notation.ListenAddress `yaml:"admin_address" restart:"true" doc:"Loopback address of Envoy's admin interface, which can stop Envoy"`
+	Concurrency    int                    `yaml:"concurrency" min:"0" max:"1024" restart:"true" doc:"Worker threads; 0 for one per CPU"`
+	MaxConnections int64                  `yaml:"max_connections" min:"1" max:"10000000" restart:"true" doc:"Client connections of all listeners together"`
+	MaxHeap        notation.Size          `yaml:"max_heap" min:"64MiB" restart:"true" doc:"Memory that Envoy may allocate: it gives memory back from 92 % on and refuses requests from 97 % on"`
+	AccessLog      string                 `yaml:"access_log" doc:"Where Envoy writes one JSON line per request: stdout or a file; nowhere when absent"`
+	SystemCA       string                 `yaml:"system_ca" doc:"PEM file with the certificate authorities for servers that name none"`
 }
 
-// Limits bound messages; sizes are in bytes.
+// Limits bound what one client can make the gateway hold, and for how long.
 type Limits struct {
-	Body         int           `yaml:"body_bytes"`
-	Response     int           `yaml:"response_bytes"`
-	Event        int           `yaml:"event_bytes"`
-	Depth        int           `yaml:"depth"`
-	ResponseTime time.Duration `yaml:"response_time"`
-	Drain        time.Duration `yaml:"drain"`
+	Body     notation.Size `yaml:"body" min:"1KiB" max:"64MiB" restart:"true" doc:"Largest request body; a larger one is answered with 413"`
+	Response notation.Size `yaml:"response" min:"1KiB" max:"256MiB" doc:"Largest JSON reply of a server; a larger one is withheld"`
+	Event    notation.Size `yaml:"event" min:"1KiB" max:"64MiB" doc:"Largest event of a stream; a larger one ends the stream"`
+
+	Depth        int `yaml:"depth" min:"4" max:"1000" doc:"Objects and arrays that a message may nest"`
+	Keys         int `yaml:"keys" min:"16" max:"1000000" doc:"Members that one object may have"`
+	NumberLength int `yaml:"number_length" min:"8" max:"4096" doc:"Characters that one number may have"`
+	IDLength     int `yaml:"id_length" min:"8" max:"4096" doc:"Bytes that a text id of a request may have"`
+
+	Headers     notation.Size `yaml:"headers" min:"1KiB" max:"8MiB" doc:"Size of all request headers together, in whole KiB; more is answered with 431"`
+	HeaderCount uint32        `yaml:"header_count" min:"16" max:"10000" doc:"Number of request headers; more is answered with 431"`
+	Streams     uint32        `yaml:"streams" min:"1" max:"100000" doc:"Concurrent requests of one HTTP/2 connection"`
+
+	JudgeTime      time.Duration `yaml:"judge_time" min:"10ms" max:"10m" doc:"How long Envoy waits for the gateway to judge a request"`
+	ResponseTime   time.Duration `yaml:"response_time" min:"100ms" max:"1h" doc:"How long a JSON reply may take from its headers to its end"`
+	HeadersTime    time.Duration `yaml:"headers_time" min:"100ms" max:"10m" doc:"How long a client may take to send the headers of a request"`
+	RequestTime    time.Duration `yaml:"request_time" min:"100ms" max:"1h" doc:"How long a client may take to send a whole request"`
+	StreamIdle     time.Duration `yaml:"stream_idle" min:"1s" max:"24h" doc:"Longest silence on a request whose server is not known yet"`
+	ConnectionIdle time.Duration `yaml:"connection_idle" min:"1s" max:"7d" doc:"How long a client may keep a connection without a request"`
+	UpstreamIdle   time.Duration `yaml:"upstream_idle" min:"100ms" max:"1h" doc:"How long an unused connection to a server is kept; shorter than the server's own keep-alive time"`
+	Drain          time.Duration `yaml:"drain" min:"100ms" max:"1h" restart:"true" doc:"How long open requests may go on when the gateway stops"`
 }
 
-// MCP widens what the decoder accepts.
+// MCP widens or narrows what the decoder accepts.
 type MCP struct {
-	ExtraMethods []string `yaml:"extra_methods"`
-	AnyNames     bool     `yaml:"any_names"`
-	Revisions    []string `yaml:"revisions"`
+	ExtraMethods []Method           `yaml:"extra_methods" doc:"Methods outside the protocol that may pass"`
+	AnyNames     bool               `yaml:"any_names" doc:"Let tool names pass that hold more than letters, digits, dot, hyphen and underscore; control characters never do"`
+	Revisions    []declare.Revision `yaml:"revisions" doc:"Protocol revisions that the gateway speaks; all when absent"`
 }
 
-// Receipts says where decisions are recorded.
+// Receipts says where decisions are recorded, and what happens when they cannot be.
 type Receipts struct {
-	Path     string `yaml:"path"`
-	WhenFull string `yaml:"when_full"`
-	Queue    int    `yaml:"queue"`
+	Path     string `yaml:"path" restart:"true" doc:"stdout, or a file to append to; relative to this file"`
+	WhenFull string `yaml:"when_full" oneof:"block|drop_and_count" restart:"true" doc:"What happens when decisions are made faster than they can be written: block traffic, or drop receipts and count them"`
+	Queue    int    `yaml:"queue" min:"1" max:"1000000" restart:"true" doc:"Receipts that may wait to be written"`
 }
 
-// Log is our own log, on stderr.
+// Log is the gateway's own log.
 type Log struct {
-	Level  string `yaml:"level"`
-	Format string `yaml:"format"`
+	Level  string `yaml:"level" oneof:"debug|info|warn|error" restart:"true" doc:"Least severe entry that is written"`
+	Format string `yaml:"format" oneof:"text|json" restart:"true" doc:"How an entry is written"`
 }
 
-// Default returns the configuration that an empty file stands for. It is not
-// valid by itself: listeners and the gateway's methods must be said out loud.
+// Default returns what holds where a file says nothing. It is not valid by
+// itself: who may call, and what, must be said out loud.
 func Default() Config {
+	loopback := func(port uint16) notation.ListenAddress {
+		return notation.ListenAddress{AddrPort: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)}
+	}
 	return Config{
-		ExtProc:  Address{"127.0.0.1:9001"},
-		XDS:      Address{"127.0.0.1:9002"},
-		Admin:    Address{"127.0.0.1:9003"},
-		Envoy:    Envoy{AdminAddress: "127.0.0.1:9004", MaxConnections: 10_000, MaxHeap: 1 << 30},
-		Limits:   Limits{Body: 4 << 20, Response: 16 << 20, Event: 1 << 20, Depth: 64, ResponseTime: 5 * time.Minute, Drain: 10 * time.Second},
+		Listeners: []Listener{{loopback(8080)}},
+		ExtProc:   Service{loopback(9001)},
+		XDS:       Service{loopback(9002)},
+		Admin:     Service{loopback(9003)},
+		Envoy: Envoy{
+			AdminAddress: loopback(9004), MaxConnections: 10_000, MaxHeap: notation.GiB,
+			SystemCA: "/etc/ssl/certs/ca-certificates.crt",
+		},
+		Limits: Limits{
+			Body: 4 * notation.MiB, Response: 16 * notation.MiB, Event: notation.MiB,
+			Depth: 64, Keys: 16384, NumberLength: 64, IDLength: 256,
+			Headers: 32 * notation.KiB, HeaderCount: 100, Streams: 100,
+			JudgeTime: 2 * time.Second, ResponseTime: 5 * time.Minute,
+			HeadersTime: 10 * time.Second, RequestTime: time.Minute, StreamIdle: 5 * time.Minute,
+			ConnectionIdle: time.Hour, UpstreamIdle: 4 * time.Second, Drain: 10 * time.Second,
+		},
 		Receipts: Receipts{Path: "stdout", WhenFull: "block", Queue: 8192},
 		Log:      Log{Level: "info", Format: "text"},
 	}
-}
-
-// Load reads and checks the file at path.
-func Load(path string) (*Config, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
-	}
-	return Parse(path, b)
-}
-
-// Parse reads b; name is used in errors.
-func Parse(name string, b []byte) (*Config, error) {
-	c := Default()
-	dec := yaml.NewDecoder(bytes.NewReader(b))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s: the file is empty; it needs listeners, gateway and servers", name)
-		}
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: one YAML document is allowed", name)
-	}
-	if err := c.validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return &c, nil
-}
-
-func (c *Config) validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if len(c.Listeners) == 0 {
-		bad("listeners: at least one is needed, such as {address: 127.0.0.1:8080}")
-	}
-	for i, l := range c.Listeners {
-		a, err := netip.ParseAddrPort(l.Address)
-		switch {
-		case err != nil:
-			bad("listeners[%d].address: %q is not IP:port", i, l.Address)
-		case c.Gateway.Authentication.Method == "none" && !a.Addr().IsLoopback():
-			bad("listeners[%d].address: %s is not a loopback address, and gateway.authentication.method none is allowed on loopback only", i, l.Address)
-		}
-	}
-	if m := c.Gateway.Authentication.Method; m != "none" {
-		bad("gateway.authentication.method: %q is not available in this build; write none (loopback listeners only)", m)
-	}
-	if e := c.Gateway.Authorization.PolicyEngine; e != "none" {
-		bad("gateway.authorization.policy_engine: %q is not available in this build; write none (every registered tool is allowed)", e)
-	}
-	for name, a := range map[string]string{"extproc": c.ExtProc.Address, "xds": c.XDS.Address, "admin": c.Admin.Address, "envoy.admin_address": c.Envoy.AdminAddress} {
-		p, err := netip.ParseAddrPort(a)
-		if err != nil {
-			bad("%s: %q is not IP:port", name, a)
-		} else if !p.Addr().IsLoopback() {
-			bad("%s: %s must be a loopback address: the service has no authentication of its own", name, a)
-		}
-	}
-	if c.Limits.Body <= 0 || c.Limits.Response <= 0 || c.Limits.Event <= 0 || c.Limits.Depth <= 0 || c.Limits.ResponseTime <= 0 || c.Limits.Drain <= 0 {
-		bad("limits: every limit must be positive")
-	}
-	if c.Receipts.WhenFull != "block" && c.Receipts.WhenFull != "drop_and_count" {
-		bad("receipts.when_full: %q is neither block nor drop_and_count", c.Receipts.WhenFull)
-	}
-	if c.Receipts.Queue <= 0 || c.Receipts.Path == "" {
-		bad("receipts: queue must be positive and path stdout or a file")
-	}
-	if c.Log.Format != "text" && c.Log.Format != "json" {
-		bad("log.format: %q is neither text nor json", c.Log.Format)
-	}
-	errs = append(errs, c.servers()...)
-	return errors.Join(errs...)
 }

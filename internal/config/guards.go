@@ -3,100 +3,115 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
-	"go.yaml.in/yaml/v4"
-
-	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/strict"
 )
 
+// GuardSection is what the configuration must know of a guard to read its
+// section under guards.
+type GuardSection struct {
+	Summary  string
+	Defaults any // pointer to a struct with yaml and doc tags; it is not changed
+
+	// Check, if set, judges a decoded section, a pointer like Defaults. Its
+	// error begins with the key it is about: "allowed_hosts: ...".
+	Check func(config any) error
+}
+
+// Guard is the section of one guard.
+type Guard struct {
+	Mode    string // "enforce", "shadow" or "off"
+	OnError string // "deny" or "allow"
+	Timeout time.Duration
+	Config  any // pointer to the guard's own struct; not to be changed
+}
+
+// Decode copies the guard's own settings to the struct that into points to,
+// which must be of the guard's type.
+func (g Guard) Decode(into any) error {
+	to, from := reflect.ValueOf(into), reflect.ValueOf(g.Config)
+	if to.Kind() != reflect.Pointer || to.Type() != from.Type() {
+		return fmt.Errorf("config: decode guard: want %T, not %T", g.Config, into)
+	}
+	to.Elem().Set(from.Elem())
+	return nil
+}
+
+// common is what every guard's section may hold beside the guard's own settings.
 type common struct {
-	Mode    string        `yaml:"mode"`
-	OnError string        `yaml:"on_error"`
-	Timeout time.Duration `yaml:"timeout"`
+	Mode    string        `yaml:"mode" oneof:"enforce|shadow|off" doc:"enforce; shadow asks and records, and ignores the answer; off does not ask"`
+	OnError string        `yaml:"on_error" oneof:"deny|allow" doc:"What happens to a message when the guard fails to reach a decision"`
+	Timeout time.Duration `yaml:"timeout" min:"1ms" max:"10m" doc:"How long the guard may wait for something outside the gateway; less than limits.judge_time"`
 }
 
-// GuardSettings returns what guards: says about each guard of specs. Sections
-// of guards that do not exist are errors.
-func (c *Config) GuardSettings(specs []guard.Spec) (map[string]guard.Setting, error) {
-	out := make(map[string]guard.Setting)
-	var names []string
-	for _, s := range specs {
-		names = append(names, s.Name)
-		out[s.Name] = guard.Setting{Decode: func(any) error { return nil }}
-	}
-	for name, node := range c.Guards {
-		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("guards.%s: there is no such guard; this build has: %s", name, strings.Join(names, ", "))
-		}
-		s, err := setting(&node)
-		if err != nil {
-			return nil, fmt.Errorf("guards.%s: %w", name, err)
-		}
-		out[name] = s
-	}
-	return out, nil
+func defaultCommon() common {
+	return common{Mode: "enforce", OnError: "deny", Timeout: time.Second}
 }
 
-func setting(node *yaml.Node) (guard.Setting, error) {
-	var head common
-	own := yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	shared := own
-	if node.Kind != yaml.MappingNode {
-		return guard.Setting{}, fmt.Errorf("line %d: must be a mapping", node.Line)
+// guards reads the sections below at, one for each guard of the build.
+func guards(d *strict.Decoder, at strict.At, sections map[string]GuardSection, judge time.Duration) map[string]Guard {
+	names := make([]string, 0, len(sections))
+	for name := range sections {
+		names = append(names, name)
 	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		to := &own
-		switch node.Content[i].Value {
-		case "mode", "on_error", "timeout":
-			to = &shared
+	slices.Sort(names)
+	at.Known("is not a guard of this build", names...)
+	out := make(map[string]Guard, len(names))
+	for _, name := range names {
+		section, place := sections[name], at.Field(name)
+		head := defaultCommon()
+		own := reflect.New(reflect.TypeOf(section.Defaults).Elem())
+		own.Elem().Set(reflect.ValueOf(section.Defaults).Elem())
+		if place.Exists() {
+			d.Decode(place, &head, own.Interface())
 		}
-		to.Content = append(to.Content, node.Content[i], node.Content[i+1])
-	}
-	if err := shared.Decode(&head); err != nil {
-		return guard.Setting{}, err
-	}
-	s := guard.Setting{Timeout: head.Timeout}
-	switch head.Mode {
-	case "", "enforce":
-	case "shadow":
-		s.Mode = guard.Shadow
-	case "off":
-		s.Mode = guard.Off
-	default:
-		return s, fmt.Errorf("mode: %q is not enforce, shadow or off", head.Mode)
-	}
-	switch head.OnError {
-	case "", "deny":
-	case "allow":
-		s.OnError = guard.Allow
-	default:
-		return s, fmt.Errorf("on_error: %q is neither deny nor allow", head.OnError)
-	}
-	if head.Timeout < 0 {
-		return s, fmt.Errorf("timeout: %v must be positive", head.Timeout)
-	}
-	s.Decode = func(config any) error {
-		known := keys(config)
-		for i := 0; i+1 < len(own.Content); i += 2 {
-			if k := own.Content[i]; !slices.Contains(known, k.Value) {
-				return fmt.Errorf("line %d: %q is not a setting; there are: mode, on_error, timeout, %s", k.Line, k.Value, strings.Join(known, ", "))
+		if wait := place.Field("timeout"); wait.Exists() && wait.OK() && head.Timeout >= judge {
+			wait.Report("must be less than limits.judge_time, after which Envoy refuses the request by itself")
+		}
+		if section.Check != nil && place.OK() {
+			for _, err := range leaves(section.Check(own.Interface())) {
+				reportAt(place, err.Error())
 			}
 		}
-		return own.Decode(config)
-	}
-	return s, nil
-}
-
-// keys returns the yaml names of the fields of the struct that p points to.
-func keys(p any) []string {
-	var out []string
-	t := reflect.TypeOf(p).Elem()
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-		out = append(out, name)
+		out[name] = Guard{head.Mode, head.OnError, head.Timeout, own.Interface()}
 	}
 	return out
+}
+
+// leaves returns the errors that err joins.
+func leaves(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, leaves(e)...)
+	}
+	return out
+}
+
+var keyed = regexp.MustCompile(`^([a-z][a-z0-9_]*)(?:\[([0-9]{1,6})\])?[:.] ?(.*)$`)
+
+// reportAt reports a guard's complaint at the key it begins with, if the section
+// has that key.
+func reportAt(at strict.At, text string) {
+	for {
+		m := keyed.FindStringSubmatch(text)
+		if m == nil || !at.Field(m[1]).Exists() {
+			break
+		}
+		at, text = at.Field(m[1]), m[3]
+		if i, err := strconv.Atoi(m[2]); err == nil && at.Item(i).Exists() {
+			at = at.Item(i)
+		}
+	}
+	at.Report("%s", text)
 }

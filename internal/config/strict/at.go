@@ -29,15 +29,12 @@ func (a At) Report(format string, args ...any) {
 
 func (f *file) report(line, column int, path, text string) {
 	f.problems = append(f.problems, Problem{f.name, line, column, path, text})
-	for {
-		f.broken[path] = true
-		i := strings.LastIndexAny(path, ".[")
-		if i < 0 {
-			break
-		}
+	f.broken[path] = true
+	for i := strings.LastIndexAny(path, ".["); i >= 0; i = strings.LastIndexAny(path, ".[") {
 		path = path[:i]
+		f.broken[path] = f.broken[path]
 	}
-	f.broken[""] = true
+	f.broken[""] = f.broken[""]
 }
 
 // Problems returns what was found wrong so far in the whole file.
@@ -49,7 +46,17 @@ func (a At) Problems() Problems {
 }
 
 // OK reports whether nothing is wrong with this value or below it.
-func (a At) OK() bool { return a.file == nil || !a.file.broken[a.path] }
+func (a At) OK() bool {
+	if a.file == nil {
+		return true
+	}
+	_, broken := a.file.broken[a.path]
+	return !broken
+}
+
+// Refused reports whether something is wrong with this value itself, such as an
+// unknown key, so that what is below it means nothing.
+func (a At) Refused() bool { return a.file != nil && a.file.broken[a.path] }
 
 // Exists reports whether the value is written in the file.
 func (a At) Exists() bool { return a.node != nil }
@@ -76,13 +83,7 @@ func (a At) Position() (line, column int) {
 }
 
 // String returns the place as file:line:col.
-func (a At) String() string {
-	line, column := a.Position()
-	if line == 0 {
-		return a.File()
-	}
-	return fmt.Sprintf("%s:%d:%d", a.File(), line, column)
-}
+func (a At) String() string { return a.Place().String() }
 
 // Field returns the value under key of a mapping; it may be missing.
 func (a At) Field(key string) At {
@@ -171,4 +172,44 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
+}
+
+// Place is where an At is, without the file's content: it can be kept.
+type Place struct {
+	File         string
+	Line, Column int
+	Path         string
+}
+
+// Place returns where a is.
+func (a At) Place() Place {
+	line, column := a.Position()
+	return Place{a.File(), line, column, a.path}
+}
+
+// Problem returns a problem at the place.
+func (p Place) Problem(format string, args ...any) Problem {
+	return Problem{p.File, p.Line, p.Column, p.Path, fmt.Sprintf(format, args...)}
+}
+
+// String returns the place as file:line:col.
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Known reports the keys of a mapping that are not among allowed, with what
+// they are not and the nearest that is.
+func (a At) Known(what string, allowed ...string) {
+	if a.node != nil && !a.IsMapping() {
+		a.Report("must be a mapping, not %s", kind(a.node))
+		return
+	}
+	for _, key := range a.Keys() {
+		if !among(key, allowed) {
+			a.key(key).Report("%s", unknown(what, key, allowed))
+		}
+	}
 }

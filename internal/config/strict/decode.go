@@ -12,6 +12,20 @@ import (
 // at.Field(key).OK() before it builds on one.
 type Checker interface{ Check(at At) }
 
+// A Defaulter is a struct whose zero value is not its default. Default is called
+// on the elements of lists and maps, and on structs behind a nil pointer,
+// before they are decoded.
+type Defaulter interface{ Default() }
+
+// fresh returns a new value of type t with its defaults.
+func fresh(t reflect.Type) reflect.Value {
+	p := reflect.New(t)
+	if d, ok := p.Interface().(Defaulter); ok {
+		d.Default()
+	}
+	return p.Elem()
+}
+
 // Decoder decodes places into structs. It remembers what it learnt about their
 // types; one goroutine at a time may use it.
 type Decoder struct {
@@ -110,12 +124,12 @@ func (d *Decoder) value(at At, v reflect.Value, r rule) {
 	case reflect.Struct:
 		d.mapping(at, v)
 	case reflect.Pointer:
-		fresh := reflect.New(t.Elem()) // never write through a default that others share
+		to := fresh(t.Elem())
 		if !v.IsNil() {
-			fresh.Elem().Set(v.Elem())
+			to.Set(v.Elem()) // never write through a default that others share
 		}
-		v.Set(fresh)
-		d.value(at, fresh.Elem(), r)
+		v.Set(to.Addr())
+		d.value(at, to, r)
 	case reflect.Slice:
 		d.list(at, v, r)
 	case reflect.Map:
@@ -134,6 +148,7 @@ func (d *Decoder) list(at At, v reflect.Value, r rule) {
 	items := at.Items()
 	out := reflect.MakeSlice(v.Type(), len(items), len(items))
 	for i, item := range items {
+		out.Index(i).Set(fresh(v.Type().Elem()))
 		d.value(item, out.Index(i), rule{oneof: r.oneof})
 	}
 	v.Set(out)
@@ -148,7 +163,7 @@ func (d *Decoder) dictionary(at At, v reflect.Value, r rule) {
 	keys := at.Keys()
 	out := reflect.MakeMapWithSize(v.Type(), len(keys))
 	for _, key := range keys {
-		value := reflect.New(v.Type().Elem()).Elem()
+		value := fresh(v.Type().Elem())
 		d.value(at.Field(key), value, rule{oneof: r.oneof})
 		out.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), value)
 	}

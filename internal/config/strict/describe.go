@@ -83,18 +83,18 @@ func setting(path string, v reflect.Value, r rule) Setting {
 		}
 	case t.Kind() == reflect.Pointer:
 		if v.IsNil() {
-			v = reflect.New(t.Elem())
+			v = fresh(t.Elem()).Addr()
 		}
 		return setting(path, v.Elem(), r)
 	case t.Kind() == reflect.Struct:
 		s.Kind, s.Children = Mapping, children(path, v)
 		return s
 	case t.Kind() == reflect.Slice:
-		elem := setting(path+"[]", reflect.New(t.Elem()).Elem(), rule{oneof: r.oneof})
+		elem := setting(path+"[]", fresh(t.Elem()), rule{oneof: r.oneof})
 		s.Kind, s.Elem = List, &elem
 		return s
 	case t.Kind() == reflect.Map:
-		elem := setting(path+".<name>", reflect.New(t.Elem()).Elem(), rule{oneof: r.oneof})
+		elem := setting(path+".<name>", fresh(t.Elem()), rule{oneof: r.oneof})
 		s.Kind, s.Elem = Dictionary, &elem
 		return s
 	case t.Kind() == reflect.Bool:

@@ -18,7 +18,7 @@ const MaxBytes = 16 << 20
 type file struct {
 	name     string
 	problems Problems
-	broken   map[string]bool // paths with a problem, and all paths above them
+	broken   map[string]bool // paths with a problem (true), and all paths above them
 }
 
 // Parse reads the one YAML document of a file. Aliases, anchors, merge keys,

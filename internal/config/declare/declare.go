@@ -1,0 +1,82 @@
+// Package declare reads the declarations of MCP servers: those under servers:
+// in the configuration and those in the files of a directory.
+package declare
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/internal/config/strict"
+	"github.com/sallyport/sallyport/internal/registry"
+)
+
+// Server declares one MCP server. What it says about its endpoints is the
+// default of its versions, or, without versions, the only version.
+type Server struct {
+	At strict.At `yaml:"-"`
+
+	Name           Name                    `yaml:"name" required:"true" doc:"Name of the server: clients reach it at /mcp/<name>"`
+	Description    string                  `yaml:"description" doc:"What the server is for, in a sentence"`
+	Owner          string                  `yaml:"owner" doc:"Team that answers for the server"`
+	Domain         string                  `yaml:"domain" doc:"Business domain of the server"`
+	Classification registry.Classification `yaml:"data_classification" oneof:"public|internal|confidential|restricted" doc:"Sensitivity of the data that the server handles"`
+	Revisions      []Revision              `yaml:"protocol_revisions" doc:"MCP revisions that the server may be spoken to in; all when absent"`
+	Version        `yaml:",inline"`
+	Versions       []Named `yaml:"versions" min:"1" doc:"Releases of the server, each with its own endpoints; takes the place of url and urls. Settings that a version leaves out are taken from the server"`
+}
+
+// Named is one of several releases of a server.
+type Named struct {
+	At strict.At `yaml:"-"`
+
+	Name    VersionName `yaml:"name" required:"true" doc:"Name of the version"`
+	Weight  *uint32     `yaml:"weight" max:"1000000" doc:"Share of new sessions, relative to the weights of the other versions; 0 takes the version out of rotation. Required when there are several versions"`
+	Version `yaml:",inline"`
+}
+
+// Version says where a release runs and how to talk to it.
+type Version struct {
+	URL            URL           `yaml:"url" doc:"URL of the MCP endpoint"`
+	URLs           []URL         `yaml:"urls" min:"1" doc:"URLs of several replicas, instead of url; they differ in host and port only"`
+	TLS            TLS           `yaml:"tls" doc:"How server and gateway prove who they are; for https URLs"`
+	ConnectTimeout time.Duration `yaml:"connect_timeout" min:"1ms" max:"1m" doc:"How long connecting may take"`
+	IdleTimeout    time.Duration `yaml:"idle_timeout" min:"1s" max:"24h" doc:"Longest silence on one stream"`
+	Health         Health        `yaml:"health_check" doc:"Active check of each replica"`
+	Limits         Breakers      `yaml:"limits" doc:"What one Envoy asks of the version at the same time; more is answered with 503"`
+}
+
+// TLS authenticates the server, and the gateway to it. Paths are relative to
+// the file they are written in.
+type TLS struct {
+	CA         string `yaml:"ca" doc:"PEM file of the certificate authorities to trust; the system's when absent"`
+	ServerName string `yaml:"server_name" doc:"Name to ask for (SNI) and to find in the certificate; the URL's host when absent"`
+	Cert       string `yaml:"client_certificate" doc:"PEM file of the gateway's own certificate chain"`
+	Key        string `yaml:"client_key" doc:"PEM file of the private key of client_certificate"`
+}
+
+// Health is the active health check.
+type Health struct {
+	Path     string        `yaml:"path" doc:"Path of an HTTP GET that a healthy replica answers with 2xx; a TCP connect when absent"`
+	Interval time.Duration `yaml:"interval" min:"100ms" max:"1h" doc:"Time between two checks"`
+	Timeout  time.Duration `yaml:"timeout" min:"10ms" max:"1m" doc:"How long an answer may take"`
+	Disabled bool          `yaml:"disabled" doc:"Do not check"`
+}
+
+// Breakers bound what is open at the same time.
+type Breakers struct {
+	MaxConnections uint32 `yaml:"max_connections" min:"1" max:"1000000" doc:"Connections"`
+	MaxPending     uint32 `yaml:"max_pending" min:"1" max:"1000000" doc:"Requests that wait for a connection"`
+	MaxRequests    uint32 `yaml:"max_requests" min:"1" max:"1000000" doc:"Requests and streams"`
+}
+
+// Default implements strict.Defaulter.
+func (s *Server) Default() { s.Version.defaults() }
+
+// Default implements strict.Defaulter.
+func (n *Named) Default() { n.Version.defaults() }
+
+func (v *Version) defaults() {
+	v.ConnectTimeout = 2 * time.Second
+	v.IdleTimeout = time.Hour // a GET stream may be silent for long
+	v.Health = Health{Interval: 10 * time.Second, Timeout: 2 * time.Second}
+	v.Limits = Breakers{MaxConnections: 1024, MaxPending: 1024, MaxRequests: 4096}
+}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sallyport/sallyport/internal/config/declare"
+	"github.com/sallyport/sallyport/internal/config/strict"
+)
+
+// Options is what a build brings to a configuration.
+type Options struct {
+	Guards    map[string]GuardSection // by name
+	Available Capabilities
+}
+
+// document is all that a file may hold.
+type document struct {
+	Config  `yaml:",inline"`
+	Servers []declare.Server `yaml:"servers" doc:"MCP servers behind the gateway"`
+	Guards  strict.At        `yaml:"guards" doc:"Settings of the guards, by name"`
+}
+
+// Load reads the configuration at path and everything it refers to. The error
+// is [Problems]: all that is wrong, not just the first.
+func Load(path string, o Options) (*Config, error) {
+	return newLoader(o).load(path)
+}
+
+// Parse reads a configuration from memory. Its name is used in errors, and
+// relative paths begin at its directory.
+func Parse(name string, data []byte, o Options) (*Config, error) {
+	return newLoader(o).parse(name, data)
+}
+
+// loader keeps what can be used again when the files are read again.
+type loader struct {
+	Options
+	decoder *strict.Decoder
+	servers *declare.Reader
+}
+
+func newLoader(o Options) *loader {
+	return &loader{o, strict.NewDecoder(), declare.NewReader()}
+}
+
+func (l *loader) load(path string) (*Config, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, Problems{{File: path, Text: "cannot be read: " + err.Error()}}
+	}
+	return l.parse(path, data)
+}
+
+// read reads a file, or a pipe such as /dev/stdin, of bounded size.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, strict.MaxBytes+1))
+}
+
+func (l *loader) parse(name string, data []byte) (*Config, error) {
+	at := strict.Parse(name, data)
+	if !at.Exists() {
+		return nil, at.Problems()
+	}
+	doc := document{Config: Default()}
+	l.decoder.Decode(at, &doc)
+	c := &doc.Config
+	c.Guards = guards(l.decoder, doc.Guards, l.Guards, c.Limits.JudgeTime)
+	c.check(at)
+	for _, key := range guideBlocks() {
+		if block := at.Field(key); block.Exists() {
+			l.Available.gate(block)
+		}
+	}
+	c.resolve(filepath.Dir(name))
+	problems := at.Problems()
+	view, more := l.servers.View(doc.Servers, c.Registry.Directory)
+	if problems = append(problems[:len(problems):len(problems)], more...); len(problems) > 0 {
+		return nil, problems.Sorted()
+	}
+	sum := sha256.Sum256(data)
+	c.view, c.revision = view, hex.EncodeToString(sum[:8])
+	return c, nil
+}
+
+// resolve makes relative paths begin at the configuration's own directory.
+func (c *Config) resolve(dir string) {
+	for _, p := range []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path} {
+		if *p == "" || *p == "stdout" || filepath.IsAbs(*p) {
+			continue
+		}
+		*p = filepath.Join(dir, *p)
+		if abs, err := filepath.Abs(*p); err == nil {
+			*p = abs
+		}
+	}
+}
+
+// check reports what no setting shows by itself.
+func (c *Config) check(at strict.At) {
+	c.checkStatements(at)
+	c.checkAddresses(at)
+	if p := at.Field("limits").Field("headers"); p.OK() && c.Limits.Headers%1024 != 0 {
+		p.Report("must be whole KiB")
+	}
+	if p := at.Field("receipts").Field("path"); c.Receipts.Path == "" && p.Exists() {
+		p.Report("is empty; write stdout or the path of a file")
+	}
+}
+
+// checkStatements demands that what is wide open is said out loud.
+func (c *Config) checkStatements(at strict.At) {
+	gateway := at.Field("gateway")
+	if p := gateway.Field("authentication").Field("method"); !p.Exists() && p.OK() {
+		p.Report(`is required: say how callers prove who they are; "none" serves whoever can connect and needs loopback listeners`)
+	}
+	if p := gateway.Field("authorization").Field("policy_engine"); !p.Exists() && p.OK() {
+		p.Report(`is required: say what decides; "none" allows every registered tool`)
+	}
+}
+
+func (c *Config) checkAddresses(at strict.At) {
+	taken := make(map[string]string)
+	claim := func(p strict.At, address string, port uint16) {
+		if !p.OK() || port == 0 {
+			return
+		}
+		if owner, ok := taken[address]; ok {
+			p.Report("%s is already the address of %s", address, owner)
+			return
+		}
+		taken[address] = p.Path()
+	}
+	for i, l := range c.Listeners {
+		p := at.Field("listeners").Item(i).Field("address")
+		claim(p, l.Address.String(), l.Address.Port())
+		if p.OK() && c.Gateway.Authentication.Method == "none" && l.Address.IsValid() && !l.Address.Loopback() {
+			p.Report("%s can be reached from other machines, and gateway.authentication.method none would serve them all; listen on a loopback address such as 127.0.0.1:%d", l.Address, l.Address.Port())
+		}
+	}
+	for _, s := range []struct {
+		p strict.At
+		a Service
+	}{
+		{at.Field("extproc").Field("address"), c.ExtProc},
+		{at.Field("xds").Field("address"), c.XDS},
+		{at.Field("admin").Field("address"), c.Admin},
+		{at.Field("envoy").Field("admin_address"), Service{c.Envoy.AdminAddress}},
+	} {
+		claim(s.p, s.a.Address.String(), s.a.Address.Port())
+		if s.p.OK() && !s.a.Address.Loopback() {
+			s.p.Report("%s is not a loopback address, and the service asks nobody who they are; write one such as 127.0.0.1:%d", s.a.Address, s.a.Address.Port())
+		}
+	}
+}
