@@ -85,7 +85,7 @@ func (s *Server) next() *generation {
 		"rejected", s.latest.version, "good", s.good.version, "kind", s.latest.nacked.Kind,
 		"node", s.latest.nacked.Node, "reason", s.latest.nacked.Message)
 	if f := s.opts.Hooks.Reverted; f != nil {
-		f()
+		f(s.good.version)
 	}
 	if s.desired != nil { // what came meanwhile is still wanted
 		s.wake()

@@ -66,6 +66,16 @@ func (c content) version() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
+// Version names the resources: equal ones have equal versions. It is what the
+// status and the hooks of a [Server] call a configuration by.
+func (r *Resources) Version() (string, error) {
+	c, err := contentOf(r)
+	if err != nil {
+		return "", err
+	}
+	return c.version(), nil
+}
+
 // with returns c with the resources of type t replaced.
 func (c content) with(t string, resources map[string]hashed) content {
 	out := maps.Clone(c)

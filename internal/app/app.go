@@ -42,6 +42,7 @@ type Options struct {
 type Gateway struct {
 	o        Options
 	cfg      *config.Config // what the process began with
+	source   *config.Source // what is in force
 	log      *slog.Logger
 	ports    addresses
 	holder   *gate.Holder
@@ -50,20 +51,21 @@ type Gateway struct {
 	procs    *extproc.Server
 	xds      *xds.Server
 	envoy    *envoyrun.Process
-	state    state
+	judges   judges
 }
 
 // Run serves until ctx ends, then drains.
 func Run(ctx context.Context, o Options) error {
-	cfg, err := config.Load(o.Config, ConfigOptions())
+	g := &Gateway{o: o}
+	source, err := config.NewSource(o.Config, ConfigOptions(), g.accept)
 	if err != nil {
 		return err
 	}
-	log, err := logger(cfg.Log)
-	if err != nil {
+	cfg := source.Current()
+	g.source, g.cfg = source, cfg
+	if g.log, err = logger(cfg.Log); err != nil {
 		return err
 	}
-	g := &Gateway{o: o, cfg: cfg, log: log}
 	if g.metrics, err = telemetry.New(); err != nil {
 		return err
 	}
@@ -71,27 +73,15 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	g.receipts = audit.New(out, cfg.Receipts.Queue, audit.WhenFull(cfg.Receipts.WhenFull), log)
+	g.receipts = audit.New(out, cfg.Receipts.Queue, audit.WhenFull(cfg.Receipts.WhenFull), g.log)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if err := errors.Join(g.receipts.Close(ctx), closeOut(), g.metrics.Close(ctx)); err != nil {
-			log.Error("shutdown", "err", err)
+			g.log.Error("shutdown", "err", err)
 		}
 	}()
-	view := cfg.View()
-	snap, err := g.snapshot(cfg, view)
-	if err != nil {
-		return fmt.Errorf("%s: %w", o.Config, err)
-	}
-	g.holder = gate.NewHolder(snap)
-	g.state.good(cfg, view)
 	return g.serve(ctx)
-}
-
-// snapshot builds what judges exchanges under cfg.
-func (g *Gateway) snapshot(cfg *config.Config, view viewOf) (*gate.Snapshot, error) {
-	return Snapshot(cfg, view, g.receipts, g.metrics)
 }
 
 func (g *Gateway) serve(ctx context.Context) error {
@@ -99,17 +89,22 @@ func (g *Gateway) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	first, err := g.build(g.cfg)
+	if err != nil {
+		return err
+	}
+	g.holder = gate.NewHolder(first.snapshot)
+	g.judges.holder = g.holder
 	g.procs = extproc.New(g.holder, g.log)
-	g.xds = xds.New(g.log, xds.Options{})
+	g.xds = xds.New(g.log, xds.Options{
+		Grace: max(5*time.Second, 2*g.cfg.Limits.JudgeTime+time.Second),
+		Hooks: xds.Hooks{Reverted: g.judges.revert},
+	})
 	judge := g.grpcServer()
 	g.procs.Register(judge)
 	control := g.grpcServer()
 	g.xds.Register(control)
-	res, err := xds.Build(g.holder.Current().View, g.settings(g.cfg, g.holder.Current().Chain))
-	if err != nil {
-		return err
-	}
-	if err := g.xds.Push(res); err != nil {
+	if err := g.offer(first); err != nil {
 		return err
 	}
 	if err := g.instruments(); err != nil {
@@ -209,6 +204,7 @@ func (g *Gateway) drain(envoyDone <-chan struct{}) {
 
 func (g *Gateway) grpcServer() *grpc.Server {
 	return grpc.NewServer(
+		grpc.WaitForHandlers(true),                                    // exchanges settle before receipts close
 		grpc.MaxRecvMsgSize(int(max(g.cfg.Limits.Body, 1<<20))+1<<20), // a body, and the headers beside it
 		grpc.MaxConcurrentStreams(1<<20),                              // each open exchange is one
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),

@@ -13,16 +13,13 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
-	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/mcp"
 	"github.com/sallyport/sallyport/xds"
 )
 
-type viewOf = *registry.View
-
 // Snapshot builds what judges exchanges under cfg; observers hear of every
 // decision in turn.
-func Snapshot(cfg *config.Config, view *registry.View, observers ...guard.Observer) (*gate.Snapshot, error) {
+func Snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
 	specs := standard.Specs()
 	members, err := guard.Assemble(specs, func(name string) guard.Setting { return guardSetting(cfg.Guards[name]) })
 	if err != nil {
@@ -41,7 +38,7 @@ func Snapshot(cfg *config.Config, view *registry.View, observers ...guard.Observ
 		return nil, err
 	}
 	s := &gate.Snapshot{
-		Chain: chain, Decoder: decoder, View: view,
+		Chain: chain, Decoder: decoder, View: cfg.View(),
 		Limits: gate.Limits{Body: int(cfg.Limits.Body), Response: int(cfg.Limits.Response), Event: int(cfg.Limits.Event), ResponseTime: cfg.Limits.ResponseTime},
 	}
 	for _, r := range cfg.MCP.Revisions {
@@ -63,7 +60,9 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	s.MessageTimeout, s.HeadersTimeout, s.RequestTimeout = cfg.Limits.JudgeTime, cfg.Limits.HeadersTime, cfg.Limits.RequestTime
 	s.StreamIdle, s.ConnectionIdle, s.UpstreamIdle = cfg.Limits.StreamIdle, cfg.Limits.ConnectionIdle, cfg.Limits.UpstreamIdle
 	s.Drain = cfg.Limits.Drain
-	s.Phases = xds.Phases{RequestBody: true, Response: true}
+	// Requests are always read: nothing passes undecoded. Replies are sent to the
+	// service only if some guard looks at them.
+	s.Phases = xds.Phases{RequestBody: true, Response: chain.Wants(mcp.ToClient)}
 	return s
 }
 

@@ -25,11 +25,7 @@ func load(path string) (*gate.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap, err := Snapshot(cfg, cfg.View())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return snap, nil
+	return Snapshot(cfg)
 }
 
 // Explanation is a decision for people.

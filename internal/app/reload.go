@@ -2,173 +2,146 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
 	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/xds"
 )
-
-// settle is how long files must be quiet before they are read: editors and
-// ConfigMap updates write in several steps.
-const settle = 100 * time.Millisecond
-
-// rescan finds changes that the file system did not tell of.
-const rescan = 30 * time.Second
 
 // watch reloads when the configuration or the registry directory changes, or
 // when a signal asks for it.
 func (g *Gateway) watch(ctx context.Context) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("app: watch: %w", err)
-	}
-	defer w.Close()
-	dirs := []string{filepath.Dir(g.o.Config)}
-	if d := g.cfg.Registry.Directory; d != "" {
-		dirs = append(dirs, d)
-	}
-	for _, d := range dirs {
-		if err := w.Add(d); err != nil {
-			return fmt.Errorf("app: watch %s: %w", d, err)
-		}
-	}
-	quiet := time.NewTimer(rescan)
-	defer quiet.Stop()
+	done := make(chan error, 1)
+	go func() { done <- g.source.Watch(ctx) }()
+	told := ""
+	look := time.NewTicker(500 * time.Millisecond) // the source tells of refusals in its status only
+	defer look.Stop()
 	for {
 		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.Events:
-			quiet.Reset(settle)
-		case err := <-w.Errors:
-			g.log.Warn("watching files", "err", err)
+		case err := <-done:
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
 		case <-g.o.Reload:
-			g.reload()
-		case <-quiet.C:
-			g.reload()
-			quiet.Reset(rescan)
+			if err := g.source.Reload(); err != nil {
+				g.log.Error("the configuration was not taken; the last good one serves on", "err", err)
+				told = err.Error()
+			}
+		case <-look.C:
+			if err := g.source.Status().Error; err != nil && err.Error() != told {
+				g.log.Error("the configuration was not taken; the last good one serves on", "err", err)
+				told = err.Error()
+			}
+		case <-g.source.Changes():
+			told = ""
+			g.log.Info("configuration reloaded", "servers", len(g.source.Current().View().Servers()))
 		}
 	}
 }
 
-// reload swaps in what the files say now, or keeps the old and says why.
-func (g *Gateway) reload() {
-	changed, err := g.tryReload()
+// build is one configuration, ready to serve: what judges, and what Envoy gets.
+type build struct {
+	snapshot  *gate.Snapshot
+	resources *xds.Resources
+	version   string // of the resources
+}
+
+func (g *Gateway) build(cfg *config.Config) (*build, error) {
+	snap, err := Snapshot(cfg, g.receipts, g.metrics)
 	if err != nil {
-		if g.state.bad(err) {
-			g.log.Error("the configuration was not taken; the last good one serves on", "err", err)
+		return nil, err
+	}
+	b := &build{snapshot: snap}
+	if b.resources, err = xds.Build(cfg.View(), g.settings(cfg, snap.Chain)); err != nil {
+		return nil, err
+	}
+	if b.version, err = b.resources.Version(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// accept is asked by the source before a change takes effect.
+func (g *Gateway) accept(_, next *config.Config) error {
+	b, err := g.build(next)
+	if err != nil {
+		return err
+	}
+	return g.offer(b)
+}
+
+// offer puts b in force. The judge learns of new servers before Envoy routes to
+// them. Calls to a removed one that Envoy still routes are refused as unknown.
+func (g *Gateway) offer(b *build) error {
+	before := g.judges.swap(b)
+	if err := g.xds.Push(b.resources); err != nil {
+		g.judges.restore(before)
+		return fmt.Errorf("app: %w", err)
+	}
+	return nil
+}
+
+// judges remembers what judged under which of Envoy's configurations, so that a
+// configuration that Envoy rejects is taken back on both sides.
+type judges struct {
+	holder *gate.Holder
+
+	mu       sync.Mutex
+	current  *build
+	previous []*build // oldest first
+	rejected string   // version that Envoy rejected, while it is what the files say
+}
+
+// kept is how many former configurations a revert can reach.
+const kept = 8
+
+func (j *judges) swap(b *build) (before *build) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	before = j.current
+	if before != nil {
+		j.previous = append(j.previous, before)
+		if len(j.previous) > kept {
+			j.previous = j.previous[1:]
 		}
+	}
+	j.current, j.rejected = b, ""
+	j.holder.Swap(b.snapshot)
+	return before
+}
+
+func (j *judges) restore(b *build) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if b != nil {
+		j.current = b
+		j.holder.Swap(b.snapshot)
+	}
+}
+
+// revert is called when Envoy rejected a configuration and version serves again.
+func (j *judges) revert(version string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.current == nil || j.current.version == version {
 		return
 	}
-	g.state.cleared()
-	if changed {
-		g.log.Info("configuration reloaded", "servers", len(g.holder.Current().View.Servers()))
-	}
-}
-
-func (g *Gateway) tryReload() (changed bool, err error) {
-	cfg, err := config.Load(g.o.Config, ConfigOptions())
-	if err != nil {
-		return false, err
-	}
-	if err := g.fixed(cfg); err != nil {
-		return false, fmt.Errorf("%s: %w", g.o.Config, err)
-	}
-	view := cfg.View()
-	if g.state.same(cfg, view) {
-		return false, nil
-	}
-	snap, err := g.snapshot(cfg, view)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", g.o.Config, err)
-	}
-	res, err := xds.Build(view, g.settings(cfg, snap.Chain))
-	if err != nil {
-		return false, err
-	}
-	// The judge learns of new servers before Envoy does, and Envoy forgets
-	// removed ones first by two-phase removal; a call between the two is
-	// refused, never unjudged.
-	if err := g.xds.Push(res); err != nil {
-		return false, err
-	}
-	g.holder.Swap(snap)
-	g.state.good(cfg, view)
-	return true, nil
-}
-
-// fixed names settings that only a restart can change.
-func (g *Gateway) fixed(cfg *config.Config) error {
-	var errs []error
-	for name, differs := range map[string]bool{
-		"extproc": cfg.ExtProc != g.cfg.ExtProc, "xds": cfg.XDS != g.cfg.XDS, "admin": cfg.Admin != g.cfg.Admin,
-		"listeners": !equalListeners(cfg.Listeners, g.cfg.Listeners), "receipts": cfg.Receipts != g.cfg.Receipts,
-		"log": cfg.Log != g.cfg.Log, "registry.directory": cfg.Registry != g.cfg.Registry,
-		"envoy": cfg.Envoy != g.cfg.Envoy, "limits.body": cfg.Limits.Body != g.cfg.Limits.Body,
-		"limits.drain": cfg.Limits.Drain != g.cfg.Limits.Drain,
-	} {
-		if differs {
-			errs = append(errs, fmt.Errorf("%s: a change needs a restart", name))
+	j.rejected = j.current.version
+	for i := len(j.previous) - 1; i >= 0; i-- {
+		if b := j.previous[i]; b.version == version {
+			j.current = b
+			j.holder.Swap(b.snapshot)
+			return
 		}
 	}
-	return errors.Join(errs...)
 }
 
-func equalListeners(a, b []config.Listener) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// state is what the reloader knows, for the status.
-type state struct {
-	mu      sync.Mutex
-	print   string // of the configuration in force
-	since   time.Time
-	reloads uint64
-	failed  uint64
-	err     string
-}
-
-func (s *state) good(cfg *config.Config, view viewOf) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.print, s.since, s.err = fingerprint(cfg, view), time.Now(), ""
-	s.reloads++
-}
-
-func (s *state) same(cfg *config.Config, view viewOf) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.print == fingerprint(cfg, view)
-}
-
-// bad notes an error and reports whether it is news.
-func (s *state) bad(err error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	news := s.err != err.Error()
-	s.err = err.Error()
-	if news {
-		s.failed++
-	}
-	return news
-}
-
-func (s *state) cleared() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.err = ""
+func (j *judges) refused() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.rejected
 }

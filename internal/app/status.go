@@ -1,12 +1,8 @@
 package app
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"time"
 
-	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/xds"
 )
 
@@ -27,8 +23,10 @@ type ConfigStatus struct {
 	Path     string    `json:"path"`
 	Revision string    `json:"revision"`
 	Since    time.Time `json:"since"`
-	Error    string    `json:"error,omitempty"` // of the files as they are now
-	Failed   uint64    `json:"failed_reloads"`
+	Error    string    `json:"error,omitempty"`       // of the files as they are now
+	Watch    string    `json:"watch_error,omitempty"` // changes are noticed late
+	Changes  uint64    `json:"changes"`
+	Refused  uint64    `json:"refused_changes"`
 }
 
 // Guard is one guard of the chain.
@@ -48,27 +46,29 @@ type Receipts struct {
 func (g *Gateway) status() Status {
 	snap := g.holder.Current()
 	s := Status{Ready: g.ready() == nil, Servers: len(snap.View.Servers()), OpenStreams: g.procs.Open(), XDS: g.xds.Status()}
-	g.state.mu.Lock()
-	s.Config = ConfigStatus{Path: g.o.Config, Revision: g.state.print, Since: g.state.since, Error: g.state.err, Failed: g.state.failed}
-	g.state.mu.Unlock()
+	st := g.source.Status()
+	s.Config = ConfigStatus{Path: st.Path, Revision: st.Revision, Since: st.Since, Changes: st.Reloads, Refused: st.Refused}
+	if st.Error != nil {
+		s.Config.Error = st.Error.Error()
+	} else if v := g.judges.refused(); v != "" {
+		s.Config.Error = "Envoy rejected the configuration (version " + v + "); the last good one serves on; see xds.nacks"
+	}
+	if st.Watch != nil {
+		s.Config.Watch = st.Watch.Error()
+	}
 	for _, m := range snap.Chain.Members() {
 		s.Guards = append(s.Guards, Guard{m.Spec.Name, m.Mode.String(), m.OnError.String()})
 	}
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
-	if g.envoy != nil {
-		s.EnvoyRestarts = g.envoy.Restarts()
-	}
+	s.EnvoyRestarts = g.restarts()
 	return s
 }
 
-// fingerprint names a configuration together with its servers.
-func fingerprint(cfg *config.Config, view viewOf) string {
-	b, err := json.Marshal([]any{cfg, view.Servers()})
-	if err != nil { // of plain data: cannot happen, and then every reload is a change
-		return err.Error()
+func (g *Gateway) restarts() uint64 {
+	if g.envoy == nil {
+		return 0
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:8])
+	return g.envoy.Restarts()
 }
 
 // instruments shows in metrics what the status shows.
@@ -96,8 +96,8 @@ func (g *Gateway) instruments() error {
 		"mcp.gateway.xds.nacks":        func() uint64 { return g.xds.Status().Counters.NACKs },
 		"mcp.gateway.xds.reverts":      func() uint64 { return g.xds.Status().Counters.Reverts },
 		"mcp.gateway.xds.pushes":       func() uint64 { return g.xds.Status().Counters.Pushes },
-		"mcp.gateway.envoy.restarts":   func() uint64 { return g.status().EnvoyRestarts },
-		"mcp.gateway.config.failures":  func() uint64 { return g.status().Config.Failed },
+		"mcp.gateway.envoy.restarts":   g.restarts,
+		"mcp.gateway.config.failures":  func() uint64 { return g.source.Status().Refused },
 	} {
 		if err := g.metrics.Counter(name, "See docs/operations.md.", f); err != nil {
 			return err

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -43,10 +44,16 @@ type loader struct {
 	Options
 	decoder *strict.Decoder
 	servers *declare.Reader
+
+	// The last good file, so that a change in the registry directory costs no
+	// second reading of the configuration.
+	data string
+	last *Config
+	own  []declare.Declared
 }
 
 func newLoader(o Options) *loader {
-	return &loader{o, strict.NewDecoder(), declare.NewReader()}
+	return &loader{Options: o, decoder: strict.NewDecoder(), servers: declare.NewReader()}
 }
 
 func (l *loader) load(path string) (*Config, error) {
@@ -72,13 +79,17 @@ func read(path string) ([]byte, error) {
 }
 
 func (l *loader) parse(name string, data []byte) (*Config, error) {
+	if l.last != nil && l.data == string(data) {
+		return l.again()
+	}
 	at := strict.Parse(name, data)
 	if !at.Exists() {
 		return nil, at.Problems()
 	}
 	doc := document{Config: Default()}
 	l.decoder.Decode(at, &doc)
-	c := &doc.Config
+	c := new(Config) // a pointer into doc would keep the whole file's tree alive
+	*c = doc.Config
 	c.Guards = guards(l.decoder, doc.Guards, l.Guards, c.Limits.JudgeTime)
 	c.check(at)
 	for _, key := range guideBlocks() {
@@ -87,14 +98,36 @@ func (l *loader) parse(name string, data []byte) (*Config, error) {
 		}
 	}
 	c.resolve(filepath.Dir(name))
+	own := l.servers.Own(doc.Servers)
+	view, more := l.servers.View(own, c.Registry.Directory)
 	problems := at.Problems()
-	view, more := l.servers.View(doc.Servers, c.Registry.Directory)
 	if problems = append(problems[:len(problems):len(problems)], more...); len(problems) > 0 {
 		return nil, problems.Sorted()
 	}
-	sum := sha256.Sum256(data)
-	c.view, c.revision = view, hex.EncodeToString(sum[:8])
+	c.view, c.revision = view, revision(c, data)
+	l.data, l.last, l.own = string(data), c, own
 	return c, nil
+}
+
+// again gives the last good settings the servers of the directory as it is now.
+func (l *loader) again() (*Config, error) {
+	view, problems := l.servers.View(l.own, l.last.Registry.Directory)
+	if len(problems) > 0 {
+		return nil, problems.Sorted()
+	}
+	next := *l.last
+	next.view = view
+	return &next, nil
+}
+
+// revision names settings by their values, so that comments and servers do not
+// count.
+func revision(c *Config, data []byte) string {
+	if values, err := json.Marshal(c); err == nil { // a guard may have what JSON cannot say
+		data = values
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
 }
 
 // resolve makes relative paths begin at the configuration's own directory.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/config/strict"
@@ -28,15 +29,18 @@ func NewReader() *Reader {
 	return &Reader{decoder: strict.NewDecoder(), files: make(map[string]parsed)}
 }
 
-// View returns the view of the servers that the configuration declares itself
-// and of those in the files of directory ("" for none), or every problem. Each
-// server must have been decoded without one.
-func (r *Reader) View(own []Server, directory string) (*registry.View, strict.Problems) {
-	pems := newPEMFiles()
-	all, problems := build(own, pems)
+// Own builds servers that were decoded elsewhere; those with a problem are left
+// out. What is found wrong with the others is reported at their places.
+func (r *Reader) Own(servers []Server) []Declared { return build(servers, newPEMFiles()) }
+
+// View returns the view of own and of the servers in the files of directory (""
+// for none), or every problem.
+func (r *Reader) View(own []Declared, directory string) (*registry.View, strict.Problems) {
+	all := slices.Clone(own)
+	var problems strict.Problems
 	if directory != "" {
-		more, wrong := r.directory(directory, pems)
-		all, problems = append(all, more...), append(problems, wrong...)
+		more, wrong := r.directory(directory, newPEMFiles())
+		all, problems = append(all, more...), wrong
 	}
 	problems = append(problems, unique(all)...)
 	if len(problems) > 0 {
@@ -50,17 +54,14 @@ func (r *Reader) View(own []Server, directory string) (*registry.View, strict.Pr
 }
 
 // build builds the servers whose declarations are sound.
-func build(servers []Server, pems *pemFiles) (out []Declared, problems strict.Problems) {
+func build(servers []Server, pems *pemFiles) []Declared {
+	out := make([]Declared, 0, len(servers))
 	for i := range servers {
-		s := &servers[i]
-		if !s.At.OK() {
-			continue
+		if s := &servers[i]; s.At.OK() {
+			out = append(out, s.build(pems))
 		}
-		before := len(s.At.Problems())
-		out = append(out, s.build(pems))
-		problems = append(problems, s.At.Problems()[before:]...)
 	}
-	return out, problems
+	return out
 }
 
 // Files returns the paths of the files in directory that declare servers,
@@ -129,7 +130,7 @@ func (r *Reader) file(path string, data []byte, pems *pemFiles) ([]Declared, str
 		servers[0].Default()
 		r.decoder.Decode(at, &servers[0])
 	}
-	out, _ := build(servers, pems)
+	out := build(servers, pems)
 	return out, at.Problems()
 }
 

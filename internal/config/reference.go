@@ -1,0 +1,88 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/config/strict"
+)
+
+// Reference returns the settings as a table per section in Markdown.
+func Reference(o Options) string {
+	var b strings.Builder
+	for _, s := range Describe(o).Children {
+		section(&b, s, o.Available)
+	}
+	return b.String()
+}
+
+func section(b *strings.Builder, s strict.Setting, have Capabilities) {
+	fmt.Fprintf(b, "## `%s`\n\n%s.\n\n", s.Key, s.Doc)
+	if have.missing(s.Path) != "" {
+		fmt.Fprintf(b, "No setting of this block is available in this build: each is checked, and then refused until something enforces it.\n\n")
+	}
+	b.WriteString("| setting | written as | default | meaning |\n| --- | --- | --- | --- |\n")
+	rows(b, s, have, s.Key)
+	b.WriteString("\n")
+}
+
+func rows(b *strings.Builder, s strict.Setting, have Capabilities, name string) {
+	switch {
+	case s.Kind == strict.Mapping:
+		for _, child := range s.Children {
+			rows(b, child, have, name+"."+child.Key)
+		}
+		return
+	case s.Kind == strict.List && s.Elem.Kind == strict.Mapping:
+		fmt.Fprintf(b, "| `%s` | list | | %s |\n", name, meaning(s, have))
+		rows(b, *s.Elem, have, name+"[]")
+		return
+	}
+	def := ""
+	if s.Default != "" {
+		def = "`" + s.Default + "`"
+	}
+	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, written(s), def, meaning(s, have))
+}
+
+// written says how a value is written: its notation, its words or its type.
+func written(s strict.Setting) string {
+	switch {
+	case s.OneOf != nil:
+		return "`" + strings.Join(s.OneOf, "`, `") + "`"
+	case s.Kind == strict.List:
+		return "list: " + written(*s.Elem)
+	case s.Kind == strict.Dictionary:
+		return "mapping: " + written(*s.Elem)
+	case s.Kind == strict.Notated:
+		return fmt.Sprintf("%s, such as `%s`", s.Notation.Name, s.Notation.Examples[0])
+	case s.Kind == strict.Bool:
+		return "`true`, `false`"
+	}
+	return string(s.Kind)
+}
+
+func meaning(s strict.Setting, have Capabilities) string {
+	parts := []string{s.Doc + "."}
+	if s.Required {
+		parts = append(parts, "Required.")
+	}
+	switch {
+	case s.Min != "" && s.Max != "":
+		parts = append(parts, fmt.Sprintf("From %s to %s.", s.Min, s.Max))
+	case s.Min != "" && s.Kind != strict.List:
+		parts = append(parts, fmt.Sprintf("At least %s.", s.Min))
+	case s.Max != "":
+		parts = append(parts, fmt.Sprintf("At most %s.", s.Max))
+	}
+	if s.Restart {
+		parts = append(parts, "A change needs a restart.")
+	}
+	switch values := have.values(s.Path); {
+	case have.missing(s.Path) != "":
+		parts = append(parts, "**Not available in this build.**")
+	case len(values) > 0:
+		parts = append(parts, fmt.Sprintf("**Available in this build: `%s`.**", strings.Join(values, "`, `")))
+	}
+	return strings.ReplaceAll(strings.Join(parts, " "), "|", "\\|")
+}
