@@ -113,7 +113,7 @@ type HostPattern string
 func (HostPattern) Notation() Notation {
 	return Notation{
 		Name:     "host",
-		Pattern:  `^(\*\.)?[0-9A-Za-z:]([0-9A-Za-z._:-]{0,251}[0-9A-Za-z])?$`,
+		Pattern:  `^((\*\.)?[0-9A-Za-z]([0-9A-Za-z._-]{0,251}[0-9A-Za-z])?|[0-9A-Fa-f:.]{2,45})$`,
 		Allowed:  `a host name without scheme, port and path, such as api.company.com or "*.company.com"`,
 		Examples: []string{"api.company.com", "*.company.com"},
 	}

@@ -27,7 +27,7 @@ func (n Notation) wrong(text string) error {
 	if text == "" {
 		return fmt.Errorf("is empty; write %s", n.Allowed)
 	}
-	return fmt.Errorf("%s is not a %s; write %s", quote(text), n.Name, n.Allowed)
+	return fmt.Errorf("%s is not %s; write %s", quote(text), article(n.Name), n.Allowed)
 }
 
 var errOverflow = errors.New("is too large")
@@ -39,4 +39,12 @@ func quote(s string) string {
 		return fmt.Sprintf("%q...", s[:most])
 	}
 	return fmt.Sprintf("%q", s)
+}
+
+func article(name string) string {
+	switch name[0] {
+	case 'a', 'e', 'i', 'o':
+		return "an " + name
+	}
+	return "a " + name
 }

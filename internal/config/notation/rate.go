@@ -2,6 +2,7 @@ package notation
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -16,13 +17,18 @@ type Rate struct {
 // Rates is a set of limits that all apply; no two have the same window.
 type Rates []Rate
 
-const ratePattern = `[1-9][0-9]{0,14}/(second|minute|hour|day|s|min|h|d)`
+const (
+	ratePattern  = `[1-9][0-9]{0,14}/(second|minute|hour|day|s|min|h|d)`
+	ratesPattern = `^` + ratePattern + `( ?, ?` + ratePattern + `){0,3}$`
+)
+
+var rates = regexp.MustCompile(ratesPattern)
 
 // Notation describes rates.
 func (Rates) Notation() Notation {
 	return Notation{
 		Name:     "rate",
-		Pattern:  `^` + ratePattern + `( ?, ?` + ratePattern + `){0,3}$`,
+		Pattern:  ratesPattern,
 		Allowed:  `calls per second, minute, hour or day, such as "1000/hour", or several: "20/second, 1000/hour"`,
 		Examples: []string{"1000/hour", "20/second, 1000/hour"},
 	}
@@ -30,28 +36,26 @@ func (Rates) Notation() Notation {
 
 // UnmarshalText reads "1000/hour" or several rates with commas between.
 func (r *Rates) UnmarshalText(text []byte) error {
-	var rates Rates
+	if !rates.Match(text) {
+		return r.Notation().wrong(string(text))
+	}
+	var out Rates
 	for part := range strings.SplitSeq(string(text), ",") {
-		count, window, _ := strings.Cut(trimOne(part), "/")
+		count, window, _ := strings.Cut(strings.TrimSpace(part), "/")
 		n, err := strconv.ParseUint(count, 10, 64)
-		per := windowOf(window)
-		if err != nil || per == 0 || n == 0 || len(count) > 15 || count[0] == '0' {
-			return r.Notation().wrong(string(text))
+		if err != nil {
+			return err
 		}
-		for _, other := range rates {
+		per := windowOf(window)
+		for _, other := range out {
 			if other.Per == per {
 				return fmt.Errorf("%s has two rates for one window; keep one", quote(string(text)))
 			}
 		}
-		rates = append(rates, Rate{n, per})
+		out = append(out, Rate{n, per})
 	}
-	*r = rates
+	*r = out
 	return nil
-}
-
-// trimOne allows one space on each side of a comma, as the pattern does.
-func trimOne(s string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(s, " "), " ")
 }
 
 func windowOf(s string) time.Duration {

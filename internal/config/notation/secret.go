@@ -16,7 +16,7 @@ type SecretRef struct {
 	Name string // variable or absolute path
 }
 
-const secretPattern = `env:[A-Za-z_][A-Za-z0-9_]{0,254}|file:/[^\u0000]{1,4095}`
+const secretPattern = `env:[A-Za-z_][A-Za-z0-9_]{0,254}|file:/[^\n\r]+`
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
 

@@ -43,28 +43,33 @@ func (z *Size) UnmarshalText(text []byte) error {
 	if err != nil {
 		return err
 	}
-	unit := map[string]int64{
-		"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 1e3, "MB": 1e6, "GB": 1e9,
-	}[string(m[2])]
-	if n > (1<<63-1)/unit {
-		return errOverflow
+	for _, u := range units {
+		if u.name != string(m[2]) {
+			continue
+		}
+		if n > (1<<63-1)/int64(u.size) {
+			return errOverflow
+		}
+		*z = Size(n) * u.size
 	}
-	*z = Size(n * unit)
 	return nil
 }
 
-// MarshalText writes the size in the largest binary unit that divides it.
+// MarshalText writes the size in the largest unit that divides it.
 func (z Size) MarshalText() ([]byte, error) {
-	for _, u := range []struct {
-		size Size
-		name string
-	}{{GiB, "GiB"}, {MiB, "MiB"}, {KiB, "KiB"}} {
+	for _, u := range units {
 		if z >= u.size && z%u.size == 0 {
 			return fmt.Appendf(nil, "%d%s", z/u.size, u.name), nil
 		}
 	}
-	return fmt.Appendf(nil, "%dB", z), nil
+	return []byte("0B"), nil
 }
+
+// units are all units, largest first.
+var units = [...]struct {
+	size Size
+	name string
+}{{GiB, "GiB"}, {1e9, "GB"}, {MiB, "MiB"}, {1e6, "MB"}, {KiB, "KiB"}, {1e3, "KB"}, {1, "B"}}
 
 // Count is a whole number of things, written as a number or, as the guide
 // does, as text.
