@@ -158,10 +158,14 @@ func (c *Config) check(at strict.At) {
 // checkStatements demands that what is wide open is said out loud.
 func (c *Config) checkStatements(at strict.At) {
 	gateway := at.Field("gateway")
-	if p := gateway.Field("authentication").Field("method"); !p.Exists() && p.OK() {
+	absent := func(block, key string) (strict.At, bool) {
+		b := gateway.Field(block)
+		return b.Field(key), !gateway.Refused() && !b.Refused() && !b.Field(key).Exists()
+	}
+	if p, yes := absent("authentication", "method"); yes {
 		p.Report(`is required: say how callers prove who they are; "none" serves whoever can connect and needs loopback listeners`)
 	}
-	if p := gateway.Field("authorization").Field("policy_engine"); !p.Exists() && p.OK() {
+	if p, yes := absent("authorization", "policy_engine"); yes {
 		p.Report(`is required: say what decides; "none" allows every registered tool`)
 	}
 }

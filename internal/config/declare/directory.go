@@ -118,7 +118,9 @@ func (r *Reader) file(path string, data []byte, pems *pemFiles) ([]Declared, str
 	at := strict.Parse(path, data)
 	var servers []Server
 	switch {
-	case len(at.Problems()) > 0 && !at.Exists():
+	case !at.Exists(): // reported
+	case !at.IsMapping():
+		at.Report("must hold the settings of one server, or a list of servers under servers")
 	case at.Field("servers").Exists():
 		var list struct {
 			Servers []Server `yaml:"servers"`

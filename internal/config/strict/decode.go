@@ -1,8 +1,8 @@
 package strict
 
 import (
-	"fmt"
 	"reflect"
+	"strconv"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -92,7 +92,7 @@ func (d *Decoder) mapping(at At, structs ...reflect.Value) {
 		d.value(at.Field(key), t.value, t.rule)
 	}
 	for _, key := range allowed {
-		if t := keys[key]; t.required && !at.Field(key).Exists() {
+		if t := keys[key]; t.required && !at.Refused() && !at.Field(key).Exists() {
 			at.Field(key).Report("is required")
 		}
 	}
@@ -152,7 +152,7 @@ func (d *Decoder) list(at At, v reflect.Value, r rule) {
 		d.value(item, out.Index(i), rule{oneof: r.oneof})
 	}
 	v.Set(out)
-	length(at, len(items), r, "elements")
+	length(at, len(items), r)
 }
 
 func (d *Decoder) dictionary(at At, v reflect.Value, r rule) {
@@ -168,16 +168,20 @@ func (d *Decoder) dictionary(at At, v reflect.Value, r rule) {
 		out.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), value)
 	}
 	v.Set(out)
-	length(at, len(keys), r, "entries")
+	length(at, len(keys), r)
 }
 
-func length(at At, n int, r rule, what string) {
-	var low, high int
-	if _, err := fmt.Sscan(r.min, &low); err == nil && n < low {
-		at.Report("must have at least %s %s, not %d", r.min, what, n)
+func length(at At, n int, r rule) {
+	low, err := strconv.Atoi(r.min)
+	switch {
+	case err != nil || n >= low:
+	case n == 0:
+		at.Report("is empty; write at least %d, or remove it", low)
+	default:
+		at.Report("has %d entries; at least %d are needed", n, low)
 	}
-	if _, err := fmt.Sscan(r.max, &high); err == nil && n > high {
-		at.Report("must have at most %s %s, not %d", r.max, what, n)
+	if high, err := strconv.Atoi(r.max); err == nil && n > high {
+		at.Report("has %d entries; at most %d are allowed", n, high)
 	}
 }
 

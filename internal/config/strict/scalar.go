@@ -23,7 +23,7 @@ func (d *Decoder) scalar(at At, v reflect.Value, r rule) {
 	}
 	if len(r.oneof) > 0 {
 		if !among(at.node.Value, r.oneof) {
-			at.Report("%s", unknown(fmt.Sprintf("%q is not known", clip(at.node.Value)), at.node.Value, r.oneof))
+			at.Report("%s", unknown(fmt.Sprintf("%q is not a known value", clip(at.node.Value)), at.node.Value, r.oneof))
 			return
 		}
 	}
