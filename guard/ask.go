@@ -4,69 +4,96 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/sallyport/sallyport/mcp"
 )
 
+// Defect is the error of a guard that broke a rule of this package: it
+// panicked, gave a verdict that makes no sense, or asked for an edit that
+// cannot be made. What a message holds can provoke all of these, and the guard
+// may have meant to refuse; so a defect refuses whatever on_error says, which
+// is about guards that honestly reached no answer.
+type Defect struct {
+	Guard string
+	Err   error
+	Stack []byte // of a panic; nil otherwise
+}
+
+// Error returns the guard and what it did.
+func (e *Defect) Error() string { return "guard: " + e.Guard + ": defect: " + e.Err.Error() }
+
+// Unwrap returns what the guard did.
+func (e *Defect) Unwrap() error { return e.Err }
+
 // ask puts the question to the members in turn and writes the answer to d. A
 // nil message asks for admission.
 func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decision, steps []int) {
-	if len(steps) > 0 {
+	if d.Journal == nil && len(steps) > 0 {
 		d.Journal = make([]Entry, 0, len(steps))
 	}
+	last := d.At
 	for _, i := range steps {
 		member := &c.members[i]
-		start := c.host.Now()
-		v, err := c.consult(ctx, member, x, m)
-		if err == nil {
-			err = c.check(v)
-		}
-		var edited mcp.Message
-		edits := err == nil && len(v.Edits) > 0
-		if edits {
-			edited, err = c.edit(m, v.Edits)
-		}
-		entry := Entry{Guard: member.Spec.Name, Mode: member.Mode, Action: v.Action, Reason: v.Reason, Detail: v.Detail, Err: err}
-		entry.Took = c.host.Now().Sub(start)
-		if err != nil {
-			entry.Action, entry.Reason = Deny, GuardError
-			if errors.Is(err, context.DeadlineExceeded) {
-				entry.Reason = DeadlineExceeded
-			}
-		}
+		v, edited, err := c.consult(ctx, member, x, m, d.Direction)
+		now := c.host.Now()
+		entry := member.entry(&v, err)
+		entry.Took, last = now.Sub(last), now
 		d.Journal = append(d.Journal, entry)
 		switch {
-		case member.Mode == Shadow:
-			continue // journaled only: no edits, no obligations, no refusal
-		case err != nil && member.OnError == Allow:
-			continue
+		case member.Mode == Shadow: // journaled only: no edits, no obligations, no refusal
 		case entry.Action != Allow:
-			d.refuse(entry, v)
+			d.refuse(x, &entry, &v)
 			return
-		}
-		if edits {
-			*m = edited
-			d.Edited = true
-		}
-		d.Obligations = append(d.Obligations, v.Obligations...)
-		for _, o := range v.Obligations {
-			if o.Kind == AddLabel {
-				x.Label(o.Name)
-			}
+		case err != nil: // excused by on_error
+		default:
+			d.accept(x, m, edited, v.Obligations)
 		}
 	}
 	d.Action = Allow
 }
 
-// consult asks one guard, waits for a pending answer where the host says, and
-// turns a panic into an error: the message is then judged by on_error like any
-// other question that got no answer.
-func (c *Chain) consult(ctx context.Context, member *Member, x *Exchange, m *mcp.Message) (v Verdict, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			v, err = Verdict{}, fmt.Errorf("guard: %s panicked: %v", member.Spec.Name, p)
-		}
-	}()
+// entry is what the journal says about an answer, or about its absence.
+func (member *Member) entry(v *Verdict, err error) Entry {
+	e := Entry{Guard: member.Spec.Name, Mode: member.Mode, Action: v.Action, Reason: v.Reason, Detail: v.Detail, Err: err}
+	if err == nil {
+		return e
+	}
+	e.Action, e.Reason, e.Detail = member.OnError, GuardError, ""
+	var broken *Defect
+	switch {
+	case errors.As(err, &broken):
+		e.Action = Deny
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Reason = DeadlineExceeded
+	}
+	return e
+}
+
+// consult gets one guard's verdict, checks it and tries its edits; edited is
+// nil when there are none.
+func (c *Chain) consult(ctx context.Context, member *Member, x *Exchange, m *mcp.Message, dir mcp.Direction) (Verdict, *mcp.Message, error) {
+	v, err := c.question(ctx, member, x, m)
+	if err != nil {
+		return Verdict{}, nil, err
+	}
+	if err := c.check(&v, m == nil, dir); err != nil {
+		return Verdict{}, nil, &Defect{Guard: member.Spec.Name, Err: err}
+	}
+	if len(v.Edits) == 0 {
+		return v, nil, nil
+	}
+	edited, err := c.host.Decoder.Apply(m, v.Edits...)
+	if err != nil {
+		return Verdict{}, nil, &Defect{Guard: member.Spec.Name, Err: fmt.Errorf("edit: %w", err)}
+	}
+	return v, &edited, nil
+}
+
+// question asks one guard, waits for a pending answer where the host says, and
+// turns a panic into an error.
+func (c *Chain) question(ctx context.Context, member *Member, x *Exchange, m *mcp.Message) (v Verdict, err error) {
+	defer catch(member.Spec.Name, &v, &err)
 	if m == nil {
 		v, err = member.Guard.(Admitter).Admit(ctx, x)
 	} else {
@@ -77,58 +104,45 @@ func (c *Chain) consult(ctx context.Context, member *Member, x *Exchange, m *mcp
 	}
 	name, wait := member.Spec.Name, v.Pending
 	v, err = c.host.Await(ctx, member.Timeout, func(ctx context.Context) (v Verdict, err error) {
-		defer func() { // on whatever goroutine the host chose
-			if p := recover(); p != nil {
-				v, err = Verdict{}, fmt.Errorf("guard: %s panicked: %v", name, p)
-			}
-		}()
+		defer catch(name, &v, &err) // on whatever goroutine the host chose
 		return wait(ctx)
 	})
 	if err == nil && v.Pending != nil {
-		err = fmt.Errorf("guard: %s: a pending verdict must not be pending again", name)
+		return Verdict{}, &Defect{Guard: name, Err: errors.New("a pending verdict must not be pending again")}
 	}
 	return v, err
 }
 
-// check refuses verdicts that make no sense, which only a defective guard gives.
-func (c *Chain) check(v Verdict) error {
-	switch {
-	case v.Action > Allow:
-		return fmt.Errorf("guard: unknown action %d", v.Action)
-	case v.Action != Allow && len(v.Edits) > 0:
-		return errors.New("guard: edits need an allow verdict")
-	case v.Action == Hold && v.Ticket == nil:
-		return errors.New("guard: a hold needs a ticket")
-	case v.Action != Hold && v.Ticket != nil:
-		return errors.New("guard: a ticket needs a hold verdict")
-	case v.Action == Allow:
-		return nil
+// catch turns a panic of a guard into a defect. It is to be deferred.
+func catch(name string, v *Verdict, err *error) {
+	if p := recover(); p != nil {
+		*v, *err = Verdict{}, &Defect{Guard: name, Err: fmt.Errorf("panic: %v", p), Stack: debug.Stack()}
 	}
-	if _, ok := c.reasons[v.Reason]; !ok {
-		return fmt.Errorf("guard: reason %q is not declared", v.Reason)
-	}
-	return nil
 }
 
-func (c *Chain) edit(m *mcp.Message, edits []mcp.Edit) (mcp.Message, error) {
-	if m == nil {
-		return mcp.Message{}, errors.New("guard: admission has no message to edit")
+// accept carries out what came with a yes, as far as it is the chain's to do.
+func (d *Decision) accept(x *Exchange, m, edited *mcp.Message, duties []Obligation) {
+	d.Obligations = append(d.Obligations, duties...)
+	x.label(duties)
+	if edited == nil {
+		return
 	}
-	edited, err := c.host.Decoder.Apply(m, edits...)
-	if err != nil {
-		return mcp.Message{}, fmt.Errorf("guard: edit: %w", err)
+	if edited.Name != m.Name && m.Direction == mcp.ToServer && x.Revision.Modern() {
+		// The header has to name what the body names (MCP 2026-07-28,
+		// transports), or the upstream refuses the message.
+		d.Obligations = append(d.Obligations, Obligation{Kind: SetHeader, Name: mcp.HeaderName, Value: headerParam(edited.Name)})
 	}
-	return edited, nil
+	*m = *edited
+	d.Edited = true
 }
 
 // refuse makes a guard's no the decision. Obligations of guards that had said
 // yes are void; those of the refusal, such as a Retry-After, count.
-func (d *Decision) refuse(e Entry, v Verdict) {
+func (d *Decision) refuse(x *Exchange, e *Entry, v *Verdict) {
 	d.Action, d.Reason, d.Guard, d.Detail = e.Action, e.Reason, e.Guard, e.Detail
+	d.Obligations, d.Ticket = v.Obligations, v.Ticket
+	x.label(v.Obligations)
 	if e.Err != nil {
 		d.Detail = e.Err.Error()
-		d.Obligations = nil
-		return
 	}
-	d.Obligations, d.Ticket = v.Obligations, v.Ticket
 }

@@ -3,7 +3,10 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // Setting is what configuration says about one guard beside its own section.
@@ -18,7 +21,8 @@ type Setting struct {
 const DefaultTimeout = time.Second
 
 // Assemble builds the guards of specs in order. It reports every guard that
-// cannot be built, not just the first; names and reasons must be unique.
+// cannot be built and every spec that breaks a rule, not just the first; names
+// and reasons must be unique. Guards that are off are left out, unbuilt.
 func Assemble(specs []Spec, setting func(name string) Setting) ([]Member, error) {
 	var (
 		members []Member
@@ -34,6 +38,10 @@ func Assemble(specs []Spec, setting func(name string) Setting) ([]Member, error)
 			errs = append(errs, fmt.Errorf("guard: assemble: two guards are called %q", spec.Name))
 		}
 		names[spec.Name] = true
+		if err := spec.Validate(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		for _, r := range spec.Reasons {
 			if owner, taken := owners[r.Reason]; taken {
 				errs = append(errs, fmt.Errorf("guard: assemble: reason %q of %s belongs to %s", r.Reason, spec.Name, owner))
@@ -52,10 +60,64 @@ func Assemble(specs []Spec, setting func(name string) Setting) ([]Member, error)
 			errs = append(errs, fmt.Errorf("guards.%s: %w", spec.Name, err))
 			continue
 		}
-		members = append(members, Member{Spec: spec, Guard: g, Mode: s.Mode, OnError: s.OnError, Timeout: s.Timeout})
+		m := Member{Spec: spec, Guard: g, Mode: s.Mode, OnError: s.OnError, Timeout: s.Timeout}
+		if err := m.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("guards.%s: %w", spec.Name, err))
+			continue
+		}
+		members = append(members, m)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return members, nil
+}
+
+// Validate reports what is wrong with a spec, whatever its configuration. Only
+// a programmer can repair it.
+func (s Spec) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("guard: spec %q: "+format, append([]any{s.Name}, args...)...))
+	}
+	if !isWord(s.Name) {
+		bad("the name is not in snake_case")
+	}
+	if s.Build == nil {
+		bad("there is no Build")
+	}
+	for _, r := range s.Reasons {
+		switch {
+		case !isWord(string(r.Reason)):
+			bad("reason %q is not in snake_case", r.Reason)
+		case r.Status != 200 && (r.Status < 400 || r.Status > 599):
+			bad("reason %q: HTTP status %d does not refuse", r.Reason, r.Status)
+		case !isOwnCode(r.Code):
+			bad("reason %q: code %d is reserved by JSON-RPC and MCP", r.Reason, r.Code)
+		case r.Text == "" || r.When == "":
+			bad("reason %q lacks a text for the client or for the documentation", r.Reason)
+		}
+	}
+	for _, w := range s.Wants {
+		if i := strings.IndexByte(w.Method, '*'); w.Method == "" || i >= 0 && i != len(w.Method)-1 {
+			bad("want %q is neither a method nor a prefix that ends in *", w.Method)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// isOwnCode accepts what lies outside the range that JSON-RPC and MCP reserve,
+// and the two codes of JSON-RPC by which a guard may hide a target or a method.
+func isOwnCode(code int) bool {
+	return code != 0 && (code < -32768 || code > -32000) || code == mcp.CodeMethodNotFound || code == mcp.CodeInvalidParams
+}
+
+func isWord(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != ""
 }

@@ -20,14 +20,19 @@ const (
 )
 
 // String returns the mode as configuration spells it.
-func (m Mode) String() string { return [...]string{"enforce", "shadow", "off"}[m] }
+func (m Mode) String() string {
+	if names := [...]string{"enforce", "shadow", "off"}; int(m) < len(names) {
+		return names[m]
+	}
+	return "unknown"
+}
 
 // Member is one guard in its place in a chain.
 type Member struct {
 	Spec    Spec
 	Guard   Guard
 	Mode    Mode
-	OnError Action        // Deny (the zero value) or Allow: what an error of the guard means
+	OnError Action        // Deny (the zero value) or Allow: what an error that is no [Defect] means
 	Timeout time.Duration // for pending verdicts; must be positive
 }
 
@@ -42,13 +47,15 @@ type Host struct {
 	Await func(ctx context.Context, limit time.Duration, wait func(context.Context) (Verdict, error)) (Verdict, error)
 
 	// Observers learn of every decision, in order, before it takes effect. An
-	// error turns the decision into a refusal with ReceiptUnavailable. m is
-	// nil where no message could be decoded.
+	// error of one turns an allow into a refusal with ReceiptUnavailable, and
+	// those after it learn of that refusal; so the ones that can fail go first.
 	Observers []Observer
 }
 
-// Observer is told of every decision: receipts, metrics, logs. It must not
-// keep x, m or d.
+// Observer is told of every decision: receipts, metrics, logs. m is the
+// message as it came, nil where none could be decoded. Observe is called
+// concurrently for different exchanges, on the data path. It must not keep or
+// change x, m or d.
 type Observer interface {
 	Observe(ctx context.Context, x *Exchange, m *mcp.Message, d *Decision) error
 }
@@ -77,8 +84,8 @@ func New(host Host, members ...Member) (*Chain, error) {
 		if m.Mode == Off {
 			continue
 		}
-		if m.Guard == nil || m.Spec.Name == "" || m.Timeout <= 0 {
-			return nil, fmt.Errorf("guard: new chain: member %q lacks a guard, a name or a timeout", m.Spec.Name)
+		if err := m.validate(); err != nil {
+			return nil, fmt.Errorf("guard: new chain: member %q: %w", m.Spec.Name, err)
 		}
 		for _, r := range m.Spec.Reasons {
 			c.reasons[r.Reason] = r
@@ -99,6 +106,22 @@ func New(host Host, members ...Member) (*Chain, error) {
 		}
 	}
 	return c, nil
+}
+
+// validate reports why a chain could not use m as the operator means it.
+func (m *Member) validate() error {
+	_, admits := m.Guard.(Admitter)
+	switch {
+	case m.Guard == nil || m.Spec.Name == "":
+		return errors.New("lacks a guard or a name")
+	case m.Timeout <= 0:
+		return errors.New("lacks a timeout")
+	case m.Mode > Off || m.OnError != Deny && m.OnError != Allow:
+		return errors.New("mode or on_error is none that exists")
+	case len(m.Spec.Wants) == 0 && !admits:
+		return errors.New("wants no message and admits no request, so it would never be asked")
+	}
+	return nil
 }
 
 func knownTopics() []string {
@@ -151,65 +174,4 @@ func (c *Chain) Info(r Reason) ReasonInfo {
 		return info
 	}
 	return c.reasons[GuardError]
-}
-
-// Admit asks the guards that decide from headers alone. Only refusals are
-// observed: an admitted request is followed by a message, which is.
-func (c *Chain) Admit(ctx context.Context, x *Exchange) Decision {
-	d := Decision{Direction: mcp.ToServer, At: c.host.Now()}
-	c.ask(ctx, x, nil, &d, c.admit)
-	d.Took = c.host.Now().Sub(d.At)
-	if d.Action != Allow {
-		c.observe(ctx, x, nil, &d)
-	}
-	return d
-}
-
-// Run takes one message through the guards that want it and returns what is to
-// happen to it. The decision's message shares memory with m.
-func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
-	d := Decision{Direction: m.Direction, At: c.host.Now(), Message: *m}
-	topic := x.Topic(m)
-	steps, known := c.byTopic[m.Direction][topic]
-	if !known {
-		steps = c.wanting(topic, m.Direction) // an extension method of the configuration
-	}
-	c.ask(ctx, x, &d.Message, &d, steps)
-	d.Took = c.host.Now().Sub(d.At)
-	c.observe(ctx, x, m, &d)
-	return d
-}
-
-// Reject records a refusal that the host itself has to make: input that does
-// not decode, an unknown server, a deadline. m is nil when there is no message.
-func (c *Chain) Reject(ctx context.Context, x *Exchange, m *mcp.Message, dir mcp.Direction, f *mcp.Fault) Decision {
-	d := Decision{Direction: dir, At: c.host.Now(), Reason: Reason(f.Reason), Detail: f.Detail, fault: f}
-	c.observe(ctx, x, m, &d)
-	return d
-}
-
-// Settle tells the guards how the exchange ended, once: later calls do nothing.
-func (c *Chain) Settle(ctx context.Context, x *Exchange, o Outcome) {
-	if x.settled {
-		return
-	}
-	x.settled = true
-	for _, i := range c.settle {
-		settleOne(ctx, c.members[i].Guard.(Settler), x, o)
-	}
-}
-
-// settleOne keeps a panic in one guard from robbing the others of the news.
-func settleOne(ctx context.Context, s Settler, x *Exchange, o Outcome) {
-	defer func() { _ = recover() }()
-	s.Settle(ctx, x, o)
-}
-
-func (c *Chain) observe(ctx context.Context, x *Exchange, m *mcp.Message, d *Decision) {
-	for _, o := range c.host.Observers {
-		if err := o.Observe(ctx, x, m, d); err != nil && d.Action == Allow {
-			d.Action, d.Reason, d.Guard = Deny, ReceiptUnavailable, ""
-			d.Detail = err.Error()
-		}
-	}
 }

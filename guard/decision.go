@@ -18,7 +18,7 @@ type Decision struct {
 	Edited      bool
 	Obligations []Obligation
 	Ticket      *Ticket
-	Journal     []Entry // every verdict, in the order given
+	Journal     []Entry // every verdict in the order given; the first message's begins with those of its admission
 	At          time.Time
 	Took        time.Duration
 
@@ -32,6 +32,6 @@ type Entry struct {
 	Action Action
 	Reason Reason
 	Detail string
-	Err    error // the guard reached no answer; Action and Reason say what that meant
+	Err    error // the guard reached no answer; Action says what on_error made of that
 	Took   time.Duration
 }

@@ -26,9 +26,10 @@ type Exchange struct {
 	Started   time.Time
 	Asked     Asked // the client's message; zero until it was judged
 
-	labels  []string
-	slots   []slot
-	settled bool
+	admission []Entry // journal of Admit, until a decision takes it over
+	labels    []string
+	slots     []slot
+	settled   bool
 }
 
 // Asked remembers what the client's message asked for, so that replies can be
@@ -59,33 +60,46 @@ type Principal struct {
 	Peer    string // verified transport identity, such as a SPIFFE id
 }
 
-// Topic is the method that a message is about: its own, or for a reply to the
-// client the method of the request it answers. Replies of the client to a
-// server's request have the topic "response".
+// Topic is the method that a message is about: its own, or for the reply to
+// the client's request the method of that request. It is [TopicResponse] for
+// every other response.
 func (x *Exchange) Topic(m *mcp.Message) string {
 	switch {
 	case m.Method != "":
 		return m.Method
-	case m.Direction == mcp.ToClient && x.Asked.Method != "":
+	case m.Direction == mcp.ToClient && x.Asked.Kind == mcp.Request:
 		return x.Asked.Method
 	}
 	return TopicResponse
 }
 
-// TopicResponse is the [Want] method for responses that no request of the
-// exchange explains: what a client POSTs to answer a server's request.
+// TopicResponse is the topic of responses that no request of the exchange
+// explains. To the server: what a client POSTs to answer a server's request.
+// To the client: what a resumed legacy stream delivers late, which may answer
+// anything the client ever asked; so every guard that wants any message to the
+// client is asked about it, whatever methods it names.
 const TopicResponse = "response"
-
-// Label adds a label to the exchange; labels are a set.
-func (x *Exchange) Label(label string) {
-	if !slices.Contains(x.labels, label) {
-		x.labels = append(x.labels, label)
-	}
-}
 
 // Labels returns the labels in the order they were first added. The caller
 // must not change them.
 func (x *Exchange) Labels() []string { return x.labels }
+
+// label adds the labels among duties; labels are a set.
+func (x *Exchange) label(duties []Obligation) {
+	for i := range duties {
+		if o := &duties[i]; o.Kind == AddLabel && !slices.Contains(x.labels, o.Name) {
+			x.labels = append(x.labels, o.Name)
+		}
+	}
+}
+
+// takeAdmission hands the journal of the admission to the first decision after
+// it, so that what a shadowed guard said there is kept too.
+func (x *Exchange) takeAdmission() []Entry {
+	j := x.admission
+	x.admission = nil
+	return j
+}
 
 type slot struct {
 	key   any

@@ -1,10 +1,6 @@
 package guard
 
-import (
-	"net/http"
-
-	"github.com/sallyport/sallyport/mcp"
-)
+import "github.com/sallyport/sallyport/mcp"
 
 // Reason is the stable code of a refusal: the same word in the receipt, the
 // metric, the client's error and the documentation. The list is closed: the
@@ -14,7 +10,7 @@ type Reason string
 // ReasonInfo says what a reason means to a client.
 type ReasonInfo struct {
 	Reason Reason
-	Status int    // HTTP status for a refused request whose response has not begun
+	Status int    // HTTP status for a refused request whose response has not begun; 200 where only that lets every client read the error
 	Code   int    // JSON-RPC error code
 	Text   string // the error message that the client reads: what happened and what to do next
 	When   string // for docs/reasons.md: when an operator sees it
@@ -33,6 +29,7 @@ const (
 	WrongTransport     = Reason(mcp.ReasonWrongTransport)
 
 	UnknownServer       Reason = "unknown_server"
+	UnknownSession      Reason = "unknown_session"
 	GuardError          Reason = "guard_error"
 	DeadlineExceeded    Reason = "deadline_exceeded"
 	ReceiptUnavailable  Reason = "receipt_unavailable"
@@ -46,24 +43,25 @@ const (
 // CoreReasons returns the reasons that do not belong to a single guard.
 func CoreReasons() []ReasonInfo {
 	return []ReasonInfo{
-		{Malformed, http.StatusBadRequest, mcp.CodeParse, "The body is not one strictly valid JSON value.", "The decoder: not JSON, a byte order mark, invalid UTF-8, duplicate keys, trailing data and whatever else two parsers could read differently."},
-		{InvalidMessage, http.StatusBadRequest, mcp.CodeInvalidRequest, "The body is not one legal JSON-RPC 2.0 message.", "The decoder: a batch, an illegal id, a wrong jsonrpc member, a request that is also a response, a request without an id."},
-		{TooLarge, http.StatusRequestEntityTooLarge, mcp.CodeInvalidRequest, "The message is larger than this gateway accepts.", "A body, an SSE event, a nesting depth, a number or a key count beyond `limits`."},
-		{UnknownMethod, http.StatusOK, mcp.CodeMethodNotFound, "Method not found.", "A method outside the protocol revision in use and not listed in `mcp.extra_methods`. HTTP 404 for 2026-07-28, 200 before."},
-		{HeaderMismatch, http.StatusBadRequest, mcp.CodeHeaderMismatch, "The HTTP headers and the body disagree.", "A required MCP header is absent, repeated, or names something else than the body."},
-		{UnsupportedVersion, http.StatusBadRequest, mcp.CodeInvalidRequest, "This MCP protocol version is not supported here.", "A protocol revision that the gateway, or the server's registration, does not list."},
-		{UnsupportedMedia, http.StatusUnsupportedMediaType, mcp.CodeInvalidRequest, "Send one application/json body in UTF-8 without content encoding.", "Content-Type, charset or Content-Encoding of a request."},
-		{InvalidParams, http.StatusOK, mcp.CodeInvalidParams, "Invalid params.", "Params that lack what their method requires, such as a tool name."},
-		{WrongTransport, http.StatusMethodNotAllowed, mcp.CodeInvalidRequest, "This HTTP method is not served here.", "An HTTP method, or a message kind, that the protocol revision does not have."},
-		{UnknownServer, http.StatusNotFound, CodeUnknownServer, "No MCP server is registered under this path. Use /mcp/<server>.", "The path names no server of the registry."},
-		{GuardError, http.StatusServiceUnavailable, CodeNotJudged, "The gateway could not judge this message and therefore did not pass it on. Try again later.", "A guard failed or panicked and its `on_error` is `deny`. The receipt's detail and the log say what broke."},
-		{DeadlineExceeded, http.StatusServiceUnavailable, CodeNotJudged, "The gateway could not judge this message in time and therefore did not pass it on. Try again later.", "A guard did not answer within its `timeout`."},
-		{ReceiptUnavailable, http.StatusServiceUnavailable, CodeNotJudged, "The gateway cannot record decisions at the moment and therefore passes nothing on. Try again later.", "Receipts cannot be kept and `receipts.when_full` is `block`."},
-		{GatewayStopping, http.StatusServiceUnavailable, CodeNotJudged, "The gateway is restarting. Try again.", "A stream that was still open when the drain period ended."},
-		{UpstreamBadReply, http.StatusBadGateway, CodeUpstream, "The MCP server's reply is not valid and was withheld.", "A reply that the strict decoder refuses, that is content-encoded, or that answers a request nobody made."},
-		{UpstreamUnavailable, http.StatusBadGateway, CodeUpstream, "The MCP server failed or cannot be reached. Try again later.", "An error status of the upstream without a JSON-RPC body, or a local reply of Envoy."},
-		{UpstreamTimeout, http.StatusGatewayTimeout, CodeUpstreamTimeout, "The MCP server did not answer in time.", "A reply that did not complete within `limits.response_time`."},
-		{UpstreamTooLarge, http.StatusBadGateway, CodeUpstream, "The MCP server's reply is larger than this gateway accepts and was withheld.", "A JSON reply beyond `limits.response` or an SSE event beyond `limits.event`."},
+		{Malformed, 400, mcp.CodeParse, "The body is not one strictly valid JSON value.", "The decoder: not JSON, a byte order mark, invalid UTF-8, duplicate keys, trailing data and whatever else two parsers could read differently."},
+		{InvalidMessage, 400, mcp.CodeInvalidRequest, "The body is not one legal JSON-RPC 2.0 message.", "The decoder: a batch, an illegal id, a wrong jsonrpc member, a request that is also a response, a request without an id."},
+		{TooLarge, 413, mcp.CodeInvalidRequest, "The message is larger than this gateway accepts.", "A body, an SSE event, a nesting depth, a number or a key count beyond `limits`."},
+		{UnknownMethod, 200, mcp.CodeMethodNotFound, "Method not found.", "A method outside the protocol revision in use and not listed in `mcp.extra_methods`. HTTP 404 for 2026-07-28, 200 before."},
+		{HeaderMismatch, 400, mcp.CodeHeaderMismatch, "The HTTP headers and the body disagree.", "A required MCP header is absent, repeated, or names something else than the body."},
+		{UnsupportedVersion, 400, mcp.CodeInvalidRequest, "This MCP protocol version is not supported here.", "A protocol revision that the gateway, or the server's registration, does not list."},
+		{UnsupportedMedia, 415, mcp.CodeInvalidRequest, "Send one application/json body in UTF-8 without content encoding.", "Content-Type, charset or Content-Encoding of a request."},
+		{InvalidParams, 200, mcp.CodeInvalidParams, "Invalid params.", "Params that lack what their method requires, such as a tool name."},
+		{WrongTransport, 405, mcp.CodeInvalidRequest, "This HTTP method is not served here.", "An HTTP method, or a message kind, that the protocol revision does not have."},
+		{UnknownServer, 404, CodeUnknownServer, "No MCP server is registered under this path. Use /mcp/<server>.", "The path names no server of the registry."},
+		{UnknownSession, 404, mcp.CodeInvalidRequest, "This session has ended. Begin a new one with initialize.", "A session id of a version that left the registry, or that the upstream answered with a bare 404. Sent without a body, which is what clients take for the end of a session."},
+		{GuardError, 503, CodeNotJudged, "The gateway could not judge this message and therefore did not pass it on. Try again later.", "A guard reached no answer and its `on_error` is `deny`, or it broke, which no `on_error` excuses. The receipt's detail and the log say what."},
+		{DeadlineExceeded, 503, CodeNotJudged, "The gateway could not judge this message in time and therefore did not pass it on. Try again later.", "A guard did not answer within its `timeout`."},
+		{ReceiptUnavailable, 503, CodeNotJudged, "The gateway cannot record decisions at the moment and therefore passes nothing on. Try again later.", "Receipts cannot be kept and `receipts.when_full` is `block`, or another observer of decisions failed."},
+		{GatewayStopping, 503, CodeNotJudged, "The gateway is restarting. Try again.", "A stream that was still open when the drain period ended."},
+		{UpstreamBadReply, 502, CodeUpstream, "The MCP server's reply is not valid and was withheld.", "A reply that the strict decoder refuses, that is content-encoded, or that answers a request nobody made."},
+		{UpstreamUnavailable, 502, CodeUpstream, "The MCP server failed or cannot be reached. Try again later.", "An error status of the upstream without a JSON-RPC body, or a local reply of Envoy."},
+		{UpstreamTimeout, 504, CodeUpstreamTimeout, "The MCP server did not answer in time.", "A reply that did not complete within `limits.response_time`."},
+		{UpstreamTooLarge, 502, CodeUpstream, "The MCP server's reply is larger than this gateway accepts and was withheld.", "A JSON reply beyond `limits.response` or an SSE event beyond `limits.event`."},
 	}
 }
 

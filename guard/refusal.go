@@ -2,7 +2,6 @@ package guard
 
 import (
 	"encoding/json"
-	"net/http"
 
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -17,12 +16,15 @@ type Refusal struct {
 
 // Refusal renders a decision that is not Allow. The error carries the id of
 // the client's request byte for byte where one is known, because clients drop
-// the whole connection over an error that they cannot match.
+// the whole connection over an error that they cannot match. Nothing of it
+// comes from a verdict's Detail or from an error.
 func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 	info := c.Info(d.Reason)
-	status, code, text := info.Status, info.Code, info.Text
-	id := x.Asked.ID
-	var data json.RawMessage
+	id := answered(x, d)
+	status, code, data := info.Status, eraCode(info.Code, x), json.RawMessage(nil)
+	if code == mcp.CodeMethodNotFound && x.Revision.Modern() {
+		status = 404
+	}
 	if f := d.fault; f != nil {
 		if f.Status != 0 {
 			status = f.Status
@@ -30,20 +32,10 @@ func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 		if f.Code != 0 {
 			code = f.Code
 		}
-		if id == nil && d.Direction == mcp.ToServer {
-			id = f.ID
-		}
 		data = f.Data
-	} else if id == nil && d.Direction == mcp.ToServer && d.Message.Kind == mcp.Request {
-		id = d.Message.ID
 	}
-	if id == nil && status < http.StatusBadRequest {
-		// Nobody waits for a JSON-RPC answer (a notification, a client's
-		// response, a GET), so the HTTP status has to say no.
-		status = http.StatusForbidden
-		if code == mcp.CodeMethodNotFound || code == mcp.CodeInvalidParams {
-			status = http.StatusBadRequest
-		}
+	if id == nil && status < 400 {
+		status = withoutID(code, d.Message.Kind)
 	}
 	r := Refusal{Status: status}
 	for _, o := range d.Obligations {
@@ -57,8 +49,46 @@ func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 	if data == nil {
 		data = refusalData(x, d)
 	}
-	r.Body = mcp.AppendError(make([]byte, 0, 256), id, code, text, data)
+	r.Body = mcp.AppendError(make([]byte, 0, 256), id, code, info.Text, data)
 	return r
+}
+
+// answered returns the id of the client's request that the refusal answers,
+// nil where nobody waits for a JSON-RPC answer. Ids of a server's requests
+// never count: the client would match them with its own.
+func answered(x *Exchange, d *Decision) json.RawMessage {
+	switch {
+	case x.Asked.ID != nil:
+		return x.Asked.ID
+	case d.Direction != mcp.ToServer:
+		return nil
+	case d.fault != nil:
+		return d.fault.ID
+	case d.Message.Kind == mcp.Request:
+		return d.Message.ID
+	}
+	return nil
+}
+
+// eraCode keeps the codes that only 2026-07-28 defines from other clients, who
+// probe for a server's era by them.
+func eraCode(code int, x *Exchange) int {
+	if code <= mcp.CodeHeaderMismatch && code >= mcp.CodeUnsupportedVersion && !x.Revision.Modern() {
+		return mcp.CodeInvalidRequest
+	}
+	return code
+}
+
+// withoutID is the HTTP status that says no to a notification, a client's
+// response or a bodyless request, where a JSON-RPC error would not be read.
+func withoutID(code int, k mcp.Kind) int {
+	switch {
+	case code == mcp.CodeMethodNotFound && k == mcp.Transport:
+		return 405 // clients take it for "not offered here" and go on
+	case code == mcp.CodeMethodNotFound, code == mcp.CodeInvalidParams:
+		return 400
+	}
+	return 403
 }
 
 // refusalData is the machine-readable part: the stable reason, and the id to

@@ -14,21 +14,24 @@ import (
 // "could not decide"; it is never a refusal.
 //
 // Inspect must not block: whatever waits for something outside the process
-// goes into the verdict's Pending.
+// goes into the verdict's Pending. It leaves x and m as they are: what it wants
+// changed it says in its verdict, what it wants to remember goes into a [Slot].
 type Guard interface {
 	Inspect(ctx context.Context, x *Exchange, m *mcp.Message) (Verdict, error)
 }
 
 // Admitter is a Guard that can already decide from the request's headers,
 // before a body is buffered or parsed. Every request meets it, whatever the
-// guard's Wants say.
+// guard's Wants say. Its verdict may refuse and label; there is no message yet
+// that could be edited or given a header.
 type Admitter interface {
 	Admit(ctx context.Context, x *Exchange) (Verdict, error)
 }
 
 // Settler is a Guard that must learn how the exchange ended, for example to
-// return a reservation. Settle is called exactly once for every exchange that
-// was admitted, in every kind of ending.
+// return a reservation. Settle is called exactly once for every exchange, in
+// every kind of ending, whether the guard was asked before or not: a [Slot]
+// tells. Its context outlives the request's and has a deadline.
 type Settler interface {
 	Settle(ctx context.Context, x *Exchange, o Outcome)
 }
@@ -47,7 +50,10 @@ const (
 
 // String returns the ending in snake_case.
 func (e Ending) String() string {
-	return [...]string{"completed", "refused", "reset", "timed_out", "broken"}[e]
+	if names := [...]string{"completed", "refused", "reset", "timed_out", "broken"}; int(e) < len(names) {
+		return names[e]
+	}
+	return "unknown"
 }
 
 // Outcome says how an exchange ended.
@@ -72,6 +78,9 @@ func (w Want) Matches(topic string, d mcp.Direction) bool {
 	if w.Direction != d {
 		return false
 	}
+	if topic == TopicResponse && d == mcp.ToClient {
+		return true // it may answer a request of any method
+	}
 	if prefix, ok := strings.CutSuffix(w.Method, "*"); ok {
 		return strings.HasPrefix(topic, prefix)
 	}
@@ -90,7 +99,9 @@ type Spec struct {
 }
 
 // Define returns the Spec of a guard with configuration C. The build function
-// gets the user's configuration over the defaults; its error names the key.
+// gets the user's configuration over the defaults; its errors begin with the
+// key they are about, as in "allowed_hosts[2]: ...". defaults must hold no map
+// and no pointer, because every build begins with a plain copy of it.
 func Define[C any](name, summary string, defaults C, build func(C) (Guard, error), wants ...Want) Spec {
 	return Spec{
 		Name:    name,

@@ -39,7 +39,8 @@ type Verdict struct {
 	// Pending, when set, is the rest of the inspection: it may block on
 	// something outside the process, and everything else in the verdict is
 	// ignored. The host decides where it runs and cancels its context at the
-	// guard's timeout. The message is still valid while it runs.
+	// guard's timeout. Exchange and message may be used until then, and not
+	// once the context is done.
 	Pending func(ctx context.Context) (Verdict, error)
 }
 
@@ -53,13 +54,14 @@ func Refuse(reason Reason, detail string) Verdict { return Verdict{Reason: reaso
 // ObligationKind says what a host has to do beside forwarding or refusing.
 type ObligationKind uint8
 
-// The obligations a host knows. A host that cannot carry one out refuses the
-// message instead of dropping the obligation.
+// The obligations. The chain takes one that no host could carry out for a
+// [Defect] of the guard, and a host that cannot carry one out refuses the
+// message: an obligation is never dropped.
 const (
-	SetHeader  ObligationKind = iota + 1 // set request header Name to Value before the request goes upstream
-	AddLabel                             // label the exchange: receipts, metrics, later guards
-	RetryAfter                           // refusals only: Value is whole seconds until a retry can help
-	Challenge                            // refusals only: Value becomes the WWW-Authenticate header
+	SetHeader  ObligationKind = iota + 1 // with an allowed message to the server: request header Name, in lower case, becomes Value; of several the last counts
+	AddLabel                             // Name, of a closed vocabulary, labels the exchange for receipts and later guards
+	RetryAfter                           // with a refusal: Value is whole seconds until a retry can help
+	Challenge                            // with a refusal: Value becomes the WWW-Authenticate header
 )
 
 // Obligation is one duty that comes with a verdict.

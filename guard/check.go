@@ -1,0 +1,130 @@
+package guard
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// check refuses verdicts that make no sense, which only a defective guard
+// gives, and obligations that no host could carry out.
+func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction) error {
+	switch {
+	case v.Action > Allow:
+		return fmt.Errorf("unknown action %d", v.Action)
+	case v.Action != Allow && len(v.Edits) > 0:
+		return errors.New("edits need an allow verdict")
+	case admission && len(v.Edits) > 0:
+		return errors.New("admission has no message to edit")
+	case v.Action == Hold && (v.Ticket == nil || v.Ticket.ID == ""):
+		return errors.New("a hold needs a ticket with an id")
+	case v.Action != Hold && v.Ticket != nil:
+		return errors.New("a ticket needs a hold verdict")
+	}
+	if _, ok := c.reasons[v.Reason]; !ok && v.Action != Allow {
+		return fmt.Errorf("reason %q is not declared", v.Reason)
+	}
+	for i := range v.Obligations {
+		o := &v.Obligations[i]
+		if err := o.check(v.Action, admission, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check reports why a host could not carry o out. Names and values become
+// header lines, so what could end a line, or begin another meaning, is out.
+func (o *Obligation) check(a Action, admission bool, dir mcp.Direction) error {
+	switch o.Kind {
+	case SetHeader:
+		switch {
+		case a != Allow || dir != mcp.ToServer || admission:
+			return errors.New("set header: only with an allowed message to the server")
+		case !settable(o.Name):
+			return fmt.Errorf("set header: %q is not a header that a guard may set", o.Name)
+		case !isFieldValue(o.Value):
+			return fmt.Errorf("set header: the value of %s cannot be one header line", o.Name)
+		}
+	case AddLabel:
+		if !isLabel(o.Name) {
+			return fmt.Errorf("add label: %q is not 1 to 64 of a-z 0-9 . _ : / -", o.Name)
+		}
+	case RetryAfter:
+		if a == Allow || !isSeconds(o.Value) {
+			return fmt.Errorf("retry after: %q with %s; it takes whole seconds and a refusal", o.Value, a)
+		}
+	case Challenge:
+		if a == Allow || o.Value == "" || !isFieldValue(o.Value) {
+			return errors.New("challenge: it takes one header line and a refusal")
+		}
+	default:
+		return fmt.Errorf("unknown obligation %d", o.Kind)
+	}
+	return nil
+}
+
+// settable reports whether a guard may set the request header name. Those that
+// frame the message, route it, or say what it is belong to the host.
+func settable(name string) bool {
+	switch name {
+	case "", "host", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+		"content-length", "content-type", "content-encoding", "accept", "accept-encoding", "expect", "http2-settings",
+		mcp.HeaderVersion, mcp.HeaderMethod, mcp.HeaderName, mcp.HeaderSession:
+		return false
+	}
+	if strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-sallyport-") {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0: // RFC 9110, 5.6.2
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isFieldValue accepts visible ASCII with spaces and tabs inside (RFC 9110,
+// 5.5; bytes beyond ASCII are obsolete there and read differently everywhere).
+func isFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '\t' && (c < 0x20 || c > 0x7e) {
+			return false
+		}
+	}
+	return strings.Trim(s, " \t") == s
+}
+
+func isLabel(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', strings.IndexByte("._:/-", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= 64
+}
+
+func isSeconds(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= 9
+}
+
+// headerParam writes a name as an MCP header value: plain where it can be,
+// since go-sdk 1.8.0 refuses base64 of what plain text could carry.
+func headerParam(name string) string {
+	if isFieldValue(name) && !strings.HasPrefix(name, "=?base64?") && !strings.Contains(name, "\t") {
+		return name
+	}
+	return "=?base64?" + base64.StdEncoding.EncodeToString([]byte(name)) + "?="
+}

@@ -1,0 +1,98 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Admit asks the guards that decide from headers alone. Only refusals are
+// observed: an admitted request is followed by a message, whose decision takes
+// over the journal.
+func (c *Chain) Admit(ctx context.Context, x *Exchange) Decision {
+	d := Decision{Direction: mcp.ToServer, At: c.host.Now()}
+	if len(c.admit) > 0 {
+		d.Journal = make([]Entry, 0, len(c.admit)+len(c.members)) // room for the message's entries
+	}
+	c.ask(ctx, x, nil, &d, c.admit)
+	d.Took = c.host.Now().Sub(d.At)
+	if d.Action != Allow {
+		c.observe(ctx, x, nil, &d)
+		return d
+	}
+	x.admission = d.Journal
+	return d
+}
+
+// Run takes one message through the guards that want it and returns what is to
+// happen to it. The decision's message shares memory with m.
+func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
+	d := Decision{Direction: m.Direction, At: c.host.Now(), Message: *m, Journal: x.takeAdmission()}
+	topic := x.Topic(m)
+	steps, known := c.byTopic[m.Direction][topic]
+	if !known {
+		steps = c.wanting(topic, m.Direction) // an extension method of the configuration
+	}
+	c.ask(ctx, x, &d.Message, &d, steps)
+	d.Took = c.host.Now().Sub(d.At)
+	c.observe(ctx, x, m, &d)
+	return d
+}
+
+// Reject records a refusal that the host itself has to make: input that does
+// not decode, an unknown server, a deadline. m is nil when there is no message.
+func (c *Chain) Reject(ctx context.Context, x *Exchange, m *mcp.Message, dir mcp.Direction, f *mcp.Fault) Decision {
+	d := Decision{Direction: dir, At: c.host.Now(), Reason: Reason(f.Reason), Detail: f.Detail, Journal: x.takeAdmission(), fault: f}
+	c.observe(ctx, x, m, &d)
+	return d
+}
+
+// Settle tells the guards how the exchange ended, in reverse list order, once:
+// later calls do nothing. A panic in one guard does not rob the others of the
+// news; the error joins a [Defect] for each.
+func (c *Chain) Settle(ctx context.Context, x *Exchange, o Outcome) error {
+	if x.settled {
+		return nil
+	}
+	x.settled = true
+	var errs []error
+	for _, i := range c.settle {
+		if err := settleOne(ctx, &c.members[i], x, o); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func settleOne(ctx context.Context, member *Member, x *Exchange, o Outcome) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Defect{Guard: member.Spec.Name, Err: fmt.Errorf("panic in settle: %v", p), Stack: debug.Stack()}
+		}
+	}()
+	member.Guard.(Settler).Settle(ctx, x, o)
+	return nil
+}
+
+func (c *Chain) observe(ctx context.Context, x *Exchange, m *mcp.Message, d *Decision) {
+	for _, o := range c.host.Observers {
+		if err := tell(ctx, o, x, m, d); err != nil && d.Action == Allow {
+			d.Action, d.Reason, d.Guard, d.Detail = Deny, ReceiptUnavailable, "", err.Error()
+			d.Obligations = nil
+		}
+	}
+}
+
+// tell lets a broken observer break nothing else, but never silently: what it
+// was told of may not be recorded.
+func tell(ctx context.Context, o Observer, x *Exchange, m *mcp.Message, d *Decision) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("guard: observer %T panicked: %v", o, p)
+		}
+	}()
+	return o.Observe(ctx, x, m, d)
+}
