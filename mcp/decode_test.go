@@ -58,6 +58,11 @@ var refused = []struct {
 	{"meta key in another case", `{` + head + `"method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolversion":"2026-07-28"}}}`, request, "7"},
 	{"Name in a completion ref", `{` + head + `"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"a","Name":"b"}}}`, request, "7"},
 
+	// A key that JavaScript decoders drop, or that others inherit from.
+	{"__proto__ in the arguments", `{` + head + `"method":"tools/call","params":{"name":"x","arguments":{"__proto__":{"a":1}}}}`, request, "7"},
+	{"__proto__ deep in the arguments, escaped", `{` + head + `"method":"tools/call","params":{"name":"x","arguments":{"a":[{"\u005f_proto__":1}]}}}`, request, "7"},
+	{"__proto__ in the envelope", `{` + head + callX + `,"__proto__":{"method":"ping"}}`, request, "7"},
+
 	// More or less than one JSON value.
 	{"two values", `{` + head + callX + `}{` + head + callX + `}`, parse, ""},
 	{"trailing bytes", `{` + head + callX + `} x`, parse, ""},

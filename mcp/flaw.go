@@ -17,6 +17,8 @@ func flawFault(f flaw, at int) *Fault {
 		return malformed("duplicate key", at)
 	case flawFold:
 		return malformed("key that equals a key of the protocol only after case folding", at)
+	case flawPrototype:
+		return malformed("key __proto__, which JavaScript decoders drop or obey", at)
 	case flawDepth:
 		return tooLarge("nesting deeper than the limit", at)
 	case flawNumber:

@@ -17,6 +17,7 @@ const (
 	flawSurrogate
 	flawDuplicate
 	flawFold
+	flawPrototype
 	flawDepth
 	flawNumber
 	flawKeys

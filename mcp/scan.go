@@ -184,6 +184,11 @@ func (s *scan) close(f *frame) bool {
 	return true
 }
 
+// prototypeKey is refused at every depth: both TypeScript SDKs drop it from
+// the arguments of a call, where other SDKs hand it to the tool, and what a
+// JavaScript program copies it into inherits from its value.
+const prototypeKey = "__proto__"
+
 // member reads a key and its colon at i. It returns the offset and the level
 // of the member's value.
 func (s *scan) member(f *frame, i int) (int, level, bool) {
@@ -203,6 +208,9 @@ func (s *scan) member(f *frame, i int) (int, level, bool) {
 	k := key{start: uint32(start), end: uint32(end - 1), escaped: escaped}
 	if !s.lax && !s.addKey(f, k) {
 		return i, 0, false
+	}
+	if !s.lax && (escaped || end-1-start == len(prototypeKey)) && string(s.name(k, &s.buf)) == prototypeKey {
+		return i, 0, s.fail(flawPrototype, start-1)
 	}
 	if f.level == levelNone {
 		return i, levelNone, true
