@@ -1,110 +1,150 @@
 package extproc
 
 import (
-	"errors"
-	"io"
-	"strings"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/envoymap"
+	"github.com/sallyport/sallyport/internal/gate"
 )
 
 // maxChunk is the most that one streamed answer carries; Envoy's documentation
 // asks for at most 64 KiB.
 const maxChunk = 62_000
 
-type headerPair struct{ name, value string }
+// change is what happens to a header block.
+type change struct {
+	remove []string
+	set    []gate.Header
+}
 
-func header(name, value string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+func (c *change) add(name, value string) {
+	c.set = append(c.set, gate.Header{Name: name, Value: value})
+}
+
+// answers builds our messages to Envoy. An exchange sends them one at a time,
+// and gRPC encodes each before Send returns, so one of each kind is enough; a
+// message is valid until the next one is built.
+type answers struct {
+	resp     extprocv3.ProcessingResponse
+	common   extprocv3.CommonResponse
+	mutation extprocv3.HeaderMutation
+	headers  extprocv3.HeadersResponse
+	body     extprocv3.BodyResponse
+	change   extprocv3.BodyMutation
+	streamed extprocv3.StreamedBodyResponse
+
+	requestHeadersCase  extprocv3.ProcessingResponse_RequestHeaders
+	requestBodyCase     extprocv3.ProcessingResponse_RequestBody
+	responseHeadersCase extprocv3.ProcessingResponse_ResponseHeaders
+	responseBodyCase    extprocv3.ProcessingResponse_ResponseBody
+	streamedCase        extprocv3.BodyMutation_StreamedResponse
+}
+
+// begin clears what the last message left.
+func (a *answers) begin(c change) {
+	a.resp.DynamicMetadata = nil
+	a.common.BodyMutation, a.common.HeaderMutation, a.common.ClearRouteCache = nil, nil, false
+	if len(c.remove) > 0 || len(c.set) > 0 {
+		a.mutation.RemoveHeaders, a.mutation.SetHeaders = c.remove, options(c.set)
+		a.common.HeaderMutation = &a.mutation
 	}
 }
 
-func requestHeaders(remove []string, set []*corev3.HeaderValueOption) *extprocv3.ProcessingResponse {
-	common := &extprocv3.CommonResponse{}
-	if len(remove) > 0 || len(set) > 0 {
-		common.HeaderMutation = &extprocv3.HeaderMutation{RemoveHeaders: remove, SetHeaders: set}
+// requestHeaders lets a request's headers go on; reroute has Envoy look for the
+// route again.
+func (a *answers) requestHeaders(c change, reroute bool) *extprocv3.ProcessingResponse {
+	a.begin(c)
+	a.common.ClearRouteCache = reroute
+	a.headers.Response = &a.common
+	a.requestHeadersCase.RequestHeaders = &a.headers
+	a.resp.Response = &a.requestHeadersCase
+	return &a.resp
+}
+
+// requestBody lets a request go upstream, with edited as its body unless nil.
+func (a *answers) requestBody(c change, edited []byte, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
+	a.begin(c)
+	if edited != nil {
+		a.common.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: edited}}
 	}
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{
-		RequestHeaders: &extprocv3.HeadersResponse{Response: common},
-	}}
+	a.body.Response = &a.common
+	a.requestBodyCase.RequestBody = &a.body
+	a.resp.Response = &a.requestBodyCase
+	a.resp.DynamicMetadata = metadata
+	return &a.resp
 }
 
-func requestBody(common *extprocv3.CommonResponse) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestBody{
-		RequestBody: &extprocv3.BodyResponse{Response: common},
-	}}
+// responseHeaders lets a response's headers go to the client.
+func (a *answers) responseHeaders(c change) *extprocv3.ProcessingResponse {
+	a.begin(c)
+	a.headers.Response = &a.common
+	a.responseHeadersCase.ResponseHeaders = &a.headers
+	a.resp.Response = &a.responseHeadersCase
+	return &a.resp
 }
 
-func passHeaders(set []headerPair) *extprocv3.ProcessingResponse {
-	common := &extprocv3.CommonResponse{}
-	if len(set) > 0 {
-		mut := &extprocv3.HeaderMutation{}
-		for _, p := range set {
-			mut.SetHeaders = append(mut.SetHeaders, header(p.name, p.value))
-		}
-		common.HeaderMutation = mut
-	}
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseHeaders{
-		ResponseHeaders: &extprocv3.HeadersResponse{Response: common},
-	}}
+// chunk releases bytes of a response body. In this body mode any other kind of
+// mutation is a protocol error.
+func (a *answers) chunk(b []byte, end bool) *extprocv3.ProcessingResponse {
+	a.begin(change{})
+	a.streamed.Body, a.streamed.EndOfStream = b, end
+	a.streamedCase.StreamedResponse = &a.streamed
+	a.change.Mutation = &a.streamedCase
+	a.common.BodyMutation = &a.change
+	a.body.Response = &a.common
+	a.responseBodyCase.ResponseBody = &a.body
+	a.resp.Response = &a.responseBodyCase
+	return &a.resp
 }
 
-func passTrailers() *extprocv3.ProcessingResponse {
+func trailers() *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseTrailers{
 		ResponseTrailers: &extprocv3.TrailersResponse{},
 	}}
 }
 
-// chunk releases bytes of a response body. In this body mode any other kind of
-// mutation is a protocol error.
-func chunk(b []byte, end bool) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseBody{
-		ResponseBody: &extprocv3.BodyResponse{Response: &extprocv3.CommonResponse{
-			BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_StreamedResponse{
-				StreamedResponse: &extprocv3.StreamedBodyResponse{Body: b, EndOfStream: end},
-			}},
-		}},
-	}}
-}
-
-func immediate(r guard.Refusal, reason string) *extprocv3.ProcessingResponse {
-	set := []*corev3.HeaderValueOption{header("content-type", "application/json")}
-	if r.RetryAfter != "" {
-		set = append(set, header("retry-after", r.RetryAfter))
+// immediate answers in the place of whatever was to come. An empty body goes
+// out without a content type.
+func immediate(r guard.Refusal, media string, f envoymap.Facts) *extprocv3.ProcessingResponse {
+	var set []gate.Header
+	add := func(name, value string) {
+		if value != "" {
+			set = append(set, gate.Header{Name: name, Value: value})
+		}
 	}
-	if r.Challenge != "" {
-		set = append(set, header("www-authenticate", r.Challenge))
+	if len(r.Body) > 0 {
+		add("content-type", media)
 	}
+	add("retry-after", r.RetryAfter)
+	add("www-authenticate", r.Challenge)
 	if r.Status == 405 {
-		set = append(set, header("allow", "POST, GET, DELETE"))
+		add("allow", "POST, GET, DELETE")
 	}
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ImmediateResponse{
-		ImmediateResponse: &extprocv3.ImmediateResponse{
+	return &extprocv3.ProcessingResponse{
+		Response: &extprocv3.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extprocv3.ImmediateResponse{
 			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(r.Status)},
-			Headers: &extprocv3.HeaderMutation{SetHeaders: set},
+			Headers: &extprocv3.HeaderMutation{SetHeaders: options(set)},
 			Body:    r.Body,
-			Details: detailsPrefix + reason,
-		},
-	}}
+			Details: envoymap.DetailsPrefix + f.Reason,
+		}},
+		DynamicMetadata: envoymap.InNamespace(f.Metadata()),
+	}
 }
 
-// detailsPrefix marks the gateway's own replies in Envoy's response code
-// details, so that the access log tells them from Envoy's.
-const detailsPrefix = "sallyport_"
-
-func isUTF8(charset string) bool {
-	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
-}
-
-// isReset tells an exchange that Envoy ended from a broken transport.
-func isReset(err error) bool {
-	return errors.Is(err, io.EOF) || status.Code(err) == codes.Canceled
+func options(set []gate.Header) []*corev3.HeaderValueOption {
+	if len(set) == 0 {
+		return nil
+	}
+	out := make([]*corev3.HeaderValueOption, len(set))
+	for i, h := range set {
+		out[i] = &corev3.HeaderValueOption{
+			Header:       &corev3.HeaderValue{Key: h.Name, RawValue: []byte(h.Value)},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		}
+	}
+	return out
 }

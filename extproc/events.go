@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/mcp"
 	"github.com/sallyport/sallyport/mcp/sse"
 )
@@ -15,105 +16,134 @@ var errEnd = errors.New("extproc: the stream has ended")
 // stream judges the events that b completes and releases them. Memory is
 // bounded by one event and one chunk.
 func (m *machine) stream(ctx context.Context, b []byte, end bool) {
-	var release []byte
+	out := m.buffer[:0]
 	err := m.splitter.Push(b, func(e sse.Event) error {
 		var err error
-		release, err = m.event(ctx, e, release)
+		out, err = m.event(ctx, e, out)
 		return err
 	})
-	last := end || err != nil
 	switch {
-	case errors.Is(err, errEnd):
+	case errors.Is(err, errEnd), m.answered:
 	case errors.Is(err, sse.ErrTooLarge):
-		release = m.breakOff(ctx, release, fault(guard.UpstreamTooLarge, "event is over limits.event"))
+		out = m.breakOff(ctx, out, fault(guard.UpstreamTooLarge, "event is over limits.event"))
 	case err != nil:
-		release = m.breakOff(ctx, release, fault(guard.UpstreamBadReply, err.Error()))
+		out = m.breakOff(ctx, out, fault(guard.UpstreamBadReply, err.Error()))
 	case end:
-		dropped := m.splitter.Close()
-		if m.x.Asked.Kind == mcp.Request && !m.answered && !m.resumable {
-			detail := "event stream ended without the response"
-			if dropped > 0 {
-				detail = "event stream ended within an event"
-			}
-			release = m.breakOff(ctx, release, fault(guard.UpstreamBadReply, detail))
-		} else {
-			m.end(guard.Completed)
-		}
+		out = m.finish(ctx, out)
 	}
-	m.emit(release, last)
+	m.buffer = out
+	if cap(m.buffer) > maxChunk {
+		m.buffer = nil // a stream may stay open for hours
+	}
+	m.emit(out, end || err != nil)
 }
 
-func (m *machine) emit(b []byte, last bool) {
-	m.sent += int64(len(b))
-	for len(b) > maxChunk {
-		m.out = append(m.out, chunk(b[:maxChunk], false))
-		b = b[maxChunk:]
+// finish handles the upstream's end of a stream that has not answered.
+func (m *machine) finish(ctx context.Context, out []byte) []byte {
+	dropped := m.splitter.Close()
+	if m.x.Asked.Kind != mcp.Request || m.resumable {
+		m.end(guard.Completed) // the client comes back for the rest, if there is any
+		return out
 	}
-	if len(b) > 0 || last {
-		m.out = append(m.out, chunk(b, last))
+	detail := "event stream ended without the response"
+	if dropped > 0 {
+		detail = "event stream ended within an event"
 	}
-	if last {
-		m.phase = done
-	}
+	return m.breakOff(ctx, out, fault(guard.UpstreamBadReply, detail))
 }
 
 // event judges one event and appends what may go on to out.
 func (m *machine) event(ctx context.Context, e sse.Event, out []byte) ([]byte, error) {
-	if e.IsComment() {
-		return e.AppendTo(out), nil
+	switch {
+	case e.IsComment():
+		if m.answered {
+			return out, nil
+		}
+		return append(out, ":\n\n"...), nil // keeps the connection alive; its words were not judged
+	case m.answered:
+		// A second response would be another answer to the same question,
+		// and anything else comes too late to matter.
+		m.drop(ctx, "message after the response")
+		return out, errEnd
 	}
-	if e.HasID && e.ID != "" {
+	if e.HasID && e.ID != "" && !m.x.Revision.Modern() {
 		m.resumable = true
 	}
-	if len(e.Data) == 0 { // primes the client's last event id; nothing to judge
+	if len(e.Data) == 0 { // sets the client's last event id or retry time; nothing to judge
+		e.Type, e.Data = "", nil
+		if !e.HasID && e.Retry == "" {
+			return out, nil
+		}
 		return e.AppendTo(out), nil
 	}
 	if !e.IsMessage() {
 		// MCP has no other events, and a client that reads them all the same
 		// would read them unjudged.
-		m.snap.Chain.Reject(ctx, &m.x, nil, mcp.ToClient, fault(guard.UpstreamBadReply, "event of another type was dropped"))
+		m.drop(ctx, "event of another type")
 		return out, nil
 	}
-	msg, f := m.snap.Decoder.Decode(mcp.ToClient, e.Data)
+	return m.message(ctx, e, out)
+}
+
+// message judges the message in an event.
+func (m *machine) message(ctx context.Context, e sse.Event, out []byte) ([]byte, error) {
+	msg, f := m.read(e.Data)
 	if f == nil {
 		f = m.belongs(&msg)
 	}
 	if f != nil {
+		if m.listens() {
+			m.drop(ctx, f.Detail)
+			return out, nil
+		}
 		return m.breakOff(ctx, out, badReply(f)), errEnd
 	}
 	d := m.snap.Chain.Run(ctx, &m.x, &msg)
+	if d.Action == guard.Allow {
+		if _, f := gate.Duties(d.Obligations, mcp.ToClient); f != nil {
+			d = m.snap.Chain.Reject(ctx, &m.x, &msg, mcp.ToClient, f)
+		}
+	}
 	if d.Action != guard.Allow {
-		if msg.Kind == mcp.Notification {
+		if msg.Kind == mcp.Notification || m.listens() {
 			return out, nil // the client does not wait for it
 		}
 		return m.refuseEvent(out, &d), errEnd
 	}
-	if d.Edited {
-		e.Data = d.Message.Raw
-	}
+	e.Data = d.Message.Raw
 	out = e.AppendTo(out)
 	if msg.IsResponse() && m.x.Asked.Kind == mcp.Request {
 		m.answered = true
 		m.end(guard.Completed)
-		return out, errEnd // a second response would be another answer to the same question
+		// The upstream's own end is near. Ending first would cost it, and
+		// Envoy, the connection.
+		m.phase = lingering
 	}
 	return out, nil
 }
 
 // belongs checks that a message may appear on this stream.
 func (m *machine) belongs(msg *mcp.Message) *mcp.Fault {
-	switch msg.Kind {
-	case mcp.Response, mcp.Failure:
-		if m.x.Asked.Kind == mcp.Request && !mcp.SameID(msg.ID, m.x.Asked.ID) {
+	switch {
+	case msg.IsResponse() && m.x.Asked.Kind == mcp.Request:
+		if !mcp.SameID(msg.ID, m.x.Asked.ID) {
 			return fault(guard.UpstreamBadReply, "response to a request that was not made on this stream")
 		}
-		return nil // on a GET stream: what the client missed before it resumed
-	case mcp.Request:
-		if m.x.Revision.Modern() {
-			return fault(guard.UpstreamBadReply, "the protocol revision has no server-to-client requests")
+		return nil
+	case msg.IsResponse():
+		if !m.resumes {
+			return fault(guard.UpstreamBadReply, "response on a stream that resumes none")
 		}
+		return nil // what the client missed before it came back
+	case msg.Kind == mcp.Request && m.x.Revision.Modern():
+		return fault(guard.UpstreamBadReply, "the protocol revision has no server-to-client requests")
 	}
 	return m.snap.Decoder.CheckMethod(msg, m.x.Revision)
+}
+
+// drop leaves a receipt of an event that is not passed on.
+func (m *machine) drop(ctx context.Context, detail string) {
+	m.snap.Chain.Reject(ctx, &m.x, nil, mcp.ToClient, fault(guard.UpstreamBadReply, "dropped: "+detail))
 }
 
 // breakOff appends the error event that ends a stream which cannot go on.
@@ -131,7 +161,16 @@ func (m *machine) refuseEvent(out []byte, d *guard.Decision) []byte {
 	return sse.Event{Data: r.Body}.AppendTo(out)
 }
 
-// interrupt ends a stream for a reason of the gateway.
-func (m *machine) interrupt(ctx context.Context, r guard.Reason) {
-	m.emit(m.breakOff(ctx, nil, fault(r, "the gateway is stopping")), true)
+// interrupt ends an open stream because the gateway stops. A client that can
+// resume it gets the rest from another replica.
+func (m *machine) interrupt(ctx context.Context) {
+	var out []byte
+	if !m.answered {
+		d := m.snap.Chain.Reject(ctx, &m.x, nil, mcp.ToClient, fault(guard.GatewayStopping, "the gateway is stopping"))
+		if !m.resumable || m.x.Revision < mcp.R20251125 {
+			out = m.refuseEvent(nil, &d)
+		}
+		m.end(guard.Reset)
+	}
+	m.emit(out, true)
 }

@@ -20,52 +20,70 @@ import (
 type phase uint8
 
 const (
-	begin   phase = iota // nothing seen yet
-	body                 // request headers passed, its body is awaited
-	waiting              // the request was released, the response is awaited
-	holding              // response headers are held until the whole body was judged
-	events               // response headers went out; events are judged one by one
-	foreign              // an earlier filter answered; nothing of it came from an upstream
-	done                 // our last word was said; what still comes is dropped
+	begin     phase = iota // nothing seen yet
+	body                   // request headers passed, its body is awaited
+	waiting                // the request was released, the response is awaited
+	holding                // response headers are held until the whole body was judged
+	events                 // response headers went out; events are judged one by one
+	lingering              // the response went out; only the upstream's end of the stream is awaited
+	foreign                // Envoy or an earlier filter answered; nothing of it came from an upstream
+	done                   // our last word was said; what still comes is dropped
 )
 
 // machine is the state of one exchange. step takes one message of Envoy and
-// appends the answers to out.
+// sends the answers.
 type machine struct {
 	snap   *gate.Snapshot
 	server string // from the operator's route; empty: the path decides
 	srv    *registry.Server
 	x      guard.Exchange
-	out    []*extprocv3.ProcessingResponse
 	phase  phase
+	send   func(*extprocv3.ProcessingResponse) error
+	err    error // the first of send
+	answer answers
 
-	hasLength bool // the request declared its length
-	status    int  // of the response
+	// The request.
+	asked      bool            // there was one
+	refusal    *guard.Decision // made, and kept until the body tells the id that its answer needs
+	length     bool            // it declared its length
+	named      bool            // it has Mcp-Method or Mcp-Name headers
+	resumes    bool            // it resumes a stream, so old responses may come
+	eventsOnly bool            // the client accepts no JSON
+	blind      bool            // Envoy does not send the response, since no guard wants it
+
+	// The response.
+	status    int
+	media     string // without parameters, in lower case
+	retry     string // its Retry-After header
+	change    change // to its headers
+	empty     bool   // it ended with its headers
 	held      []byte
-	reply     reply
 	splitter  *sse.Splitter
-	answered  bool // the response to the client's request was released
-	resumable bool // the stream gave an event id, so the client can come back
-	reached   bool // the request was released to the upstream
-	ending    guard.Ending
-	ended     bool
-	in, sent  int64
+	buffer    []byte // for released events
+	answered  bool   // the response to the client's request was released
+	resumable bool   // the stream gave an event id, so the client can come back
+
+	// The ending.
+	reached  bool // the request was released to the upstream
+	ending   guard.Ending
+	ended    bool
+	in, sent int64
 }
 
-// reply is what the response headers said.
-type reply struct {
-	contentType string
-	events      bool
-}
-
-func newMachine(snap *gate.Snapshot, server string) *machine {
-	return &machine{snap: snap, server: server, x: guard.Exchange{ID: gate.NewID(), Started: time.Now()}}
+func newMachine(snap *gate.Snapshot, server string, send func(*extprocv3.ProcessingResponse) error) *machine {
+	return &machine{snap: snap, server: server, send: send, x: guard.Exchange{ID: gate.NewID(), Started: time.Now()}}
 }
 
 var errOrder = errors.New("extproc: Envoy sent a message out of order; the processing mode must be the documented one")
 
 // step handles one message of Envoy. An error makes Envoy fail the exchange.
 func (m *machine) step(ctx context.Context, req *extprocv3.ProcessingRequest) error {
+	if m.phase == begin {
+		if err := m.checkModes(req.GetProtocolConfig()); err != nil {
+			return err
+		}
+	}
+	var err error
 	switch r := req.Request.(type) {
 	case *extprocv3.ProcessingRequest_RequestHeaders:
 		if m.phase != begin {
@@ -74,21 +92,50 @@ func (m *machine) step(ctx context.Context, req *extprocv3.ProcessingRequest) er
 		m.x.Source = envoymap.Source(req.GetAttributes())
 		m.requestHeaders(ctx, r.RequestHeaders)
 	case *extprocv3.ProcessingRequest_RequestBody:
-		if m.phase == done {
-			return nil
-		}
-		if m.phase != body {
-			return errOrder
-		}
-		m.requestBody(ctx, r.RequestBody)
+		err = m.onRequestBody(ctx, r.RequestBody)
 	case *extprocv3.ProcessingRequest_ResponseHeaders:
-		return m.onResponseHeaders(ctx, r.ResponseHeaders)
+		err = m.onResponseHeaders(ctx, r.ResponseHeaders)
 	case *extprocv3.ProcessingRequest_ResponseBody:
-		return m.onResponseBody(ctx, r.ResponseBody)
+		err = m.onResponseBody(ctx, r.ResponseBody)
 	case *extprocv3.ProcessingRequest_ResponseTrailers:
-		return m.onResponseTrailers(ctx)
+		err = m.onResponseTrailers(ctx)
 	default:
-		return fmt.Errorf("extproc: unexpected message %T", req.Request)
+		err = fmt.Errorf("extproc: unexpected message %T", req.Request)
+	}
+	if err != nil {
+		return err
+	}
+	return m.err
+}
+
+// checkModes makes sure that Envoy sends what the machine has to see. A mode
+// in which it would wait for nothing, or judge a part, must not pass for one
+// that protects.
+func (m *machine) checkModes(c *extprocv3.ProtocolConfiguration) error {
+	if c == nil {
+		return nil // an Envoy before 1.34 does not tell
+	}
+	const buffered, streamed = "BUFFERED", "FULL_DUPLEX_STREAMED"
+	if got := c.GetRequestBodyMode().String(); got != buffered {
+		return fmt.Errorf("extproc: processing_mode.request_body_mode is %s and must be %s", got, buffered)
+	}
+	switch got := c.GetResponseBodyMode().String(); {
+	case got == streamed:
+	case got == "NONE" && !m.snap.Chain.Wants(mcp.ToClient):
+		m.blind = true
+	default:
+		return fmt.Errorf("extproc: processing_mode.response_body_mode is %s and must be %s", got, streamed)
+	}
+	return nil
+}
+
+func (m *machine) onRequestBody(ctx context.Context, b *extprocv3.HttpBody) error {
+	switch m.phase {
+	case body:
+		m.requestBody(ctx, b)
+	case done:
+	default:
+		return errOrder
 	}
 	return nil
 }
@@ -98,9 +145,10 @@ func (m *machine) onResponseHeaders(ctx context.Context, h *extprocv3.HttpHeader
 	case begin:
 		// A filter before us answered: the request never got here, so it
 		// cannot have reached an upstream, and there is nothing to judge.
-		m.phase = foreign
-		m.out = append(m.out, passHeaders(nil))
-	case waiting, body: // with body: Envoy itself answered while it read the request
+		m.pass(h)
+	case body:
+		m.interrupted(ctx, h)
+	case waiting:
 		m.responseHeaders(ctx, h)
 	case done:
 	default:
@@ -112,10 +160,10 @@ func (m *machine) onResponseHeaders(ctx context.Context, h *extprocv3.HttpHeader
 func (m *machine) onResponseBody(ctx context.Context, b *extprocv3.HttpBody) error {
 	switch m.phase {
 	case foreign:
-		m.out = append(m.out, chunk(b.Body, b.EndOfStream))
+		m.say(m.answer.chunk(b.Body, b.EndOfStream))
 	case holding:
 		m.hold(ctx, b.Body, b.EndOfStream)
-	case events:
+	case events, lingering:
 		m.stream(ctx, b.Body, b.EndOfStream)
 	case done:
 	default:
@@ -125,14 +173,14 @@ func (m *machine) onResponseBody(ctx context.Context, b *extprocv3.HttpBody) err
 }
 
 // onResponseTrailers ends a body whose last chunk did not say so. Trailers of
-// an upstream carry nothing that MCP knows, but Envoy wants an answer.
+// an upstream carry nothing that MCP knows, so they are never passed on.
 func (m *machine) onResponseTrailers(ctx context.Context) error {
 	switch m.phase {
 	case foreign:
-		m.out = append(m.out, passTrailers())
+		m.say(trailers())
 	case holding:
 		m.hold(ctx, nil, true)
-	case events:
+	case events, lingering:
 		m.stream(ctx, nil, true)
 	case done:
 	default:
@@ -141,48 +189,9 @@ func (m *machine) onResponseTrailers(ctx context.Context) error {
 	return nil
 }
 
-// refuse answers in place of whatever was to come.
-func (m *machine) refuse(d *guard.Decision) {
-	m.immediate(m.snap.Chain.Refusal(&m.x, d), string(d.Reason))
-	m.end(guard.Refused)
-}
-
-// reject is refuse for what the host itself finds wrong.
-func (m *machine) reject(ctx context.Context, msg *mcp.Message, dir mcp.Direction, f *mcp.Fault) {
-	d := m.snap.Chain.Reject(ctx, &m.x, msg, dir, f)
-	m.refuse(&d)
-}
-
-func (m *machine) immediate(r guard.Refusal, reason string) {
-	m.status = r.Status
-	m.sent += int64(len(r.Body))
-	m.out = append(m.out, immediate(r, reason))
-	m.phase = done
-}
-
-// end notes how the exchange ended; the first ending counts.
-func (m *machine) end(e guard.Ending) {
-	if !m.ended {
-		m.ended, m.ending = true, e
+// say sends one message. After an error nothing more is sent.
+func (m *machine) say(r *extprocv3.ProcessingResponse) {
+	if m.err == nil {
+		m.err = m.send(r)
 	}
-}
-
-// settle tells the guards, when the gRPC stream is over.
-func (m *machine) settle(ctx context.Context, err error) {
-	if m.phase == begin || m.phase == foreign {
-		return
-	}
-	switch {
-	case m.ended:
-	case err == nil:
-		m.end(guard.Reset)
-	case isReset(err):
-		m.end(guard.Reset)
-	default:
-		m.end(guard.Broken)
-	}
-	m.snap.Chain.Settle(ctx, &m.x, guard.Outcome{
-		Ending: m.ending, Reached: m.reached, Status: m.status,
-		BytesIn: m.in, BytesOut: m.sent, Elapsed: time.Since(m.x.Started),
-	})
 }

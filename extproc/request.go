@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/sallyport/sallyport/guard"
@@ -15,99 +14,130 @@ import (
 	"github.com/sallyport/sallyport/mcp"
 )
 
-// requestHeaders decides what headers alone can decide, so that a request that
-// has no chance is refused before its body is buffered.
+// requestHeaders decides what headers alone can decide.
 func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders) {
 	h := envoymap.NewHeaders(msg.Headers)
+	m.asked = true
 	m.x.Headers = h
 	m.x.Verb = h.Value(":method")
 	m.x.Path, _, _ = strings.Cut(h.Value(":path"), "?")
+	m.eventsOnly = gate.EventsOnly(h)
 	name := m.server
 	if name == "" {
 		name = gate.ServerOf(m.x.Path)
 	}
 	if m.srv = m.snap.Begin(&m.x, name); m.srv == nil {
-		m.reject(ctx, nil, mcp.ToServer, fault(guard.UnknownServer, "no registered server for path or route"))
+		m.rejectEarly(ctx, h, msg.EndOfStream, fault(guard.UnknownServer, "no registered server for path or route"))
 		return
 	}
 	session, n := h.Get(mcp.HeaderSession)
 	if n > 1 {
-		m.reject(ctx, nil, mcp.ToServer, fault(guard.InvalidMessage, "several mcp-session-id headers"))
+		m.rejectEarly(ctx, h, msg.EndOfStream, fault(guard.InvalidMessage, "several mcp-session-id headers"))
 		return
 	}
-	m.x.Session = session
+	version, ok := m.pin(session)
+	if !ok {
+		m.unknownSession(ctx, mcp.ToServer, "the session's version is not registered any more")
+		return
+	}
 	if d := m.snap.Chain.Admit(ctx, &m.x); d.Action != guard.Allow {
-		m.refuse(&d)
+		m.refuseEarly(h, msg.EndOfStream, &d)
 		return
 	}
 	switch m.x.Verb {
 	case http.MethodPost:
-		m.post(ctx, h, msg.EndOfStream)
+		m.post(ctx, h, msg.EndOfStream, version)
 	case http.MethodGet:
-		m.bodyless(ctx, h, msg.EndOfStream, mcp.MethodListen)
+		_, n := h.Get("last-event-id")
+		m.resumes = n > 0
+		m.bodyless(ctx, h, msg.EndOfStream, version, mcp.MethodListen)
 	case http.MethodDelete:
-		m.bodyless(ctx, h, msg.EndOfStream, mcp.MethodClose)
+		m.bodyless(ctx, h, msg.EndOfStream, version, mcp.MethodClose)
 	default:
 		m.reject(ctx, nil, mcp.ToServer, fault(guard.WrongTransport, "HTTP method is not POST, GET or DELETE"))
 	}
 }
 
-func (m *machine) post(ctx context.Context, h envoymap.Headers, end bool) {
+// pin notes the session as the upstream knows it, and returns the version that
+// it lives on, should the server have several.
+func (m *machine) pin(session string) (version string, ok bool) {
+	if session == "" || m.server != "" { // routes of the operator's own know no version header
+		m.x.Session = session
+		return "", true
+	}
+	version, m.x.Session, ok = gate.Untag(m.srv, session)
+	return version, ok
+}
+
+// cleaned is what becomes of the request's headers on their way upstream.
+func (m *machine) cleaned(h envoymap.Headers, version string) (c change, reroute bool) {
+	c.remove = h.Strip()
+	if media := h.Value("content-type"); media != "" && media != mediaJSON {
+		c.add("content-type", mediaJSON) // spelled as the upstream surely reads it
+	}
+	if version != "" {
+		c.add(mcp.HeaderSession, m.x.Session)
+		c.add(envoymap.VersionHeader, version)
+	}
+	return c, version != ""
+}
+
+func (m *machine) post(ctx context.Context, h envoymap.Headers, end bool, version string) {
 	if end {
 		m.reject(ctx, nil, mcp.ToServer, fault(guard.Malformed, "POST without a body"))
 		return
 	}
 	if f := mcp.CheckMedia(h); f != nil {
-		m.reject(ctx, nil, mcp.ToServer, f)
+		m.rejectEarly(ctx, h, end, f)
 		return
 	}
-	length, n := h.Get("content-length")
-	m.hasLength = n > 0
-	if size, err := strconv.ParseInt(length, 10, 64); n == 1 && err == nil && size > int64(m.snap.Limits.Body) {
+	size, n := contentLength(h)
+	if size > int64(m.snap.Limits.Body) {
 		m.reject(ctx, nil, mcp.ToServer, fault(guard.TooLarge, "content-length is over the limit"))
 		return
 	}
+	m.length = n > 0
+	_, methods := h.Get(mcp.HeaderMethod)
+	_, names := h.Get(mcp.HeaderName)
+	m.named = methods+names > 0
 	m.phase = body
-	m.out = append(m.out, requestHeaders(h.Strip(), nil))
+	m.say(m.answer.requestHeaders(m.cleaned(h, version)))
 }
 
 // bodyless judges a GET or DELETE as the message it stands for.
-func (m *machine) bodyless(ctx context.Context, h envoymap.Headers, end bool, method string) {
+func (m *machine) bodyless(ctx context.Context, h envoymap.Headers, end bool, version, method string) {
 	if !end {
 		m.reject(ctx, nil, mcp.ToServer, fault(guard.InvalidMessage, "GET or DELETE with a body"))
 		return
 	}
-	version, n := h.Get(mcp.HeaderVersion)
-	rev := mcp.ParseRevision(version)
-	switch {
-	case n > 1:
-		m.reject(ctx, nil, mcp.ToServer, fault(guard.HeaderMismatch, "several mcp-protocol-version headers"))
-		return
-	case n == 1 && rev == mcp.RevisionUnknown:
-		m.reject(ctx, nil, mcp.ToServer, fault(guard.UnsupportedVersion, "unknown protocol version"))
-		return
-	case rev.Modern():
-		m.reject(ctx, nil, mcp.ToServer, fault(guard.WrongTransport, "the protocol revision has no GET and no DELETE"))
-		return
-	case n == 0:
-		rev = mcp.R20250326
-	}
-	m.x.Revision = rev
-	msg := mcp.TransportMessage(method)
-	m.x.Asked = gate.Ask(&msg)
-	d := m.snap.Chain.Run(ctx, &m.x, &msg)
-	if d.Action != guard.Allow {
-		m.refuse(&d)
+	msg, f := m.snap.Transport(&m.x, m.srv, method)
+	if f != nil {
+		m.reject(ctx, nil, mcp.ToServer, f)
 		return
 	}
-	m.out = append(m.out, requestHeaders(h.Strip(), headerDuties(d.Obligations)))
+	set, ok := m.judge(ctx, &msg)
+	if !ok {
+		return
+	}
+	c, reroute := m.cleaned(h, version)
+	c.set = append(c.set, set.duties...)
+	m.say(m.answer.requestHeaders(c, reroute))
 	m.release()
 }
 
 // requestBody judges the client's message, complete.
 func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 	m.in = int64(len(b.Body))
-	if len(b.Body) > m.snap.Limits.Body {
+	switch {
+	case m.refusal != nil:
+		m.snap.Salvage(&m.x, b.Body)
+		m.refuse(m.refusal)
+		return
+	case !b.EndOfStream: // trailers follow, which nobody would look at
+		m.snap.Salvage(&m.x, b.Body)
+		m.reject(ctx, nil, mcp.ToServer, fault(guard.InvalidMessage, "request with trailers"))
+		return
+	case len(b.Body) > m.snap.Limits.Body:
 		m.reject(ctx, nil, mcp.ToServer, fault(guard.TooLarge, "body is over limits.body"))
 		return
 	}
@@ -116,26 +146,47 @@ func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 		m.reject(ctx, nil, mcp.ToServer, f)
 		return
 	}
-	d := m.snap.Chain.Run(ctx, &m.x, &msg)
-	if d.Action != guard.Allow {
-		m.refuse(&d)
+	allowed, ok := m.judge(ctx, &msg)
+	if !ok {
 		return
 	}
-	common := &extprocv3.CommonResponse{}
-	set := headerDuties(d.Obligations)
-	if d.Edited {
-		common.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: d.Message.Raw}}
-		if m.hasLength { // Envoy answers 500 when the length does not fit
-			set = append(set, header("content-length", strconv.Itoa(len(d.Message.Raw))))
+	c := change{set: allowed.duties}
+	var edited []byte
+	if allowed.Edited {
+		edited = allowed.Message.Raw
+		if m.length { // Envoy answers 500 when the length does not fit
+			c.add("content-length", strconv.Itoa(len(edited)))
 		}
 	}
-	if len(set) > 0 {
-		common.HeaderMutation = &extprocv3.HeaderMutation{SetHeaders: set}
+	if m.named && !m.x.Revision.Modern() {
+		// No server of a legacy revision checks them, and whoever reads them
+		// instead of the body would see another call.
+		c.remove = []string{mcp.HeaderMethod, mcp.HeaderName}
 	}
-	r := requestBody(common)
-	r.DynamicMetadata = envoymap.Metadata(m.x.Asked.ID, m.x.Asked.Method, m.x.Server.Name)
-	m.out = append(m.out, r)
+	facts := envoymap.Facts{ID: m.x.Asked.ID, Method: m.x.Asked.Method, Server: m.x.Server.Name}
+	m.say(m.answer.requestBody(c, edited, envoymap.InNamespace(facts.Metadata())))
 	m.release()
+}
+
+// allowed is a decision that lets the request go, and what it asks for.
+type allowed struct {
+	guard.Decision
+	duties []gate.Header
+}
+
+// judge has the client's message judged, and refuses it if need be.
+func (m *machine) judge(ctx context.Context, msg *mcp.Message) (allowed, bool) {
+	d := m.snap.Chain.Run(ctx, &m.x, msg)
+	if d.Action != guard.Allow {
+		m.refuse(&d)
+		return allowed{}, false
+	}
+	duties, f := gate.Duties(d.Obligations, mcp.ToServer)
+	if f != nil {
+		m.reject(ctx, msg, mcp.ToServer, f)
+		return allowed{}, false
+	}
+	return allowed{d, duties}, true
 }
 
 // release notes that the request goes upstream. The client's headers belong to
@@ -144,20 +195,40 @@ func (m *machine) release() {
 	m.x.Headers = nil
 	m.reached = true
 	m.phase = waiting
-}
-
-func headerDuties(duties []guard.Obligation) []*corev3.HeaderValueOption {
-	var set []*corev3.HeaderValueOption
-	for _, o := range duties {
-		if o.Kind == guard.SetHeader {
-			set = append(set, header(o.Name, o.Value))
-		}
+	if m.blind {
+		m.end(guard.Completed) // as far as anybody asked to know
 	}
-	return set
 }
 
-// fault is a Fault for one of the host's own reasons, whose status and code
-// come from the reason.
-func fault(r guard.Reason, detail string) *mcp.Fault {
-	return &mcp.Fault{Reason: string(r), Detail: detail, Offset: -1}
+// idBody is the largest declared body that is waited for only to learn the id
+// which a refusal has to carry.
+const idBody = 64 << 10
+
+// refuseEarly refuses a request whose headers alone are reason enough. Clients
+// drop the whole connection over an error without their request's id, so the
+// answer waits for a body that is small.
+func (m *machine) refuseEarly(h envoymap.Headers, end bool, d *guard.Decision) {
+	if size, n := contentLength(h); !end && m.x.Verb == http.MethodPost && n == 1 && size <= idBody {
+		m.refusal = d
+		m.phase = body
+		m.say(m.answer.requestHeaders(change{}, false))
+		return
+	}
+	m.refuse(d)
+}
+
+func (m *machine) rejectEarly(ctx context.Context, h envoymap.Headers, end bool, f *mcp.Fault) {
+	d := m.snap.Chain.Reject(ctx, &m.x, nil, mcp.ToServer, f)
+	m.refuseEarly(h, end, &d)
+}
+
+// contentLength returns the declared length, 0 when there is none, and how many
+// headers declare one.
+func contentLength(h envoymap.Headers) (size int64, n int) {
+	value, n := h.Get("content-length")
+	size, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		size = 0
+	}
+	return size, n
 }

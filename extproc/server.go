@@ -3,7 +3,8 @@
 // chain, and turns the decisions back into Envoy's words.
 //
 // The processing mode is fixed: request headers and the BUFFERED body, response
-// headers and the FULL_DUPLEX_STREAMED body with trailers.
+// headers and the FULL_DUPLEX_STREAMED body with trailers. Only where no guard
+// wants messages to the client may the response be left out.
 //
 // Law of the stream: it ends with status OK only after Envoy ended it. An early
 // OK makes Envoy pass whatever is left unjudged.
@@ -24,7 +25,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -53,15 +53,13 @@ const settleTime = 2 * time.Second
 
 // Process serves one HTTP exchange.
 func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error) {
-	st := &stream{m: newMachine(s.source.Current(), serverName(g.Context()))}
-	st.send = g.Send
-	st.expire = st.timeout
+	ctx := g.Context()
+	st := &stream{m: newMachine(s.source.Current(), serverName(ctx), g.Send), log: s.log}
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("ext_proc: panic", "panic", p, "stack", string(debug.Stack()), "exchange", st.m.x.ID)
-			err = status.Error(codes.Internal, "panic")
+			err = s.panicked(st, p)
 		}
-		s.finish(g.Context(), st, err)
+		s.finish(ctx, st, err)
 	}()
 	for {
 		req, err := g.Recv()
@@ -71,35 +69,58 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 		if err != nil {
 			return err // usually Canceled, which is how Envoy ends a finished exchange
 		}
-		if err := st.step(g.Context(), req); err != nil {
-			s.log.Error("ext_proc: stream failed", "err", err, "exchange", st.m.x.ID)
-			return status.Error(codes.Internal, err.Error())
+		open, err := st.step(ctx, req)
+		if err != nil {
+			if !isReset(err) {
+				s.log.Error("ext_proc: stream failed", "err", err, "exchange", st.m.x.ID)
+			}
+			return failure(err)
 		}
-		if st.m.phase == events && !st.listed {
+		if open && !st.listed {
 			s.list(st)
 		}
 	}
 }
 
+// failure makes sure that no error reads as OK.
+func failure(err error) error {
+	if status.Code(err) == codes.OK || status.Code(err) == codes.Unknown {
+		return status.Error(codes.Internal, err.Error())
+	}
+	return err
+}
+
+func (s *Server) panicked(st *stream, p any) error {
+	s.log.Error("ext_proc: panic", "panic", p, "stack", string(debug.Stack()), "exchange", st.m.x.ID)
+	return status.Error(codes.Internal, "panic")
+}
+
+// isReset tells an exchange that Envoy ended from a broken transport.
+func isReset(err error) bool {
+	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
+}
+
 // serverName is the server that an operator's own Envoy names for the route.
+// One that is named twice is nobody.
 func serverName(ctx context.Context) string {
-	md, _ := metadata.FromIncomingContext(ctx)
-	if v := md.Get(envoymap.ServerMetadata); len(v) == 1 {
+	switch v := metadata.ValueFromIncomingContext(ctx, envoymap.ServerMetadata); len(v) {
+	case 0:
+		return ""
+	case 1:
 		return v[0]
 	}
-	return ""
+	return "/"
 }
 
 func (s *Server) finish(ctx context.Context, st *stream, err error) {
-	s.mu.Lock()
-	delete(s.streams, st)
-	s.mu.Unlock()
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.stop()
+	if st.listed {
+		s.mu.Lock()
+		delete(s.streams, st)
+		s.mu.Unlock()
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	st.m.settle(ctx, err)
+	st.close(ctx, err)
 }
 
 func (s *Server) list(st *stream) {
@@ -113,9 +134,9 @@ func (s *Server) list(st *stream) {
 	}
 }
 
-// Drain ends every open event stream with an error event that clients can
-// read, because such streams would outlive any patience. Call it before
-// grpc.Server.GracefulStop.
+// Drain ends every open event stream in a way that clients can read, because
+// such streams would outlive any patience; those that open later end at once.
+// It returns when all have been told. Call it before grpc.Server.GracefulStop.
 func (s *Server) Drain() {
 	s.mu.Lock()
 	s.drained = true
@@ -124,9 +145,11 @@ func (s *Server) Drain() {
 		open = append(open, st)
 	}
 	s.mu.Unlock()
-	for _, st := range open {
-		st.drain()
+	var all sync.WaitGroup
+	for _, st := range open { // together: one that Envoy does not read must not hold up the others
+		all.Go(st.drain)
 	}
+	all.Wait()
 }
 
 // Open returns the number of open event streams.
@@ -134,67 +157,4 @@ func (s *Server) Open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.streams)
-}
-
-// stream joins a machine to its gRPC stream. The lock is needed because a
-// deadline or a drain may answer while the next message is awaited.
-type stream struct {
-	mu     sync.Mutex
-	m      *machine
-	send   func(*extprocv3.ProcessingResponse) error
-	expire func()
-	timer  *time.Timer
-	listed bool
-}
-
-func (st *stream) step(ctx context.Context, req *extprocv3.ProcessingRequest) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if err := st.m.step(ctx, req); err != nil {
-		return err
-	}
-	if st.m.phase == holding && st.timer == nil {
-		st.timer = time.AfterFunc(st.m.snap.Limits.ResponseTime, st.expire)
-	} else if st.m.phase != holding {
-		st.stop()
-	}
-	return st.flush()
-}
-
-func (st *stream) flush() error {
-	for _, r := range st.m.out {
-		if err := st.send(r); err != nil {
-			return err
-		}
-	}
-	clear(st.m.out)
-	st.m.out = st.m.out[:0]
-	return nil
-}
-
-func (st *stream) stop() {
-	if st.timer != nil {
-		st.timer.Stop()
-		st.timer = nil
-	}
-}
-
-// timeout answers for a server that began a reply and did not end it. Envoy has
-// no deadline of its own in this phase.
-func (st *stream) timeout() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.m.phase == holding {
-		st.m.late(context.Background())
-		_ = st.flush() // if it fails, Recv fails too
-	}
-}
-
-func (st *stream) drain() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.m.phase == events {
-		st.m.interrupt(context.Background(), guard.GatewayStopping)
-		_ = st.flush()
-	}
 }

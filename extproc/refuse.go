@@ -1,0 +1,96 @@
+package extproc
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/envoymap"
+	"github.com/sallyport/sallyport/mcp"
+	"github.com/sallyport/sallyport/mcp/sse"
+)
+
+const (
+	mediaJSON   = "application/json"
+	mediaEvents = "text/event-stream"
+)
+
+// refuse answers in place of whatever was to come.
+func (m *machine) refuse(d *guard.Decision) {
+	m.reply(m.snap.Chain.Refusal(&m.x, d), d.Reason)
+}
+
+// reject is refuse for what the host itself finds wrong.
+func (m *machine) reject(ctx context.Context, msg *mcp.Message, dir mcp.Direction, f *mcp.Fault) {
+	d := m.snap.Chain.Reject(ctx, &m.x, msg, dir, f)
+	m.refuse(&d)
+}
+
+// reply sends r as the whole response.
+func (m *machine) reply(r guard.Refusal, reason guard.Reason) {
+	media := mediaJSON
+	if m.eventsOnly && r.Status == 200 {
+		media, r.Body = mediaEvents, sse.Event{Data: r.Body}.AppendTo(nil)
+	}
+	if r.RetryAfter == "" {
+		r.RetryAfter = m.retry // the upstream's own, should there be one
+	}
+	m.status = r.Status
+	m.sent += int64(len(r.Body))
+	m.held = nil
+	m.say(immediate(r, media, envoymap.Facts{
+		ID: m.x.Asked.ID, Method: m.x.Asked.Method, Server: m.x.Server.Name, Reason: string(reason),
+	}))
+	m.phase = done
+	m.end(guard.Refused)
+}
+
+// unknownSession says that a session is gone: 404 without a body, because
+// several clients recognise it only where the body is no JSON-RPC error.
+func (m *machine) unknownSession(ctx context.Context, dir mcp.Direction, detail string) {
+	d := m.snap.Chain.Reject(ctx, &m.x, nil, dir, fault(guard.UnknownSession, detail))
+	r := m.snap.Chain.Refusal(&m.x, &d)
+	r.Body = nil
+	m.reply(r, d.Reason)
+}
+
+// abandon ends an exchange in which nothing can be decided any more.
+func (m *machine) abandon() {
+	m.end(guard.Broken)
+	switch m.phase {
+	case holding:
+		m.say(immediate(guard.Refusal{Status: 503}, "", envoymap.Facts{Reason: string(guard.GuardError)}))
+	case events, lingering:
+		m.say(m.answer.chunk(nil, true))
+	}
+	m.phase = done // what still comes is dropped, never passed
+}
+
+// fault is a Fault for one of the host's own reasons, whose status and code
+// come from the reason.
+func fault(r guard.Reason, detail string) *mcp.Fault {
+	return &mcp.Fault{Reason: string(r), Detail: detail, Offset: -1}
+}
+
+// end notes how the exchange ended; the first ending counts.
+func (m *machine) end(e guard.Ending) {
+	if !m.ended {
+		m.ended, m.ending = true, e
+	}
+}
+
+// settle tells the guards, when the gRPC stream is over; err is what ended it.
+func (m *machine) settle(ctx context.Context, err error) {
+	if !m.asked {
+		return // no request was seen: an earlier filter's reply, or nothing at all
+	}
+	if isReset(err) {
+		m.end(guard.Reset)
+	} else {
+		m.end(guard.Broken)
+	}
+	m.snap.Chain.Settle(ctx, &m.x, guard.Outcome{
+		Ending: m.ending, Reached: m.reached, Status: m.status,
+		BytesIn: m.in, BytesOut: m.sent, Elapsed: time.Since(m.x.Started),
+	})
+}

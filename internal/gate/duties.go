@@ -1,0 +1,28 @@
+package gate
+
+import (
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Header is one request header to set before the request goes upstream.
+type Header struct{ Name, Value string }
+
+// Duties returns the request headers that the obligations of an allowed
+// message ask a host to set. An obligation that a host does not know, or
+// cannot carry out in this direction, is a fault: the message is then refused,
+// because without the duty it was not allowed.
+func Duties(list []guard.Obligation, dir mcp.Direction) ([]Header, *mcp.Fault) {
+	var set []Header
+	for _, o := range list {
+		switch {
+		case o.Kind == guard.AddLabel: // the chain has done it
+		case o.Kind == guard.SetHeader && dir == mcp.ToServer:
+			set = append(set, Header{o.Name, o.Value})
+		default:
+			return nil, &mcp.Fault{Reason: string(guard.GuardError), Offset: -1,
+				Detail: "the host cannot carry out an obligation that came with this message"}
+		}
+	}
+	return set, nil
+}
