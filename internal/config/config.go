@@ -33,7 +33,7 @@ type Config struct {
 	Telemetry    Telemetry    `yaml:"telemetry_configuration" doc:"What traces, metrics and alerts show"`
 	CostControls CostControls `yaml:"cost_controls" doc:"What calls may cost"`
 
-	Listeners []Listener `yaml:"listeners" min:"1" restart:"true" doc:"Addresses that MCP clients connect to; all serve /mcp/<server>"`
+	Listeners []Listener `yaml:"listeners" min:"1" restart:"true" doc:"Addresses that MCP clients connect to; all serve /mcp/<server>. 127.0.0.1:8080 when absent"`
 	Registry  Registry   `yaml:"registry" doc:"Where servers are declared beside servers"`
 	ExtProc   Service    `yaml:"extproc" doc:"The ext_proc and ext_authz services, which judge for Envoy"`
 	XDS       Service    `yaml:"xds" doc:"The xDS service, which gives Envoy its configuration"`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/config/strict"
@@ -30,6 +31,9 @@ func rows(b *strings.Builder, s strict.Setting, have Capabilities, name string) 
 	switch {
 	case s.Kind == strict.Mapping:
 		for _, child := range s.Children {
+			if child.Kind == strict.List && child.Elem.Kind == strict.Mapping {
+				*child.Elem = without(*child.Elem, s)
+			}
 			rows(b, child, have, name+"."+child.Key)
 		}
 		return
@@ -39,10 +43,19 @@ func rows(b *strings.Builder, s strict.Setting, have Capabilities, name string) 
 		return
 	}
 	def := ""
-	if s.Default != "" {
+	if s.Default != "" && have.missing(s.Path) == "" {
 		def = "`" + s.Default + "`"
 	}
 	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, written(s), def, meaning(s, have))
+}
+
+// without leaves out of s what stands in the table already, as a setting of the
+// mapping that s is in.
+func without(s, around strict.Setting) strict.Setting {
+	s.Children = slices.DeleteFunc(slices.Clone(s.Children), func(c strict.Setting) bool {
+		return slices.ContainsFunc(around.Children, func(a strict.Setting) bool { return a.Key == c.Key && a.Doc == c.Doc })
+	})
+	return s
 }
 
 // written says how a value is written: its notation, its words or its type.

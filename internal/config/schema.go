@@ -40,6 +40,7 @@ func describeGuards(s strict.Setting, sections map[string]GuardSection) strict.S
 		head, own := defaultCommon(), reflect.New(reflect.TypeOf(sections[name].Defaults).Elem())
 		own.Elem().Set(reflect.ValueOf(sections[name].Defaults).Elem())
 		one := strict.Describe(s.Path+"."+name, &head, own.Interface())
+
 		one.Key, one.Doc = name, trimDot(sections[name].Summary)
 		s.Children = append(s.Children, one)
 	}

@@ -21,7 +21,7 @@ type Server struct {
 	Classification registry.Classification `yaml:"data_classification" oneof:"public|internal|confidential|restricted" doc:"Sensitivity of the data that the server handles"`
 	Revisions      []Revision              `yaml:"protocol_revisions" doc:"MCP revisions that the server may be spoken to in; all when absent"`
 	Version        `yaml:",inline"`
-	Versions       []Named `yaml:"versions" min:"1" doc:"Releases of the server, each with its own endpoints; takes the place of url and urls. Settings that a version leaves out are taken from the server"`
+	Versions       []Named `yaml:"versions" min:"1" doc:"Releases of the server, each with its own endpoints; takes the place of url and urls. A version may hold every setting of the server from url on, and takes from the server what it leaves out"`
 }
 
 // Named is one of several releases of a server.

@@ -18,7 +18,7 @@ func Durations() Notation {
 		Name:     "duration",
 		Pattern:  `^(` + wordPattern + `|` + compactPattern + `|` + spokenPattern + `)$`,
 		Allowed:  `a number and a unit, such as 500ms, 5m, "30 minutes", 24_hours or 7_days`,
-		Examples: []string{"500ms", "5m", "30 minutes", "hourly", "7_days"},
+		Examples: []string{"5m", "500ms", "30 minutes", "hourly", "7_days"},
 	}
 }
 

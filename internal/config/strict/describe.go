@@ -82,8 +82,10 @@ func setting(path string, v reflect.Value, r rule) Setting {
 			s.Notation = n.Notation()
 		}
 	case t.Kind() == reflect.Pointer:
-		if v.IsNil() {
-			v = fresh(t.Elem()).Addr()
+		if v.IsNil() { // absent is not the same as the zero value
+			s = setting(path, fresh(t.Elem()), r)
+			s.Default = ""
+			return s
 		}
 		return setting(path, v.Elem(), r)
 	case t.Kind() == reflect.Struct:

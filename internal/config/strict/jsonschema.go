@@ -8,7 +8,8 @@ import (
 )
 
 // Unavailable decides about a setting that the schema must refuse: it returns
-// the reason, or "" when the setting is fine.
+// the reason, or "" when the setting is fine. It is also asked about single
+// values, as "path=value".
 type Unavailable func(path string) string
 
 // JSONSchema returns s as a JSON Schema of dialect 2020-12. It demands all
@@ -19,7 +20,7 @@ func (s Setting) JSONSchema(unavailable Unavailable) map[string]any {
 	if text := s.describe(); text != "" {
 		m["description"] = text
 	}
-	if why := unavailable(s.Path); why != "" {
+	if why := unavailable(s.Path); why != "" && s.Kind != Mapping {
 		m["description"] = strings.TrimSpace(s.describe() + " " + why)
 		m["not"] = map[string]any{}
 		return m
@@ -112,7 +113,9 @@ func (s Setting) describe() string {
 func (s Setting) addDefault(m map[string]any) {
 	switch s.Kind {
 	case Bool, Integer, Number:
-		m["default"] = json.RawMessage(s.Default)
+		if s.Default != "" {
+			m["default"] = json.RawMessage(s.Default)
+		}
 	case Text, Notated:
 		if s.Default != "" {
 			m["default"] = s.Default
