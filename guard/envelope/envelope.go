@@ -1,14 +1,11 @@
 // Package envelope checks what surrounds a message: where the request came
-// from (Origin and Host, against DNS rebinding) and which methods may be used.
+// from (Host and Origin, against DNS rebinding) and which methods may be used.
 package envelope
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/mcp"
@@ -18,7 +15,8 @@ import (
 type Config struct {
 	AllowedHosts   []string `yaml:"allowed_hosts" doc:"DNS names that clients may use in the Host header, such as mcp.example.com or *.example.com; IP addresses and localhost always may"`
 	AllowedOrigins []string `yaml:"allowed_origins" doc:"Origins of web pages that may call the gateway, such as https://app.example.com; loopback origins always may"`
-	DeniedMethods  []string `yaml:"denied_methods" doc:"MCP methods to refuse although the protocol has them, such as resources/subscribe or sampling/*"`
+	AllowedMethods []string `yaml:"allowed_methods" doc:"The only MCP methods to let through, such as tools/call, notifications/* or to_client:notifications/*; a direction that no entry is about keeps every method"`
+	DeniedMethods  []string `yaml:"denied_methods" doc:"MCP methods to refuse although the protocol has them, such as resources/subscribe, sampling/* or to_client:ping"`
 }
 
 // Reasons of this guard.
@@ -30,42 +28,53 @@ const (
 
 // Spec presents the guard to the chain.
 func Spec() guard.Spec {
-	return guard.Define("envelope", "Checks the origin of each request and the methods in use.", Config{}, build,
+	return guard.Define("envelope", "Checks where each request comes from and which methods are used.", Config{}, build,
 		guard.Want{Method: "*", Direction: mcp.ToServer},
 		guard.Want{Method: "*", Direction: mcp.ToClient},
 	).WithReasons(
-		guard.ReasonInfo{Reason: OriginNotAllowed, Status: http.StatusForbidden, Code: guard.CodeDenied, Text: "Web pages of this origin may not call the gateway.", When: "The Origin header names neither a loopback host nor an entry of `guards.envelope.allowed_origins`."},
-		guard.ReasonInfo{Reason: HostNotAllowed, Status: http.StatusForbidden, Code: guard.CodeDenied, Text: "The gateway is not known under this host name.", When: "The Host header is a DNS name that `guards.envelope.allowed_hosts` does not list: perhaps DNS rebinding."},
-		guard.ReasonInfo{Reason: MethodNotAllowed, Status: http.StatusOK, Code: mcp.CodeMethodNotFound, Text: "This method is not allowed here.", When: "A method that `guards.envelope.denied_methods` lists."},
+		guard.ReasonInfo{Reason: OriginNotAllowed, Status: 403, Code: guard.CodeDenied, Text: "Web pages of this origin may not call the gateway.", When: "The Origin header names neither a loopback host nor an entry of `guards.envelope.allowed_origins`, or a browser says that another site's page made the request."},
+		guard.ReasonInfo{Reason: HostNotAllowed, Status: 403, Code: guard.CodeDenied, Text: "The gateway is not known under this host name.", When: "The Host header is a DNS name that `guards.envelope.allowed_hosts` does not list, perhaps DNS rebinding, or no host at all."},
+		guard.ReasonInfo{Reason: MethodNotAllowed, Status: 200, Code: mcp.CodeMethodNotFound, Text: "This method is not allowed here.", When: "A method that `guards.envelope.denied_methods` lists, or `allowed_methods` does not. HTTP 404 for 2026-07-28, 200 before; 405 for GET and DELETE."},
 	)
 }
 
 type envelope struct {
-	hosts   []string
-	origins map[string]bool
-	denied  []guard.Want
+	hosts   []hostPattern
+	origins map[origin]bool
+	methods [2]rules // by direction
 }
 
+// build reports every entry that is none, each with its key.
 func build(c Config) (guard.Guard, error) {
-	g := &envelope{origins: make(map[string]bool)}
-	for _, h := range c.AllowedHosts {
-		if h == "" || strings.ContainsAny(h, "/:@ ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") {
-			return nil, fmt.Errorf("allowed_hosts: %q is not a host name; write mcp.example.com or *.example.com, without scheme or port", h)
+	g := &envelope{origins: make(map[origin]bool)}
+	var errs []error
+	bad := func(key string, i int, err error) { errs = append(errs, fmt.Errorf("%s[%d]: %w", key, i, err)) }
+	for i, s := range c.AllowedHosts {
+		p, err := parseHostPattern(s)
+		if err != nil {
+			bad("allowed_hosts", i, err)
 		}
-		g.hosts = append(g.hosts, strings.ToLower(h))
+		g.hosts = append(g.hosts, p)
 	}
-	for _, o := range c.AllowedOrigins {
-		u, err := url.Parse(o)
-		if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-			return nil, fmt.Errorf("allowed_origins: %q is not an origin; write scheme://host or scheme://host:port", o)
+	for i, s := range c.AllowedOrigins {
+		o, ok := parseOrigin(s)
+		if !ok {
+			bad("allowed_origins", i, fmt.Errorf("%q is not an origin; write scheme://host or scheme://host:port", s))
 		}
-		g.origins[strings.ToLower(o)] = true
+		g.origins[o] = true
 	}
-	for _, m := range c.DeniedMethods {
-		if strings.Contains(strings.TrimSuffix(m, "*"), "*") || m == "" || m == "*" {
-			return nil, fmt.Errorf("denied_methods: %q: write a method, or a prefix such as sampling/*", m)
+	for i, s := range c.AllowedMethods {
+		if err := g.rule(s, func(r *rules, w guard.Want) { r.allowed = append(r.allowed, w) }); err != nil {
+			bad("allowed_methods", i, err)
 		}
-		g.denied = append(g.denied, guard.Want{Method: m, Direction: mcp.ToServer}, guard.Want{Method: m, Direction: mcp.ToClient})
+	}
+	for i, s := range c.DeniedMethods {
+		if err := g.rule(s, func(r *rules, w guard.Want) { r.denied = append(r.denied, w) }); err != nil {
+			bad("denied_methods", i, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return g, nil
 }
@@ -73,71 +82,44 @@ func build(c Config) (guard.Guard, error) {
 // Admit refuses requests that a web page made through a name which points to
 // the gateway only since the page was loaded (MCP transports, security warning).
 func (g *envelope) Admit(_ context.Context, x *guard.Exchange) (guard.Verdict, error) {
-	host, n := x.Headers.Get(":authority")
-	if n == 0 {
-		host, n = x.Headers.Get("host")
+	if x.Headers == nil {
+		return guard.Refuse(HostNotAllowed, "no headers"), nil
 	}
-	if n != 1 || !g.hostAllowed(host) {
+	authority, n := x.Headers.Get(":authority")
+	host, m := x.Headers.Get("host")
+	switch {
+	case n == 0 && m == 0:
+		return guard.Refuse(HostNotAllowed, "no host header"), nil
+	case n > 1 || m > 1:
+		return guard.Refuse(HostNotAllowed, "several host headers"), nil
+	case n == 1 && !g.hostAllowed(authority), m == 1 && !g.hostAllowed(host):
 		return guard.Refuse(HostNotAllowed, "host header is not an allowed name"), nil
 	}
-	origin, n := x.Headers.Get("origin")
-	if n == 0 {
+	from, n := x.Headers.Get("origin")
+	switch {
+	case n > 1:
+		return guard.Refuse(OriginNotAllowed, "several origin headers"), nil
+	case n == 1 && !g.originAllowed(from):
+		return guard.Refuse(OriginNotAllowed, "origin header is not an allowed origin"), nil
+	case n == 1:
 		return guard.Pass(), nil
 	}
-	if n > 1 || !g.originAllowed(origin) {
-		return guard.Refuse(OriginNotAllowed, "origin header is not an allowed origin"), nil
+	// Some requests that pages can cause, such as those for images, carry no
+	// Origin; a browser then says by itself whose they are (Fetch Metadata).
+	if site, n := x.Headers.Get("sec-fetch-site"); n > 1 || site == "cross-site" {
+		return guard.Refuse(OriginNotAllowed, "a page of another site made the request"), nil
 	}
 	return guard.Pass(), nil
 }
 
-// Inspect refuses the methods that the operator took away.
-func (g *envelope) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
-	for _, w := range g.denied {
-		if w.Matches(m.Method, m.Direction) {
-			return guard.Refuse(MethodNotAllowed, "denied_methods lists "+w.Method), nil
-		}
+// Inspect refuses the methods that the operator took away. Responses have
+// none: what they answer was judged before.
+func (g *envelope) Inspect(_ context.Context, _ *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	if m.Method == "" {
+		return guard.Pass(), nil
+	}
+	if detail := g.methods[m.Direction].against(m.Method, m.Direction); detail != "" {
+		return guard.Refuse(MethodNotAllowed, detail), nil
 	}
 	return guard.Pass(), nil
-}
-
-// hostAllowed accepts IP literals because rebinding needs a name.
-func (g *envelope) hostAllowed(host string) bool {
-	name := strings.ToLower(hostname(host))
-	if _, err := netip.ParseAddr(name); err == nil || local(name) {
-		return true
-	}
-	for _, h := range g.hosts {
-		if suffix, wild := strings.CutPrefix(h, "*"); wild && strings.HasSuffix(name, suffix) && len(name) > len(suffix) || name == h {
-			return true
-		}
-	}
-	return false
-}
-
-func (g *envelope) originAllowed(origin string) bool {
-	if g.origins[strings.ToLower(origin)] {
-		return true
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return false // "null" is the origin of sandboxed pages
-	}
-	a, err := netip.ParseAddr(u.Hostname())
-	return local(strings.ToLower(u.Hostname())) || err == nil && a.IsLoopback()
-}
-
-func local(name string) bool { return name == "localhost" || strings.HasSuffix(name, ".localhost") }
-
-// hostname cuts the port off a Host header.
-func hostname(host string) string {
-	if strings.HasPrefix(host, "[") {
-		if end := strings.IndexByte(host, ']'); end > 0 {
-			return host[1:end]
-		}
-		return host
-	}
-	if i := strings.LastIndexByte(host, ':'); i >= 0 {
-		return host[:i]
-	}
-	return host
 }
