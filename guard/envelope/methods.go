@@ -1,6 +1,8 @@
 package envelope
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -80,4 +82,37 @@ func match(list []guard.Want, method string, d mcp.Direction) string {
 		}
 	}
 	return ""
+}
+
+// againstNested looks at the requests that a result, or the state of a task,
+// asks the client to answer (MCP 2026-07-28, input_required).
+func (r *rules) againstNested(m *mcp.Message) (detail string) {
+	for _, part := range [...]json.RawMessage{m.Result, m.Params} {
+		requests, ok := mcp.Member(part, "inputRequests")
+		if !ok {
+			continue
+		}
+		err := mcp.Walk(requests, func(l mcp.Leaf) error {
+			if l.Kind != mcp.LeafString || !isRequestMethod(l.Pointer()) {
+				return nil
+			}
+			if detail = r.against(string(l.Value()), mcp.ToClient); detail != "" {
+				return errFound
+			}
+			return nil
+		})
+		if err != nil {
+			break
+		}
+	}
+	return detail
+}
+
+var errFound = errors.New("found")
+
+// isRequestMethod reports whether a pointer into inputRequests has the form
+// /<key>/method.
+func isRequestMethod(pointer string) bool {
+	key, ok := strings.CutSuffix(pointer, "/method")
+	return ok && strings.Count(key, "/") == 1
 }
