@@ -47,6 +47,9 @@ func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decisio
 			return
 		case err != nil: // excused by on_error
 		default:
+			if v.Principal != nil {
+				x.Principal = *v.Principal
+			}
 			d.accept(x, m, edited, v.Obligations)
 		}
 	}

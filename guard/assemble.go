@@ -49,6 +49,10 @@ func Assemble(specs []Spec, setting func(name string) Setting) ([]Member, error)
 			owners[r.Reason] = spec.Name
 		}
 		s := setting(spec.Name)
+		if spec.Required && (s.Mode != Enforce || s.OnError == Allow) {
+			errs = append(errs, fmt.Errorf("guards.%s: mode must be enforce and on_error deny: every other guard relies on this one", spec.Name))
+			continue
+		}
 		if s.Mode == Off {
 			continue
 		}
@@ -58,6 +62,9 @@ func Assemble(specs []Spec, setting func(name string) Setting) ([]Member, error)
 		g, err := spec.Build(s.Decode)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("guards.%s: %w", spec.Name, err))
+			continue
+		}
+		if g == nil {
 			continue
 		}
 		m := Member{Spec: spec, Guard: g, Mode: s.Mode, OnError: s.OnError, Timeout: s.Timeout}

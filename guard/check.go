@@ -17,6 +17,8 @@ func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction) error {
 		return fmt.Errorf("unknown action %d", v.Action)
 	case v.Action != Allow && len(v.Edits) > 0:
 		return errors.New("edits need an allow verdict")
+	case v.Principal != nil && (v.Action != Allow || !admission):
+		return errors.New("a principal needs the allow verdict of an admission")
 	case admission && len(v.Edits) > 0:
 		return errors.New("admission has no message to edit")
 	case v.Action == Hold && (v.Ticket == nil || v.Ticket.ID == ""):

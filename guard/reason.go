@@ -68,6 +68,7 @@ func CoreReasons() []ReasonInfo {
 // Application error codes. They lie outside -32768..-32000, which JSON-RPC and
 // MCP reserve, and echo the HTTP status that comes closest.
 const (
+	CodeUnauthenticated = -31401
 	CodeDenied          = -31403 // a guard said no
 	CodeUnknownServer   = -31404
 	CodeQuota           = -31429

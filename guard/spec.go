@@ -95,7 +95,14 @@ type Spec struct {
 	Config  any          // pointer to the default configuration, a struct with yaml and doc tags
 	Reasons []ReasonInfo // the reasons its verdicts use beyond the core list
 	Wants   []Want
-	Build   func(decode func(config any) error) (Guard, error)
+
+	// Required forbids to shadow the guard or to excuse its errors: what comes
+	// behind it means nothing without its answer.
+	Required bool
+
+	// Build makes the guard. A nil guard without an error is left out of the
+	// chain: as configured, there is nothing for it to do.
+	Build func(decode func(config any) error) (Guard, error)
 }
 
 // Define returns the Spec of a guard with configuration C. The build function

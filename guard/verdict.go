@@ -36,6 +36,10 @@ type Verdict struct {
 	Obligations []Obligation // carried out by the host
 	Ticket      *Ticket      // with Hold only
 
+	// Principal, with the Allow of an admission only, is who the guard found is
+	// calling. Guards after it, and every receipt, see it in the exchange.
+	Principal *Principal
+
 	// Pending, when set, is the rest of the inspection: it may block on
 	// something outside the process, and everything else in the verdict is
 	// ignored. The host decides where it runs and cancels its context at the

@@ -5,12 +5,20 @@ package standard
 import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/envelope"
+	"github.com/sallyport/sallyport/guard/identity"
 )
+
+// Ports are what guards need from outside the process. A guard whose port is
+// nil is left out of the chain.
+type Ports struct {
+	Identity identity.Authenticator
+}
 
 // Specs returns the guards: messages to the server meet them from top to
 // bottom, messages to the client from bottom to top.
-func Specs() []guard.Spec {
+func Specs(p Ports) []guard.Spec {
 	return []guard.Spec{
 		envelope.Spec(),
+		identity.Spec(p.Identity),
 	}
 }

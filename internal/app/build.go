@@ -20,7 +20,7 @@ import (
 // Snapshot builds what judges exchanges under cfg; observers hear of every
 // decision in turn.
 func Snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
-	specs := standard.Specs()
+	specs := standard.Specs(standard.Ports{})
 	members, err := guard.Assemble(specs, func(name string) guard.Setting { return guardSetting(cfg.Guards[name]) })
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ func ConfigOptions() config.Options {
 			"gateway.authorization.policy_engine=none",
 		},
 	}
-	for _, spec := range standard.Specs() {
+	for _, spec := range standard.Specs(standard.Ports{}) {
 		o.Guards[spec.Name] = config.GuardSection{
 			Summary:  spec.Summary,
 			Defaults: spec.Config,
