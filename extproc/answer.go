@@ -6,7 +6,6 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -107,28 +106,13 @@ func trailers() *extprocv3.ProcessingResponse {
 	}}
 }
 
-// immediate answers in the place of whatever was to come. An empty body goes
-// out without a content type.
-func immediate(r guard.Refusal, media string, f envoymap.Facts) *extprocv3.ProcessingResponse {
-	var set []gate.Header
-	add := func(name, value string) {
-		if value != "" {
-			set = append(set, gate.Header{Name: name, Value: value})
-		}
-	}
-	if len(r.Body) > 0 {
-		add("content-type", media)
-	}
-	add("retry-after", r.RetryAfter)
-	add("www-authenticate", r.Challenge)
-	if r.Status == 405 {
-		add("allow", "POST, GET, DELETE")
-	}
+// immediate answers in the place of whatever was to come.
+func immediate(a gate.Answer, f envoymap.Facts) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extprocv3.ImmediateResponse{
-			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(r.Status)},
-			Headers: &extprocv3.HeaderMutation{SetHeaders: options(set)},
-			Body:    r.Body,
+			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(a.Status)},
+			Headers: &extprocv3.HeaderMutation{SetHeaders: options(a.Headers)},
+			Body:    a.Body,
 			Details: envoymap.DetailsPrefix + f.Reason,
 		}},
 		DynamicMetadata: envoymap.InNamespace(f.Metadata()),

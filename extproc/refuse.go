@@ -6,8 +6,8 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/mcp"
-	"github.com/sallyport/sallyport/mcp/sse"
 )
 
 const (
@@ -28,17 +28,14 @@ func (m *machine) reject(ctx context.Context, msg *mcp.Message, dir mcp.Directio
 
 // reply sends r as the whole response.
 func (m *machine) reply(r guard.Refusal, reason guard.Reason) {
-	media := mediaJSON
-	if m.eventsOnly && r.Status == 200 {
-		media, r.Body = mediaEvents, sse.Event{Data: r.Body}.AppendTo(nil)
-	}
 	if r.RetryAfter == "" {
 		r.RetryAfter = m.retry // the upstream's own, should there be one
 	}
-	m.status = r.Status
-	m.sent += int64(len(r.Body))
+	a := gate.Render(r, m.eventsOnly)
+	m.status = a.Status
+	m.sent += int64(len(a.Body))
 	m.held = nil
-	m.say(immediate(r, media, envoymap.Facts{
+	m.say(immediate(a, envoymap.Facts{
 		ID: m.x.Asked.ID, Method: m.x.Asked.Method, Server: m.x.Server.Name, Reason: string(reason),
 	}))
 	m.phase = done
@@ -59,7 +56,7 @@ func (m *machine) abandon() {
 	m.end(guard.Broken)
 	switch m.phase {
 	case holding:
-		m.say(immediate(guard.Refusal{Status: 503}, "", envoymap.Facts{Reason: string(guard.GuardError)}))
+		m.say(immediate(gate.Answer{Status: 503}, envoymap.Facts{Reason: string(guard.GuardError)}))
 	case events, lingering:
 		m.say(m.answer.chunk(nil, true))
 	}

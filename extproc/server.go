@@ -22,7 +22,6 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/sallyport/sallyport/internal/envoymap"
@@ -54,7 +53,7 @@ const settleTime = 2 * time.Second
 // Process serves one HTTP exchange.
 func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error) {
 	ctx := g.Context()
-	st := &stream{m: newMachine(s.source.Current(), serverName(ctx), g.Send), log: s.log}
+	st := &stream{m: newMachine(s.source.Current(), envoymap.ServerOf(ctx), g.Send), log: s.log}
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.panicked(st, p)
@@ -98,18 +97,6 @@ func (s *Server) panicked(st *stream, p any) error {
 // isReset tells an exchange that Envoy ended from a broken transport.
 func isReset(err error) bool {
 	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
-}
-
-// serverName is the server that an operator's own Envoy names for the route.
-// One that is named twice is nobody.
-func serverName(ctx context.Context) string {
-	switch v := metadata.ValueFromIncomingContext(ctx, envoymap.ServerMetadata); len(v) {
-	case 0:
-		return ""
-	case 1:
-		return v[0]
-	}
-	return "/"
 }
 
 func (s *Server) finish(ctx context.Context, st *stream, err error) {

@@ -116,3 +116,15 @@ func isRequestMethod(pointer string) bool {
 	key, ok := strings.CutSuffix(pointer, "/method")
 	return ok && strings.Count(key, "/") == 1
 }
+
+// RequestsOnly tells a host without responses whether any rule is about them.
+func (g *envelope) RequestsOnly() error {
+	r := &g.methods[mcp.ToClient]
+	switch {
+	case len(r.allowed) > 0:
+		return errors.New("allowed_methods has rules for messages to the client; write them after to_server:")
+	case len(r.denied) > 0:
+		return errors.New("denied_methods has rules for messages to the client; write them after to_server:")
+	}
+	return nil
+}

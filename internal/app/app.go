@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/sallyport/sallyport/extauthz"
 	"github.com/sallyport/sallyport/extproc"
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/admin"
@@ -49,6 +50,7 @@ type Gateway struct {
 	metrics  *telemetry.Metrics
 	receipts *audit.Receipts
 	procs    *extproc.Server
+	checks   *extauthz.Server
 	xds      *xds.Server
 	envoy    *envoyrun.Process
 	judges   judges
@@ -102,6 +104,8 @@ func (g *Gateway) serve(ctx context.Context) error {
 	})
 	judge := g.grpcServer()
 	g.procs.Register(judge)
+	g.checks = extauthz.New(g.holder, g.log)
+	g.checks.Register(judge)
 	control := g.grpcServer()
 	g.xds.Register(control)
 	if err := g.offer(first); err != nil {
@@ -151,6 +155,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 		stopWatch()
 		stop()
 		judge.Stop()
+		g.checks.Wait()
 		control.Stop()
 		return web.Close()
 	})

@@ -41,6 +41,9 @@ func Snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, 
 		Chain: chain, Decoder: decoder, View: cfg.View(),
 		Limits: gate.Limits{Body: int(cfg.Limits.Body), Response: int(cfg.Limits.Response), Event: int(cfg.Limits.Event), ResponseTime: cfg.Limits.ResponseTime},
 	}
+	if s.RequestsOnly, err = requestsOnly(cfg.ExtAuthz.Role, chain); err != nil {
+		return nil, err
+	}
 	for _, r := range cfg.MCP.Revisions {
 		s.Revisions = append(s.Revisions, r.Revision)
 	}

@@ -14,6 +14,7 @@ type Status struct {
 	Guards        []Guard      `json:"guards"`
 	Receipts      Receipts     `json:"receipts"`
 	OpenStreams   int          `json:"open_streams"`
+	ExtAuthz      ExtAuthz     `json:"ext_authz"`
 	EnvoyRestarts uint64       `json:"envoy_restarts"`
 	XDS           xds.Status   `json:"xds"`
 }
@@ -34,6 +35,12 @@ type Guard struct {
 	Name    string `json:"name"`
 	Mode    string `json:"mode"`
 	OnError string `json:"on_error"`
+}
+
+// ExtAuthz tells whether ext_authz serves, or why it refuses every request.
+type ExtAuthz struct {
+	Available bool   `json:"available"`
+	Why       string `json:"why_not,omitempty"`
 }
 
 // Receipts counts receipts.
@@ -60,6 +67,10 @@ func (g *Gateway) status() Status {
 		s.Guards = append(s.Guards, Guard{m.Spec.Name, m.Mode.String(), m.OnError.String()})
 	}
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
+	s.ExtAuthz.Available = snap.RequestsOnly == nil
+	if !s.ExtAuthz.Available {
+		s.ExtAuthz.Why = snap.RequestsOnly.Error()
+	}
 	s.EnvoyRestarts = g.restarts()
 	return s
 }

@@ -36,6 +36,7 @@ type Config struct {
 	Listeners []Listener `yaml:"listeners" min:"1" restart:"true" doc:"Addresses that MCP clients connect to; all serve /mcp/<server>. 127.0.0.1:8080 when absent"`
 	Registry  Registry   `yaml:"registry" doc:"Where servers are declared beside servers"`
 	ExtProc   Service    `yaml:"extproc" doc:"The ext_proc and ext_authz services, which judge for Envoy"`
+	ExtAuthz  ExtAuthz   `yaml:"extauthz" doc:"The ext_authz service, at the address of extproc"`
 	XDS       Service    `yaml:"xds" doc:"The xDS service, which gives Envoy its configuration"`
 	Admin     Service    `yaml:"admin" doc:"The HTTP interface with /healthz, /readyz, /metrics and /v1"`
 	Envoy     Envoy      `yaml:"envoy" doc:"Envoy itself"`
@@ -71,6 +72,11 @@ type Registry struct {
 // Service is where one of the gateway's own services listens.
 type Service struct {
 	Address notation.ListenAddress `yaml:"address" restart:"true" doc:"Loopback address to listen on: the service asks nobody who they are"`
+}
+
+// ExtAuthz says whether requests may be judged without their responses.
+type ExtAuthz struct {
+	Role string `yaml:"role" oneof:"auto|required|off" doc:"auto serves as long as no guard needs responses, and refuses every request otherwise; required makes a configuration with such a guard an error; off refuses every request"`
 }
 
 // Envoy is what Envoy is told beside the servers.
@@ -137,6 +143,7 @@ func Default() Config {
 	return Config{
 		Listeners: []Listener{{loopback(8080)}},
 		ExtProc:   Service{loopback(9001)},
+		ExtAuthz:  ExtAuthz{Role: "auto"},
 		XDS:       Service{loopback(9002)},
 		Admin:     Service{loopback(9003)},
 		Envoy: Envoy{

@@ -33,6 +33,9 @@ type Snapshot struct {
 	View    *registry.View
 	// Revisions are those the gateway speaks; empty means all.
 	Revisions []mcp.Revision
+	// RequestsOnly says why a host that sees no responses must not serve
+	// this snapshot; nil where it may.
+	RequestsOnly error
 }
 
 // Source gives the snapshot of the moment. It is called once per exchange.
