@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -143,9 +144,38 @@ func (d *Decision) accept(x *Exchange, m, edited *mcp.Message, duties []Obligati
 // yes are void; those of the refusal, such as a Retry-After, count.
 func (d *Decision) refuse(x *Exchange, e *Entry, v *Verdict) {
 	d.Action, d.Reason, d.Guard, d.Detail = e.Action, e.Reason, e.Guard, e.Detail
-	d.Obligations, d.Ticket = v.Obligations, v.Ticket
+	d.Obligations, d.Ticket, d.Hint = v.Obligations, v.Ticket, v.Hint
 	x.label(v.Obligations)
 	if e.Err != nil {
 		d.Detail = e.Err.Error()
 	}
+}
+
+// seal turns what the guards of an allowed message bind it by into one signed
+// header, now that no guard changes the message any more.
+func (c *Chain) seal(x *Exchange, d *Decision) {
+	if d.Action != Allow {
+		return
+	}
+	var claims []string
+	for i := range d.Obligations {
+		if o := &d.Obligations[i]; o.Kind == Constrain {
+			claims = append(claims, o.Value)
+		}
+	}
+	if claims == nil {
+		return
+	}
+	err := errors.New("the host has no key to sign constraints with")
+	var header, value string
+	if c.host.Seal != nil {
+		header, value, err = c.host.Seal(x, &d.Message, claims)
+	}
+	if err != nil {
+		d.Action, d.Reason, d.Obligations = Deny, GuardError, nil
+		d.Detail = fmt.Sprintf("guard: seal: %v", err)
+		return
+	}
+	d.Obligations = slices.DeleteFunc(d.Obligations, func(o Obligation) bool { return o.Kind == Constrain })
+	d.Obligations = append(d.Obligations, Obligation{Kind: SetHeader, Name: header, Value: value})
 }

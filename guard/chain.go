@@ -46,6 +46,16 @@ type Host struct {
 	// that wraps context.DeadlineExceeded, even when wait ignores its context.
 	Await func(ctx context.Context, limit time.Duration, wait func(context.Context) (Verdict, error)) (Verdict, error)
 
+	// Policy names the policy that the guards decide by, for receipts; empty
+	// when there is none.
+	Policy string
+
+	// Seal signs what guards bind a message to the server by: the Values of
+	// their Constrain obligations. m is the message as it goes upstream. It
+	// returns the header that carries the signature. A host without Seal
+	// refuses such messages.
+	Seal func(x *Exchange, m *mcp.Message, claims []string) (header, value string, err error)
+
 	// Observers learn of every decision, in order, before it takes effect. An
 	// error of one turns an allow into a refusal with ReceiptUnavailable, and
 	// those after it learn of that refusal; so the ones that can fail go first.

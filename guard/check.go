@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -21,6 +22,8 @@ func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction) error {
 		return errors.New("a principal needs the allow verdict of an admission")
 	case admission && len(v.Edits) > 0:
 		return errors.New("admission has no message to edit")
+	case v.Hint != "" && (v.Action == Allow || !isHint(v.Hint)):
+		return errors.New("a hint needs a refusal, and is one line of at most 512 bytes")
 	case v.Action == Hold && (v.Ticket == nil || v.Ticket.ID == ""):
 		return errors.New("a hold needs a ticket with an id")
 	case v.Action != Hold && v.Ticket != nil:
@@ -50,6 +53,10 @@ func (o *Obligation) check(a Action, admission bool, dir mcp.Direction) error {
 			return fmt.Errorf("set header: %q is not a header that a guard may set", o.Name)
 		case !isFieldValue(o.Value):
 			return fmt.Errorf("set header: the value of %s cannot be one header line", o.Name)
+		}
+	case Constrain:
+		if a != Allow || dir != mcp.ToServer || admission || !strings.HasPrefix(o.Value, "{") {
+			return errors.New("constrain: only with an allowed message to the server, and a JSON object")
 		}
 	case AddLabel:
 		if !isLabel(o.Name) {
@@ -111,6 +118,18 @@ func isLabel(s string) bool {
 		}
 	}
 	return len(s) > 0 && len(s) <= 64
+}
+
+// maxHint bounds what a refusal tells a client beside its fixed text.
+const maxHint = 512
+
+func isHint(s string) bool {
+	for _, r := range s {
+		if r < 0x20 || r == 0x7f || r == utf8.RuneError {
+			return false
+		}
+	}
+	return len(s) <= maxHint
 }
 
 func isSeconds(s string) bool {

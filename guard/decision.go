@@ -13,12 +13,14 @@ type Decision struct {
 	Reason      Reason // empty when Action is Allow
 	Guard       string // who refused; empty for the decoder and the host
 	Detail      string // for operators
+	Hint        string // for the client
 	Direction   mcp.Direction
 	Message     mcp.Message // what may go on; the untouched original unless Edited
 	Edited      bool
 	Obligations []Obligation
 	Ticket      *Ticket
 	Journal     []Entry // every verdict in the order given; the first message's begins with those of its admission
+	Policy      string  // the host's policy revision
 	At          time.Time
 	Took        time.Duration
 

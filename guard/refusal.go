@@ -98,6 +98,10 @@ func refusalData(x *Exchange, d *Decision) json.RawMessage {
 	b = mcp.AppendQuote(b, string(d.Reason))
 	b = append(b, `,"exchange":`...)
 	b = mcp.AppendQuote(b, x.ID)
+	if d.Hint != "" {
+		b = append(b, `,"hint":`...)
+		b = mcp.AppendQuote(b, d.Hint)
+	}
 	if t := d.Ticket; t != nil {
 		b = append(b, `,"ticket":{"id":`...)
 		b = mcp.AppendQuote(b, t.ID)

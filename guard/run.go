@@ -13,7 +13,7 @@ import (
 // observed: an admitted request is followed by a message, whose decision takes
 // over the journal.
 func (c *Chain) Admit(ctx context.Context, x *Exchange) Decision {
-	d := Decision{Direction: mcp.ToServer, At: c.host.Now()}
+	d := Decision{Direction: mcp.ToServer, Policy: c.host.Policy, At: c.host.Now()}
 	if len(c.admit) > 0 {
 		d.Journal = make([]Entry, 0, len(c.admit)+len(c.members)) // room for the message's entries
 	}
@@ -30,13 +30,14 @@ func (c *Chain) Admit(ctx context.Context, x *Exchange) Decision {
 // Run takes one message through the guards that want it and returns what is to
 // happen to it. The decision's message shares memory with m.
 func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
-	d := Decision{Direction: m.Direction, At: c.host.Now(), Message: *m, Journal: x.takeAdmission()}
+	d := Decision{Direction: m.Direction, Policy: c.host.Policy, At: c.host.Now(), Message: *m, Journal: x.takeAdmission()}
 	topic := x.Topic(m)
 	steps, known := c.byTopic[m.Direction][topic]
 	if !known {
 		steps = c.wanting(topic, m.Direction) // an extension method of the configuration
 	}
 	c.ask(ctx, x, &d.Message, &d, steps)
+	c.seal(x, &d)
 	d.Took = c.host.Now().Sub(d.At)
 	c.observe(ctx, x, m, &d)
 	return d
@@ -45,7 +46,7 @@ func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
 // Reject records a refusal that the host itself has to make: input that does
 // not decode, an unknown server, a deadline. m is nil when there is no message.
 func (c *Chain) Reject(ctx context.Context, x *Exchange, m *mcp.Message, dir mcp.Direction, f *mcp.Fault) Decision {
-	d := Decision{Direction: dir, At: c.host.Now(), Reason: Reason(f.Reason), Detail: f.Detail, Journal: x.takeAdmission(), fault: f}
+	d := Decision{Direction: dir, Policy: c.host.Policy, At: c.host.Now(), Reason: Reason(f.Reason), Detail: f.Detail, Journal: x.takeAdmission(), fault: f}
 	c.observe(ctx, x, m, &d)
 	return d
 }

@@ -32,6 +32,7 @@ type Verdict struct {
 	Action      Action
 	Reason      Reason       // required unless Action is Allow; declared in the guard's Spec or the core list
 	Detail      string       // for operators: receipt and log; never sent to the client
+	Hint        string       // for the client, with a refusal: what it can do about it; one short sentence of the operator's, or empty
 	Edits       []mcp.Edit   // require Allow; later guards see the edited message
 	Obligations []Obligation // carried out by the host
 	Ticket      *Ticket      // with Hold only
@@ -66,6 +67,7 @@ const (
 	AddLabel                             // Name, of a closed vocabulary, labels the exchange for receipts and later guards
 	RetryAfter                           // with a refusal: Value is whole seconds until a retry can help
 	Challenge                            // with a refusal: Value becomes the WWW-Authenticate header
+	Constrain                            // with an allowed message to the server: the server gets Value, a JSON object, signed together with the body that reaches it
 )
 
 // Obligation is one duty that comes with a verdict.

@@ -23,6 +23,7 @@ func appendReceipt(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decisio
 	b = field(b, "reason", string(d.Reason))
 	b = field(b, "guard", d.Guard)
 	b = field(b, "detail", d.Detail)
+	b = field(b, "policy", d.Policy)
 	b = field(b, "server", x.Server.Name)
 	b = field(b, "revision", x.Revision.String())
 	b = field(b, "http_method", x.Verb)
