@@ -1,0 +1,216 @@
+// Package policy asks a policy about each MCP message: who may use what, and
+// how. It knows no policy engine: whoever answers implements [Decider].
+package policy
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Config is the user's "guards.policy" section.
+type Config struct {
+	Hide bool `yaml:"hide" doc:"Answer for a target or server that the caller may not use as for one that does not exist"`
+}
+
+// Spec presents the guard to the chain. A nil d leaves it out.
+func Spec(d Decider) guard.Spec {
+	return guard.Define("policy", "Asks the policy who may use what, and how; lists show only what their reader may use.", Config{Hide: true},
+		func(c Config) (guard.Guard, error) {
+			if d == nil {
+				return nil, nil
+			}
+			return &policy{c, d}, nil
+		},
+		guard.Want{Method: "*", Direction: mcp.ToServer},
+		guard.Want{Method: "*", Direction: mcp.ToClient},
+	).WithReasons(Reasons()...)
+}
+
+type policy struct {
+	Config
+	decider Decider
+}
+
+// Inspect asks about messages to the server, and about what a server sends of
+// its own accord; results are cut down to what the policy shows.
+func (g *policy) Inspect(ctx context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	q := question{g: g, ctx: ctx, x: x}
+	switch {
+	case m.Kind == mcp.Failure && m.Direction == mcp.ToClient:
+		return guard.Pass(), nil // nothing that was asked for is in it
+	case m.Kind == mcp.Response && m.Direction == mcp.ToClient:
+		return q.result(m)
+	case m.Method == "subscriptions/listen":
+		return q.subscribe(m)
+	}
+	return q.message(m)
+}
+
+// question is the asking about one message.
+type question struct {
+	g   *policy
+	ctx context.Context
+	x   *guard.Exchange
+	in  Input
+}
+
+// about prepares the input for a method and its target.
+func (q *question) about(method string, d mcp.Direction, k mcp.Kind, t Target) *Input {
+	q.in = Input{
+		Principal: &q.x.Principal, Server: &q.x.Server, Method: method, Direction: d, Kind: k, Target: t,
+		Revision: q.x.Revision, Source: q.x.Source.Addr().Unmap(), Labels: q.x.Labels(),
+	}
+	if !q.x.Source.IsValid() {
+		q.in.Source = netip.Addr{}
+	}
+	return &q.in
+}
+
+// message asks about a message as a whole.
+func (q *question) message(m *mcp.Message) (guard.Verdict, error) {
+	t, err := target(m)
+	if err != nil {
+		return guard.Refuse(PolicyDenied, err.Error()), nil
+	}
+	in := q.about(q.x.Topic(m), m.Direction, m.Kind, t)
+	access, err := q.g.decider.Decide(q.ctx, Access, in)
+	if err != nil {
+		return guard.Verdict{}, err
+	}
+	if !access.Allow {
+		return q.refuse(Access, access, t), nil
+	}
+	in.Params = m.Params
+	call, err := q.g.decider.Decide(q.ctx, Call, in)
+	if err != nil {
+		return guard.Verdict{}, err
+	}
+	if !call.Allow {
+		return q.refuse(Call, call, t), nil
+	}
+	return q.carryOut(m, &access.Obligations, &call.Obligations)
+}
+
+// refuse turns a no into a verdict.
+func (q *question) refuse(s Step, d *Decision, t Target) guard.Verdict {
+	v := guard.Refuse(d.Reason, s.String()+": "+d.Detail)
+	if v.Reason == "" {
+		v.Reason = PolicyDenied
+	}
+	if s == Access && q.g.Hide && hides(v.Reason) {
+		hidden := guard.Reason("")
+		switch {
+		case v.Reason == ServerNotAllowed:
+			hidden = guard.UnknownServer
+		case t.Kind != NoTarget:
+			hidden = UnknownTarget
+		}
+		if hidden != "" {
+			v.Detail = string(v.Reason) + " in " + v.Detail
+			v.Reason = hidden
+			return v
+		}
+	}
+	v.Hint = d.Hint
+	if c := challenge(v.Reason, &d.Challenge); c != "" {
+		v.Obligations = []guard.Obligation{{Kind: guard.Challenge, Value: c}}
+	}
+	return v
+}
+
+// hides reports whether a refusal for reason is one that the caller cannot
+// overcome, so that the target does not exist for it.
+func hides(r guard.Reason) bool {
+	switch r {
+	case ApprovalRequired, ReauthenticationRequired, InsufficientScope, ReadOnly:
+		return false
+	}
+	return true
+}
+
+// shown reports whether a list shows what d is about.
+func shown(d *Decision) bool {
+	r := d.Reason
+	if r == "" {
+		r = PolicyDenied
+	}
+	return d.Allow || !hides(r)
+}
+
+// challenge is the WWW-Authenticate header by which a client learns what to
+// bring (RFC 6750, 3; RFC 9470, 3).
+func challenge(r guard.Reason, c *Challenge) string {
+	switch r {
+	case InsufficientScope:
+		s := `Bearer error="insufficient_scope"`
+		if len(c.Scopes) > 0 {
+			s += `, scope="` + strings.Join(c.Scopes, " ") + `"`
+		}
+		return s
+	case ReauthenticationRequired:
+		s := `Bearer error="insufficient_user_authentication"`
+		if len(c.ACR) > 0 {
+			s += `, acr_values="` + strings.Join(c.ACR, " ") + `"`
+		}
+		if c.MaxAge > 0 {
+			s += `, max_age="` + strconv.Itoa(c.MaxAge) + `"`
+		}
+		return s
+	}
+	return ""
+}
+
+// target names what a message works on.
+func target(m *mcp.Message) (Target, error) {
+	method, ok := mcp.LookupMethod(m.Method)
+	if !ok {
+		return Target{Name: m.Name}, nil
+	}
+	switch method.Target {
+	case mcp.TargetTool:
+		return Target{Tool, m.Name}, nil
+	case mcp.TargetPrompt:
+		return Target{Prompt, m.Name}, nil
+	case mcp.TargetTask:
+		return Target{Task, m.Name}, nil
+	case mcp.TargetURI:
+		return resource(m.Name)
+	case mcp.TargetRef:
+		if ref, _ := mcp.Member(m.Params, "ref"); text(ref, "type") == "ref/prompt" {
+			return Target{Prompt, m.Name}, nil
+		}
+		return Target{Template, m.Name}, nil
+	}
+	return Target{}, nil
+}
+
+var errURI = errors.New("the URI is none by RFC 3986, so that no rule can be about it")
+
+// resource is the target that a URI names. Servers undo escapes and dot
+// segments, so rules are about the form in which those are undone.
+func resource(uri string) (Target, error) {
+	normal, err := mcp.NormalURI(uri)
+	if err != nil {
+		return Target{}, errURI
+	}
+	return Target{Resource, normal}, nil
+}
+
+// text returns a string member of an object, or "".
+func text(object []byte, key string) string {
+	v, ok := mcp.Member(object, key)
+	if !ok {
+		return ""
+	}
+	s, err := mcp.Unquote(v)
+	if err != nil {
+		return ""
+	}
+	return s
+}

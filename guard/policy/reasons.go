@@ -1,0 +1,54 @@
+package policy
+
+import (
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Reasons of this guard. A policy gives one of them with every no, except
+// UnknownTarget, which is the guard's own.
+const (
+	ToolNotAllowed           guard.Reason = "tool_not_allowed"
+	ServerNotAllowed         guard.Reason = "server_not_allowed"
+	PolicyDenied             guard.Reason = "policy_denied"
+	UnknownTarget            guard.Reason = "unknown_target"
+	ArgumentNotAllowed       guard.Reason = "argument_not_allowed"
+	ApprovalRequired         guard.Reason = "approval_required"
+	ReauthenticationRequired guard.Reason = "reauthentication_required"
+	InsufficientScope        guard.Reason = "insufficient_scope"
+	ReadOnly                 guard.Reason = "read_only"
+)
+
+// ValidReason reports whether a policy may refuse for r.
+func ValidReason(r guard.Reason) bool {
+	for _, info := range Reasons() {
+		if info.Reason == r {
+			return r != UnknownTarget
+		}
+	}
+	return false
+}
+
+// Reasons returns what the reasons mean.
+func Reasons() []guard.ReasonInfo {
+	return []guard.ReasonInfo{
+		{Reason: ToolNotAllowed, Status: 200, Code: guard.CodeDenied, Text: "You may not use this tool.",
+			When: "No rule of the policy lets the principal use the tool, prompt or resource, and `guards.policy.hide` is off."},
+		{Reason: ServerNotAllowed, Status: 403, Code: guard.CodeDenied, Text: "You may not use this MCP server.",
+			When: "No rule of the policy lets the principal use the server, and `guards.policy.hide` is off; otherwise the answer is `unknown_server`."},
+		{Reason: PolicyDenied, Status: 200, Code: guard.CodeDenied, Text: "Policy does not allow this.",
+			When: "The policy says no for another reason, or says nothing; the detail has its words."},
+		{Reason: UnknownTarget, Status: 200, Code: mcp.CodeInvalidParams, Text: "No such tool, prompt or resource, or none that you may use.",
+			When: "A target that the policy does not let the principal use, and `guards.policy.hide` is on. It makes no difference to the caller whether the target exists; the detail has the policy's reason."},
+		{Reason: ArgumentNotAllowed, Status: 200, Code: guard.CodeDenied, Text: "Policy does not allow these arguments.",
+			When: "The principal may use the target, but not with these arguments."},
+		{Reason: ApprovalRequired, Status: 200, Code: guard.CodeDenied, Text: "A person has to approve this first.",
+			When: "The policy allows the call on condition of an approval, and none was given."},
+		{Reason: ReauthenticationRequired, Status: 401, Code: guard.CodeUnauthenticated, Text: "This action needs a fresh or stronger authentication. Authenticate again and retry.",
+			When: "The target is sensitive and the authentication too old or too weak. The challenge says what would do (RFC 9470)."},
+		{Reason: InsufficientScope, Status: 403, Code: guard.CodeDenied, Text: "The access token lacks a scope that this action needs.",
+			When: "The role may use the target, and the token lacks a scope; the challenge names all that are needed."},
+		{Reason: ReadOnly, Status: 200, Code: guard.CodeDenied, Text: "Changes are frozen at the moment; reading still works.",
+			When: "The freeze switch of the policy is on, and the tool is not known to only read."},
+	}
+}
