@@ -12,6 +12,10 @@ const (
 	levelResult
 	levelResultMeta // result._meta, whose protocol version means nothing
 	levelError
+	levelList     // an array of items; an object in its place is the application's own
+	levelItem     // a content block, tool, resource, prompt, message, or request within a result
+	levelRequests // result.inputRequests and the like, whose keys are the server's own
+	levelInner    // params of a request within a result
 )
 
 // slot names the values of a message that decoding needs to find again.
@@ -83,10 +87,34 @@ func place(at level, key []byte) (slot, level) {
 			return slotRef, levelRef
 		case "_meta":
 			return slotMeta, levelMeta
+		case "messages", "tools":
+			return slotNone, levelList
+		case "inputRequests":
+			return slotNone, levelRequests
 		}
 	case levelResult:
-		if string(key) == "_meta" {
+		switch string(key) {
+		case "_meta":
 			return slotNone, levelResultMeta
+		case "content", "contents", "messages", "tools", "resources", "resourceTemplates", "prompts", "roots", "tasks":
+			return slotNone, levelList
+		case "inputRequests":
+			return slotNone, levelRequests
+		}
+	case levelItem:
+		switch string(key) {
+		case "content", "resource", "annotations":
+			return slotNone, levelItem
+		case "arguments", "icons":
+			return slotNone, levelList
+		case "params":
+			return slotNone, levelInner
+		}
+	case levelRequests:
+		return slotNone, levelItem
+	case levelInner:
+		if string(key) == "messages" || string(key) == "tools" {
+			return slotNone, levelList
 		}
 	case levelRef:
 		switch string(key) {
@@ -165,14 +193,9 @@ func fold(dst, key []byte) ([]byte, bool) {
 // knownKeys has, per level, every key that the protocol defines there in some
 // revision, under its folded form.
 var knownKeys = [...]map[string]string{
-	levelEnvelope: foldedKeys("jsonrpc", "id", "method", "params", "result", "error"),
-	levelParams: foldedKeys("_meta", "name", "arguments", "uri", "cursor", "taskId", "task", "ref", "argument",
-		"context", "protocolVersion", "capabilities", "clientInfo", "level", "requestId", "reason",
-		"progressToken", "progress", "total", "message", "inputResponses", "inputRequests", "requestState",
-		"notifications", "data", "logger", "elicitationId", "mode", "url", "requestedSchema", "messages",
-		"systemPrompt", "tools", "toolChoice", "includeContext", "modelPreferences", "temperature",
-		"maxTokens", "stopSequences", "metadata", "status", "statusMessage", "createdAt", "lastUpdatedAt",
-		"ttl", "ttlMs", "pollInterval", "pollIntervalMs", "result", "error"),
+	levelEnvelope:   foldedKeys("jsonrpc", "id", "method", "params", "result", "error"),
+	levelParams:     foldedKeys(paramsKeys...),
+	levelInner:      foldedKeys(paramsKeys...),
 	levelRef:        foldedKeys("type", "name", "uri"),
 	levelMeta:       foldedKeys(metaKeys...),
 	levelResultMeta: foldedKeys(metaKeys...),
@@ -183,7 +206,20 @@ var knownKeys = [...]map[string]string{
 		"statusMessage", "createdAt", "lastUpdatedAt", "ttl", "pollInterval", "pollIntervalMs", "result",
 		"error", "roots", "action", "role", "model", "stopReason"),
 	levelError: foldedKeys("code", "message", "data"),
+	levelItem: foldedKeys("_meta", "type", "text", "data", "mimeType", "uri", "uriTemplate", "name", "title",
+		"description", "size", "resource", "blob", "annotations", "inputSchema", "outputSchema", "execution",
+		"icons", "arguments", "required", "role", "content", "method", "params", "src", "sizes", "audience",
+		"priority", "lastModified", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint",
+		"taskId", "status", "statusMessage", "isError", "structuredContent", "toolUseId", "input", "id"),
 }
+
+var paramsKeys = []string{"_meta", "name", "arguments", "uri", "cursor", "taskId", "task", "ref", "argument",
+	"context", "protocolVersion", "capabilities", "clientInfo", "level", "requestId", "reason",
+	"progressToken", "progress", "total", "message", "inputResponses", "inputRequests", "requestState",
+	"notifications", "data", "logger", "elicitationId", "mode", "url", "requestedSchema", "messages",
+	"systemPrompt", "tools", "toolChoice", "includeContext", "modelPreferences", "temperature",
+	"maxTokens", "stopSequences", "metadata", "status", "statusMessage", "createdAt", "lastUpdatedAt",
+	"ttl", "ttlMs", "pollInterval", "pollIntervalMs", "result", "error"}
 
 var metaKeys = []string{MetaProtocolVersion, MetaClientCapabilities, MetaClientInfo, MetaServerInfo, MetaLogLevel,
 	MetaSubscriptionID, metaRelatedTask, "progressToken", "traceparent", "tracestate", "baggage"}

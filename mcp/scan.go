@@ -144,7 +144,7 @@ func (s *scan) text() bool {
 				}
 				i = skipSpace(b, i+1)
 			}
-			at = levelNone
+			at = f.level // of an item; other arrays have levelNone
 			if !f.array {
 				var ok bool
 				if i, at, ok = s.member(f, i); !ok {
@@ -165,7 +165,10 @@ func (s *scan) open(array bool, at level, i int) bool {
 	if len(s.frames) >= limit {
 		return s.fail(flawDepth, i)
 	}
-	if array {
+	switch {
+	case array && (at == levelList || at == levelItem):
+		at = levelItem
+	case array || at == levelList:
 		at = levelNone
 	}
 	s.frames = append(s.frames, frame{keyBase: uint32(len(s.keys)), array: array, level: at})
