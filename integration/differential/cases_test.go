@@ -21,9 +21,13 @@ type oddity struct {
 	file, name string
 	why        string   // what the attacker hopes for
 	headers    []string // "Name: value" lines, in order
-	status     int      // of a reply
-	cut        bool     // the reply ends without its last line end
 	body       []byte
+
+	// Of a reply only.
+	modern   bool   // asked for by clients of the modern era
+	status   int    // HTTP status
+	framing  string // how the body is sent; see reply framings in upstream_test.go
+	trailers []string
 }
 
 // load reads the corpus in a folder of testdata. Each archive holds cases of
@@ -31,9 +35,11 @@ type oddity struct {
 // lines of "key: value", a blank line, and the body without its last line end.
 //
 // Keys are why; header, which may be repeated, and era, which stands for the
-// headers of that era; status. Bodies are templates between « and », so that
-// bytes which are no text can be seen: «hex "efbbbf"», «rep 3 "["»,
-// «utf16le "{}"».
+// headers of that era. Replies also have status; framing; trailer; media, which
+// is json or events; era, of the client; ends, for the line ends of the body when
+// they are not LF; and cut, for a body without its last line end. Headers and
+// bodies are templates between « and », so that bytes which are no text can be seen:
+// «hex "efbbbf"», «rep 3 "["», «utf16le "{}"».
 func load(t testing.TB, folder string) []oddity {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))
@@ -48,27 +54,28 @@ func load(t testing.TB, folder string) []oddity {
 			t.Fatal(err)
 		}
 		for _, f := range archive.Files {
-			c, err := parse(f)
+			c, err := parse(f, folder == "replies")
 			if err != nil {
 				t.Fatalf("%s: %s: %v", path, f.Name, err)
 			}
 			c.file = strings.TrimSuffix(filepath.Base(path), ".txtar")
-			if c.why == "" || seen[c.name] {
+			if c.why == "" || seen[c.file+c.name] {
 				t.Errorf("%s: %s: needs a why and a name of its own", path, f.Name)
 			}
-			seen[c.name] = true
+			seen[c.file+c.name] = true
 			out = append(out, c)
 		}
 	}
 	return out
 }
 
-func parse(f txtar.File) (oddity, error) {
+func parse(f txtar.File, replies bool) (oddity, error) {
 	c := oddity{name: f.Name, status: http.StatusOK}
 	head, body, ok := bytes.Cut(f.Data, []byte("\n\n"))
 	if !ok {
 		return c, errors.New("no blank line before the body")
 	}
+	cut, ends := !replies, "\n"
 	for line := range strings.SplitSeq(string(head), "\n") {
 		key, value, _ := strings.Cut(line, ": ")
 		switch key {
@@ -77,6 +84,10 @@ func parse(f txtar.File) (oddity, error) {
 		case "header":
 			c.headers = append(c.headers, value)
 		case "era":
+			if replies {
+				c.modern = value == "modern"
+				continue
+			}
 			lines, ok := eras[value]
 			if !ok {
 				return c, fmt.Errorf("no era %q", value)
@@ -86,24 +97,54 @@ func parse(f txtar.File) (oddity, error) {
 			if _, err := fmt.Sscan(value, &c.status); err != nil {
 				return c, err
 			}
+		case "media":
+			c.headers = append(c.headers, map[string]string{"json": plain, "events": events}[value])
+		case "framing":
+			c.framing = value
+		case "trailer":
+			c.trailers = append(c.trailers, value)
+		case "cut":
+			cut = true
+		case "ends":
+			if ends, ok = map[string]string{"cr": "\r", "crlf": "\r\n"}[value]; !ok {
+				return c, fmt.Errorf("no line end %q", value)
+			}
 		default:
 			return c, fmt.Errorf("no key %q", key)
 		}
 	}
-	tmpl, err := template.New(f.Name).Delims("«", "»").Funcs(functions).Parse(string(bytes.TrimSuffix(body, []byte("\n"))))
+	if cut {
+		body = bytes.TrimSuffix(body, []byte("\n"))
+	}
+	body = bytes.ReplaceAll(body, []byte("\n"), []byte(ends))
+	for i := range c.headers {
+		text, err := expand(c.headers[i])
+		if err != nil {
+			return c, err
+		}
+		c.headers[i] = string(text)
+	}
+	var err error
+	c.body, err = expand(string(body))
+	return c, err
+}
+
+// expand carries out the template functions in text.
+func expand(text string) ([]byte, error) {
+	tmpl, err := template.New("case").Delims("«", "»").Funcs(functions).Parse(text)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
 	var b bytes.Buffer
 	if err := tmpl.Execute(&b, nil); err != nil {
-		return c, err
+		return nil, err
 	}
-	c.body = b.Bytes()
-	return c, nil
+	return b.Bytes(), nil
 }
 
 const (
 	plain  = "Content-Type: application/json"
+	events = "Content-Type: text/event-stream"
 	accept = "Accept: application/json, text/event-stream"
 )
 
@@ -139,6 +180,18 @@ var functions = template.FuncMap{
 		return b.String()
 	},
 	"id": func() string { return idMark },
+	"says": func(text string) string {
+		return `"result":{"content":[{"type":"text","text":"` + text + `"}],"resultType":"complete"}`
+	},
+	"answer": func(text string) string {
+		return `{"jsonrpc":"2.0","id":` + idMark + `,"result":{"content":[{"type":"text","text":"` + text + `"}],"resultType":"complete"}}`
+	},
+	"note": func(text string) string {
+		return `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"` + text + `"}}`
+	},
+	"ask": func(id string) string {
+		return `{"jsonrpc":"2.0","id":` + id + `,"method":"elicitation/create","params":{"message":"Your password?","requestedSchema":{"type":"object","properties":{}}}}`
+	},
 }
 
 // idMark stands for the id of the client's request in the body of a reply.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -298,7 +299,11 @@ func examine(t *testing.T, d *mcp.Decoder, p *peer, gateway string, c *oddity) s
 	if v.refused != "" && !isRefusal(r) {
 		t.Errorf("%s: refused with %d %q %.200s, which is no JSON-RPC error", c.name, r.status, r.header.Get("Content-Type"), r.body)
 	}
-	if v.refused == "" && names(through) != what {
+	// A media type is forwarded in the one spelling that every server reads.
+	respelled := what == "-" && slices.ContainsFunc(c.headers, func(l string) bool {
+		return strings.HasPrefix(strings.ToLower(l), "content-type:") && l != plain
+	})
+	if v.refused == "" && names(through) != what && !respelled {
 		t.Errorf("%s: %s ran %s directly and %s through the gateway, which answered %d %.300s", c.name, p.name, what, names(through), r.status, r.body)
 	}
 	return what
