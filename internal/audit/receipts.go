@@ -2,7 +2,6 @@
 package audit
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +27,10 @@ const (
 
 // blockLimit is how long Block waits before the message is refused.
 const blockLimit = time.Second
+
+// retry is how often a writer that fails is tried when there is nothing else to
+// write.
+const retry = 250 * time.Millisecond
 
 var errFull = errors.New("audit: the receipt queue is full")
 
@@ -96,55 +99,64 @@ func (r *Receipts) recycle(line []byte) {
 	}
 }
 
+// maxBatch is how many bytes go out in one write, more or less.
+const maxBatch = 1 << 16
+
+// run writes what is queued, as much as there is at a time.
 func (r *Receipts) run(w io.Writer) {
 	defer close(r.done)
-	out := bufio.NewWriterSize(w, 1<<16)
-	write := func(line []byte) {
-		_, err := out.Write(line)
-		r.recycle(line)
-		r.note(err, 1)
-	}
+	out := &batch{w: w}
 	for {
+		var again <-chan time.Time
+		if r.broken.Load() {
+			again = time.After(retry) // under Block nothing else would find out that writing works again
+		}
 		select {
 		case line := <-r.queue:
-			write(line)
+			r.take(out, line)
+		case <-again:
 		case <-r.quit:
-			for {
-				select {
-				case line := <-r.queue:
-					write(line)
-					continue
-				default:
-				}
-				r.note(out.Flush(), 0)
-				return
+			for r.gather(out) {
+				r.note(out)
 			}
+			r.note(out)
+			return
 		}
-		for more := true; more; { // what came meanwhile goes out in the same write
-			select {
-			case line := <-r.queue:
-				write(line)
-			default:
-				more = false
-			}
-		}
-		r.note(out.Flush(), 0)
-		if r.broken.Load() {
-			out.Reset(w) // bufio keeps its first error for ever
-		}
+		r.gather(out)
+		r.note(out)
 	}
 }
 
-func (r *Receipts) note(err error, n uint64) {
-	if err != nil {
-		r.failed.Add(1)
+// gather takes what is queued, and reports whether it stopped before the end
+// because the batch is full.
+func (r *Receipts) gather(out *batch) (full bool) {
+	for out.size() < maxBatch {
+		select {
+		case line := <-r.queue:
+			r.take(out, line)
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Receipts) take(out *batch, line []byte) {
+	out.add(line)
+	r.recycle(line)
+}
+
+// note writes the batch and says so when that begins or ceases to fail.
+func (r *Receipts) note(out *batch) {
+	written, lost, err := out.flush(time.Now())
+	r.written.Add(written)
+	r.failed.Add(lost)
+	switch {
+	case err != nil:
 		if !r.broken.Swap(true) {
 			r.log.Error("receipts cannot be written", "err", err, "when_full", string(r.rule))
 		}
-		return
-	}
-	r.written.Add(n)
-	if n == 0 && r.broken.Swap(false) {
+	case r.broken.Swap(false):
 		r.log.Info("receipts are written again")
 	}
 }
