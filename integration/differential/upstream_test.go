@@ -162,6 +162,9 @@ func (c *oddity) reply(id []byte) ([]byte, error) {
 	case "early":
 		return append(head(c.status, append([]string{"Content-Length: " + strconv.Itoa(len(body)+100)}, c.headers...)), body...), errLater
 	case "none":
+		if http.Header(headersOf(c)).Get("Connection") == "" {
+			return append(head(c.status, append([]string{"Connection: close"}, c.headers...)), body...), errClose
+		}
 		return append(head(c.status, c.headers), body...), errClose
 	}
 	return fixed(c.status, c.headers, body), nil

@@ -66,8 +66,10 @@ async function run(job) {
       seen.outcome = 'error';
       seen.error = String(error?.message ?? error);
     }
-    const fine = await within(peer.call({ name: 'fine', arguments: {} }).catch(() => undefined), 10 * job.limit);
-    seen.usable = fine?.content?.[0]?.text === 'fine';
+    for (let tries = 0; tries < 2; tries++) {
+      const fine = await within(peer.call({ name: 'fine', arguments: {} }).catch(() => undefined), 10 * job.limit);
+      seen.usable ||= fine?.content?.[0]?.text === 'fine';
+    }
     await within(peer.client.close().catch(() => undefined), job.limit);
   } catch (error) {
     seen.outcome = 'no connection';
