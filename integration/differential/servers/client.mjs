@@ -67,7 +67,7 @@ async function run(job) {
       seen.error = String(error?.message ?? error);
     }
     for (let tries = 0; tries < 2; tries++) {
-      const fine = await within(peer.call({ name: 'fine', arguments: {} }).catch(() => undefined), 10 * job.limit);
+      const fine = await within(peer.call({ name: 'fine', arguments: {} }).catch(() => undefined), 2 * job.limit);
       seen.usable ||= fine?.content?.[0]?.text === 'fine';
     }
     await within(peer.client.close().catch(() => undefined), job.limit);

@@ -48,7 +48,7 @@ async def use(client: Client, job: dict[str, Any], seen: dict[str, Any]) -> None
         seen["outcome"], seen["error"] = "error", str(innermost(error)) or type(error).__name__
     for _ in range(2):
         try:
-            async with asyncio.timeout(job["limit"] / 100):
+            async with asyncio.timeout(job["limit"] / 500):
                 fine = await client.call_tool("fine", {})
             seen["usable"] = seen["usable"] or fine.content[0].text == "fine"
         except Exception:
