@@ -23,7 +23,7 @@ func Benchmark(b *testing.B, spec guard.Spec, c Config) {
 			{name: "call", dir: mcp.ToServer, text: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"text":"` + filler + `"}}}`},
 			{name: "result", dir: mcp.ToClient, text: `{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"` + filler + `"}]}}`},
 		} {
-			q.revision, q.known = mcp.R20251125, true
+			q.revision, q.known, q.decoder = mcp.R20251125, true, decoder()
 			if q.dir == mcp.ToClient {
 				q.asked = guard.Asked{Kind: mcp.Request, ID: []byte("7"), Method: "tools/call", Name: "read_file"}
 			}

@@ -42,13 +42,14 @@ func Run(t *testing.T, spec guard.Spec, configs ...Config) {
 	}
 	t.Run("specification", func(t *testing.T) { declared(t, spec) })
 	t.Run("configuration", func(t *testing.T) { documented(t, spec) })
+	all := questions()
 	for _, c := range append([]Config{{Name: "defaults"}}, configs...) {
 		t.Run(c.Name, func(t *testing.T) {
 			g := build(t, spec, c)
 			if g == nil {
 				return
 			}
-			s := suite{spec: spec, guard: g, config: c, reasons: reasons(spec)}
+			s := suite{spec: spec, guard: g, config: c, reasons: reasons(spec), questions: all}
 			t.Run("every message", s.everyMessage)
 			t.Run("nothing known", s.nothingKnown)
 			t.Run("nothing kept", s.nothingKept)

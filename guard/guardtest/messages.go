@@ -21,7 +21,8 @@ type question struct {
 	method   string
 	revision mcp.Revision
 	asked    guard.Asked // of a message to the client
-	known    bool        // with headers, server, principal; else of an exchange of which nothing is known
+	decoder  *mcp.Decoder
+	known    bool // with headers, server, principal; else of an exchange of which nothing is known
 }
 
 // message returns the message in memory of its own.
@@ -30,7 +31,7 @@ func (q *question) message() *mcp.Message {
 		m := mcp.TransportMessage(q.method)
 		return &m
 	}
-	m, f := mcp.NewDecoder(mcp.Config{ExtraMethods: []string{"acme/thing"}, AnyNames: true}).Decode(q.dir, []byte(q.text))
+	m, f := q.decoder.Decode(q.dir, []byte(q.text))
 	if f != nil {
 		panic(fmt.Sprintf("guardtest: the suite's own message %s: %v", q.text, f))
 	}
@@ -66,15 +67,20 @@ func (h headers) Get(name string) (string, int) {
 	return v, 1
 }
 
+func decoder() *mcp.Decoder {
+	return mcp.NewDecoder(mcp.Config{ExtraMethods: []string{"acme/thing"}, AnyNames: true})
+}
+
 // questions returns every method of the protocol in each revision and direction
 // that has it, with plain params and with random ones; replies to every request,
 // good and bad; and bodyless requests.
 func questions() []question {
 	r := rand.New(rand.NewPCG(1, 2)) // the same for every guard and run
+	d := decoder()
 	var out []question
 	add := func(q question) {
 		for _, known := range []bool{true, false} {
-			q.known = known
+			q.known, q.decoder = known, d
 			out = append(out, q)
 		}
 	}

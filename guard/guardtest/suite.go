@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +20,8 @@ type suite struct {
 	guard   guard.Guard
 	config  Config
 	reasons map[guard.Reason]bool
+
+	questions []question
 }
 
 // answer is what a guard said, told without its memory.
@@ -38,7 +39,7 @@ func (s *suite) answer(t *testing.T, v guard.Verdict, err error) string {
 	if v.Action != guard.Allow && !s.reasons[v.Reason] {
 		t.Errorf("refuses with the reason %q, which it does not declare", v.Reason)
 	}
-	return fmt.Sprintf("%s %s %q %v %v %v", v.Action, v.Reason, v.Detail, v.Edits, v.Obligations, v.Ticket)
+	return fmt.Sprintf("%s %v", describe(v), v.Edits)
 }
 
 // inspect asks about a message as a chain would, and checks that the guard left
@@ -75,7 +76,7 @@ func sameExchange(a, b *guard.Exchange) bool {
 // panics, undeclared reasons and impossible edits or duties into defects.
 func (s *suite) everyMessage(t *testing.T) {
 	c := s.chain(t)
-	for _, q := range questions() {
+	for _, q := range s.questions {
 		x, m := q.exchange(), q.message()
 		if q.dir == mcp.ToServer && x.Headers != nil {
 			s.sound(t, q.name+", admission", c.Admit(t.Context(), x))
@@ -102,7 +103,7 @@ func (s *suite) chain(t *testing.T) *guard.Chain {
 	var now time.Time
 	var mu sync.Mutex
 	h := guard.Host{
-		Decoder: mcp.NewDecoder(mcp.Config{ExtraMethods: []string{"acme/thing"}, AnyNames: true}),
+		Decoder: decoder(),
 		Now: func() time.Time {
 			mu.Lock()
 			defer mu.Unlock()
@@ -152,7 +153,7 @@ func (s *suite) nothingKept(t *testing.T) {
 	if s.config.Varies {
 		return
 	}
-	for _, q := range questions() {
+	for _, q := range s.questions {
 		x, m := q.exchange(), q.message()
 		v, err := s.guard.Inspect(t.Context(), x, m)
 		before := s.answer(t, v, err)
@@ -175,7 +176,7 @@ func (s *suite) nothingKept(t *testing.T) {
 // describe tells what a host keeps of a verdict once the message is gone. Edits
 // are made while it is there.
 func describe(v guard.Verdict) string {
-	return strings.Clone(fmt.Sprintf("%s %s %q %v %v", v.Action, v.Reason, v.Detail, v.Obligations, v.Ticket))
+	return fmt.Sprintf("%s %s %q %v %v %v", v.Action, v.Reason, v.Detail, v.Obligations, v.Ticket, v.Principal)
 }
 
 // sameAnswer asks twice, in two exchanges.
@@ -183,7 +184,7 @@ func (s *suite) sameAnswer(t *testing.T) {
 	if s.config.Varies {
 		return
 	}
-	for _, q := range questions() {
+	for _, q := range s.questions {
 		if a, b := s.inspect(t, &q), s.inspect(t, &q); a != b {
 			t.Errorf("%s: said %s, then %s", q.name, a, b)
 		}
@@ -193,7 +194,7 @@ func (s *suite) sameAnswer(t *testing.T) {
 // manyAtOnce asks from several goroutines; the race detector looks on.
 func (s *suite) manyAtOnce(t *testing.T) {
 	c := s.chain(t)
-	all := questions()
+	all := s.questions
 	var wg sync.WaitGroup
 	for n := range 4 {
 		wg.Go(func() {
@@ -216,7 +217,7 @@ func (s *suite) manyAtOnce(t *testing.T) {
 func (s *suite) contextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, q := range questions() {
+	for _, q := range s.questions {
 		v, err := s.guard.Inspect(ctx, q.exchange(), q.message())
 		if err != nil || v.Pending == nil {
 			continue
