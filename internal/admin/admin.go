@@ -4,6 +4,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/pprof"
 )
 
 // Parts are what the interface shows.
@@ -11,9 +12,11 @@ type Parts struct {
 	Ready   func() error // nil when requests can be served
 	Status  func() any   // the body of /v1/status
 	Metrics http.Handler
+	Pprof   bool // Go's profiles too
 }
 
-// Handler returns the interface: /healthz, /readyz, /metrics and /v1/status.
+// Handler returns the interface: /healthz, /readyz, /metrics, /v1/status and,
+// if asked for, /debug/pprof/.
 func Handler(p Parts) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -31,5 +34,10 @@ func Handler(p Parts) http.Handler {
 		enc.SetIndent("", "  ")
 		_ = enc.Encode(p.Status()) // the client may be gone
 	})
+	if p.Pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }

@@ -115,7 +115,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 		return err
 	}
 	web := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: admin.Handler(admin.Parts{
-		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(),
+		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(), Pprof: g.cfg.Admin.Pprof,
 	})}
 	g.sayAloud()
 

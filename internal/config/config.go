@@ -38,7 +38,7 @@ type Config struct {
 	ExtProc   Service    `yaml:"extproc" doc:"The ext_proc and ext_authz services, which judge for Envoy"`
 	ExtAuthz  ExtAuthz   `yaml:"extauthz" doc:"The ext_authz service, at the address of extproc"`
 	XDS       Service    `yaml:"xds" doc:"The xDS service, which gives Envoy its configuration"`
-	Admin     Service    `yaml:"admin" doc:"The HTTP interface with /healthz, /readyz, /metrics and /v1"`
+	Admin     Admin      `yaml:"admin" doc:"The HTTP interface with /healthz, /readyz, /metrics and /v1"`
 	Envoy     Envoy      `yaml:"envoy" doc:"Envoy itself"`
 	Limits    Limits     `yaml:"limits" doc:"Bounds of messages, connections and waiting"`
 	MCP       MCP        `yaml:"mcp" doc:"What the decoder accepts"`
@@ -77,6 +77,12 @@ type Service struct {
 // ExtAuthz says whether requests may be judged without their responses.
 type ExtAuthz struct {
 	Role string `yaml:"role" oneof:"auto|required|off" doc:"auto serves as long as no guard needs responses, and refuses every request otherwise; required makes a configuration with such a guard an error; off refuses every request"`
+}
+
+// Admin is the gateway's HTTP interface for operators.
+type Admin struct {
+	Service `yaml:",inline"`
+	Pprof   bool `yaml:"pprof" restart:"true" doc:"Serve Go's profiles under /debug/pprof/, which show what the process spends its time and memory on, and slow it down while they are taken"`
 }
 
 // Envoy is what Envoy is told beside the servers.
@@ -145,7 +151,7 @@ func Default() Config {
 		ExtProc:   Service{loopback(9001)},
 		ExtAuthz:  ExtAuthz{Role: "auto"},
 		XDS:       Service{loopback(9002)},
-		Admin:     Service{loopback(9003)},
+		Admin:     Admin{Service: Service{loopback(9003)}},
 		Envoy: Envoy{
 			AdminAddress: loopback(9004), MaxConnections: 10_000, MaxHeap: notation.GiB,
 			SystemCA: "/etc/ssl/certs/ca-certificates.crt",

@@ -195,7 +195,7 @@ func (c *Config) checkAddresses(at strict.At) {
 	}{
 		{at.Field("extproc").Field("address"), c.ExtProc},
 		{at.Field("xds").Field("address"), c.XDS},
-		{at.Field("admin").Field("address"), c.Admin},
+		{at.Field("admin").Field("address"), c.Admin.Service},
 		{at.Field("envoy").Field("admin_address"), Service{c.Envoy.AdminAddress}},
 	} {
 		claim(s.p, s.a.Address.String(), s.a.Address.Port())

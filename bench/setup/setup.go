@@ -1,0 +1,177 @@
+// Package setup starts what a comparison measures: an MCP server, and ways to
+// it that differ in one thing only. Every part is a process of its own, so that
+// its CPU time can be told from the others'.
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/bench/proc"
+)
+
+// The set-ups, each one step further than the one before.
+const (
+	Direct    = "direct"    // straight to the MCP server
+	Envoy     = "envoy"     // through Envoy with the gateway's listener, but no ext_proc
+	Noop      = "noop"      // the same, and an ext_proc service that lets everything pass
+	Sallyport = "sallyport" // the gateway: envelope guard, receipts to a file
+)
+
+// Names returns the names of all set-ups.
+func Names() []string { return []string{Direct, Envoy, Noop, Sallyport} }
+
+// Options say what to start, and with what.
+type Options struct {
+	Setups    []string // of [Names]
+	Self      string   // this command, whose echo and noop subcommands are run
+	Sallyport string   // the gateway's binary
+	Envoy     string   // Envoy's binary
+	Workers   int      // worker threads of each Envoy
+	Pprof     bool     // let the gateway be profiled
+	Dir       string   // private folder for configurations and receipts
+}
+
+// Setup is one way to the MCP server.
+type Setup struct {
+	Name  string
+	URL   string
+	Admin string // base URL of the gateway's admin interface; empty for others
+	Parts []Part // what stands between client and server, in the order of the path
+}
+
+// Part is one process.
+type Part struct {
+	Name string
+	PID  int
+}
+
+// Rig is all that was started.
+type Rig struct {
+	Setups []Setup
+	Server Part // the MCP server, which all set-ups share
+
+	o         Options
+	processes []*proc.Process
+	stops     []func()
+	listeners map[string]string // of the Envoys, as they say
+}
+
+// patience is how long a part may take to become ready.
+const patience = 40 * time.Second
+
+// Start starts the parts and waits until each set-up can be called. Close ends
+// them; so does the end of ctx.
+func Start(ctx context.Context, o Options) (*Rig, error) {
+	r := &Rig{o: o, listeners: map[string]string{}}
+	if err := r.start(ctx); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("setup: %w", err)
+	}
+	return r, nil
+}
+
+func (r *Rig) start(ctx context.Context) error {
+	for _, name := range r.o.Setups {
+		if !slices.Contains(Names(), name) {
+			return fmt.Errorf("there is no set-up %q; there are %s", name, strings.Join(Names(), ", "))
+		}
+	}
+	p, address, err := r.own(ctx, "echo")
+	if err != nil {
+		return err
+	}
+	r.Server = Part{"echo", p.PID()}
+	for _, name := range r.o.Setups {
+		s := Setup{Name: name}
+		switch name {
+		case Direct:
+			s.URL = "http://" + address + "/mcp/echo"
+		case Envoy:
+			err = r.envoy(ctx, &s, address, "")
+		case Noop:
+			err = r.noop(ctx, &s, address)
+		case Sallyport:
+			err = r.gateway(ctx, &s, address)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		r.Setups = append(r.Setups, s)
+	}
+	return nil
+}
+
+// own starts a server that is a subcommand of this program.
+func (r *Rig) own(ctx context.Context, role string) (*proc.Process, string, error) {
+	return r.run(ctx, role, "ready ", r.o.Self, role, "--listen", "127.0.0.1:0")
+}
+
+// run starts a program and waits for the line that says that it is ready. It
+// returns what follows prefix in that line.
+func (r *Rig) run(ctx context.Context, name, prefix string, argv ...string) (*proc.Process, string, error) {
+	var said atomic.Pointer[string]
+	p, err := proc.Start(ctx, name, func(line string) {
+		if rest, ok := strings.CutPrefix(line, prefix); ok {
+			said.Store(&rest)
+		}
+	}, argv...)
+	if err != nil {
+		return nil, "", err
+	}
+	r.processes = append(r.processes, p)
+	if err := p.Wait(ctx, patience, func() bool { return said.Load() != nil }); err != nil {
+		return nil, "", err
+	}
+	return p, *said.Load(), nil
+}
+
+// Err tells that a part has ended too early.
+func (r *Rig) Err() error {
+	var errs []error
+	for _, p := range r.processes {
+		errs = append(errs, p.Err())
+	}
+	return errors.Join(errs...)
+}
+
+// PIDs returns all processes of the rig, those of idle set-ups included.
+func (r *Rig) PIDs() []int {
+	out := []int{os.Getpid(), r.Server.PID}
+	for _, s := range r.Setups {
+		for _, p := range s.Parts {
+			out = append(out, p.PID)
+		}
+	}
+	return out
+}
+
+// Difference compares the listeners of the no-op's Envoy and the gateway's. A
+// comparison means something only if there is none.
+func (r *Rig) Difference() string {
+	a, b := r.listeners[Noop], r.listeners[Sallyport]
+	if a == "" || b == "" || a == b {
+		return ""
+	}
+	return firstDifference(a, b)
+}
+
+// Close ends everything.
+func (r *Rig) Close() {
+	for _, p := range slices.Backward(r.processes) {
+		p.Stop()
+	}
+	for _, stop := range slices.Backward(r.stops) {
+		stop()
+	}
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
