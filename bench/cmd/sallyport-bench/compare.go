@@ -101,7 +101,7 @@ func isSSE(reply string) (bool, error) {
 	case "sse":
 		return true, nil
 	}
-	return false, fmt.Errorf("--reply: %q is neither json nor sse", reply)
+	return false, misuse{fmt.Errorf("--reply: %q is neither json nor sse", reply)}
 }
 
 // takeProfile loads the gateway once more, as long as its profile takes.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,9 @@ func main() {
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
+
+// misuse is the error of a flag that makes no sense.
+type misuse struct{ error }
 
 // run executes one command line. Exit codes: 0 done without errors, 1 failed or
 // calls failed, 2 misuse.
@@ -34,15 +38,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	misuse := true
-	root.PersistentPreRun = func(*cobra.Command, []string) { misuse = false }
+	parsed := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { parsed = true }
 	root.AddCommand(compareCommand(), delayCommand(), loadCommand(), echoCommand(), noopCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintln(stderr, "sallyport-bench:", err)
-	if misuse {
+	if wrong := (misuse{}); !parsed || errors.As(err, &wrong) {
 		fmt.Fprintln(stderr, "Try 'sallyport-bench --help'.")
 		return 2
 	}

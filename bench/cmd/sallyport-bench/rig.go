@@ -96,7 +96,7 @@ func revision(era string) (string, error) {
 	case "2025-03-26", "2025-06-18", "2025-11-25", client.Modern:
 		return era, nil
 	}
-	return "", fmt.Errorf("--era: %q is not legacy, modern, 2025-03-26, 2025-06-18, 2025-11-25 or %s", era, client.Modern)
+	return "", misuse{fmt.Errorf("--era: %q is not legacy, modern, 2025-03-26, 2025-06-18, 2025-11-25 or %s", era, client.Modern)}
 }
 
 // save writes a file, with the folders above it.
@@ -143,7 +143,7 @@ func sizes(list []string) ([]int, error) {
 		}
 		var n int
 		if _, err := fmt.Sscanf(strings.TrimSuffix(number, "B")+"\n", "%d\n", &n); err != nil || n*unit < 64 || n*unit > 3<<20 {
-			return nil, fmt.Errorf("--sizes: %q is not a size from 64 B to 3MiB, such as 200, 10KiB or 1MiB", s)
+			return nil, misuse{fmt.Errorf("--sizes: %q is not a size from 64 B to 3MiB, such as 200, 10KiB or 1MiB", s)}
 		}
 		out = append(out, n*unit)
 	}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/bench/compare"
+	"github.com/sallyport/sallyport/bench/delay"
+	"github.com/sallyport/sallyport/bench/setup"
+	"github.com/sallyport/sallyport/integration/testenv"
+)
+
+// program builds the command, which has to start itself for its own parts.
+func program(t *testing.T) string {
+	t.Helper()
+	self := filepath.Join(t.TempDir(), "sallyport-bench")
+	if out, err := exec.Command("go", "build", "-o", self, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return self
+}
+
+// command returns a function that runs the command beside the gateway and a
+// real Envoy.
+func command(t *testing.T) func(args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	envoy, gateway, self := testenv.Envoy(t), testenv.Binary(t), program(t)
+	return func(args ...string) (string, string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		var stdout, stderr bytes.Buffer
+		cmd := exec.CommandContext(ctx, self, append(args, "--envoy", envoy, "--sallyport", gateway)...)
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		cmd.WaitDelay = 30 * time.Second
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		err := cmd.Run()
+		return stdout.String(), stderr.String(), err
+	}
+}
+
+func TestEverySetUpIsMeasuredWithoutErrors(t *testing.T) {
+	run := command(t)
+	for name, args := range map[string][]string{
+		"closed loop, sessions, JSON":         {"--sizes", "200,10KiB"},
+		"open loop, sessionless, events":      {"--sizes", "200", "--era", "modern", "--reply", "sse", "--rate", "50"},
+		"bodies beyond one chunk, older eras": {"--sizes", "100KiB", "--era", "2025-03-26"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file, picture := filepath.Join(dir, "out.json"), filepath.Join(dir, "out.svg")
+			stdout, stderr, err := run(append([]string{"compare", "-c", "2", "-d", "300ms", "--warmup", "50ms", "-r", "2", "--json", file, "--plot", picture}, args...)...)
+			if err != nil {
+				t.Fatalf("%v\n%s\n%s", err, stdout, stderr)
+			}
+			var r compare.Report
+			read(t, file, &r)
+			if len(r.Cases) != len(r.Plan.Sizes) {
+				t.Fatalf("%d cases for %d sizes", len(r.Cases), len(r.Plan.Sizes))
+			}
+			for _, c := range r.Cases {
+				if len(c.Results) != len(setup.Names()) {
+					t.Fatalf("%d set-ups", len(c.Results))
+				}
+				for i, s := range c.Results {
+					if s.Setup != setup.Names()[i] || s.Errors != 0 || s.Rate <= 0 || len(s.Rounds) != 2 || s.ToNoop == nil || s.Latency.P50 <= 0 {
+						t.Errorf("%+v", s)
+					}
+					parts := map[string][]string{setup.Envoy: {"envoy"}, setup.Noop: {"envoy", "noop"}, setup.Sallyport: {"envoy", "sallyport"}}
+					for _, part := range append(parts[s.Setup], "bench", "echo") {
+						if s.CPU[part] <= 0 {
+							t.Errorf("%s: no CPU time of %s", s.Setup, part)
+						}
+					}
+				}
+			}
+			if !strings.Contains(stdout, "| sallyport |") {
+				t.Errorf("no table:\n%s", stdout)
+			}
+			if b, err := os.ReadFile(picture); err != nil || !bytes.Contains(b, []byte("</svg>")) {
+				t.Errorf("no picture: %v", err)
+			}
+		})
+	}
+}
+
+func TestEventsOfStreamsArriveThroughEverySetUp(t *testing.T) {
+	run := command(t)
+	for _, era := range []string{"legacy", "modern"} {
+		file := filepath.Join(t.TempDir(), "out.json")
+		stdout, stderr, err := run("sse", "-c", "2", "-d", "1s", "--interval", "100ms", "--era", era, "--json", file)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s\n%s", era, err, stdout, stderr)
+		}
+		var r delay.Report
+		read(t, file, &r)
+		for _, s := range r.Results {
+			if s.Events != 20 || s.Lost != 0 || s.Median <= 0 {
+				t.Errorf("%s: %+v", era, s)
+			}
+		}
+	}
+}
+
+func TestAServerOfOnesOwnIsLoaded(t *testing.T) {
+	rig, err := setup.Start(t.Context(), setup.Options{Setups: []string{setup.Direct}, Self: program(t), Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rig.Close()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"load", "--url", rig.Setups[0].URL, "--tool", "echo", "--arguments", `{"text":"it"}`,
+		"--expect", `"text":"it"`, "-c", "2", "-d", "200ms", "--warmup", "10ms"}, &stdout, &stderr)
+	if code != 0 || !strings.Contains(stdout.String(), "| calls/s |") {
+		t.Errorf("%d\n%s\n%s", code, stdout.String(), stderr.String())
+	}
+	stdout.Reset()
+	code = run(t.Context(), []string{"load", "--url", rig.Setups[0].URL, "--tool", "nonesuch", "-c", "1", "-d", "50ms", "--warmup", "0"}, &stdout, &stderr)
+	if code != 1 || !strings.Contains(stdout.String(), "rpc_-32602") {
+		t.Errorf("%d: calls that fail are no success:\n%s", code, stdout.String())
+	}
+}
+
+func TestMisuseIsSaid(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"a size that is none":      {[]string{"compare", "--sizes", "big"}, 2, "not a size"},
+		"a size beyond the limits": {[]string{"compare", "--sizes", "4MiB"}, 2, "not a size"},
+		"an era that is none":      {[]string{"compare", "--era", "old"}, 2, "not legacy, modern"},
+		"a reply that is none":     {[]string{"compare", "--reply", "xml"}, 2, "neither json nor sse"},
+		"a flag that is none":      {[]string{"compare", "--fast"}, 2, "unknown flag"},
+		"no server":                {[]string{"load"}, 2, "are needed"},
+		"a header that is none":    {[]string{"load", "--url", "http://127.0.0.1:1", "--tool", "x", "-H", "nonsense"}, 2, "Name: value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), tc.args, &stdout, &stderr); code != tc.code || !strings.Contains(stderr.String(), tc.want) {
+				t.Errorf("%d\n%s", code, stderr.String())
+			}
+		})
+	}
+}
+
+func read(t *testing.T, file string, into any) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		t.Fatal(err)
+	}
+}
