@@ -74,6 +74,28 @@ func (l Leaf) AppendPointer(dst []byte) []byte {
 	return dst
 }
 
+// AppendKey appends the name of the member that the leaf is in: up 0 is the
+// nearest, up 1 the one around that. Arrays have no names and do not count. It
+// is valid during the visit only.
+func (l Leaf) AppendKey(dst []byte, up int) []byte {
+	for i := len(l.w.frames) - 1; i >= 0; i-- {
+		f := &l.w.frames[i]
+		if f.array || f.keyEnd == 0 {
+			continue
+		}
+		if up > 0 {
+			up--
+			continue
+		}
+		key := l.w.b[f.keyStart:f.keyEnd]
+		if f.escaped {
+			return AppendUnquote(dst, key)
+		}
+		return append(dst, key[1:len(key)-1]...)
+	}
+	return dst
+}
+
 // Pointer returns what AppendPointer appends, as a string.
 func (l Leaf) Pointer() string { return string(l.AppendPointer(nil)) }
 

@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	misuse := true
 	root.PersistentPreRun = func(*cobra.Command, []string) { misuse = false }
-	root.AddCommand(runCommand(true), runCommand(false), validateCommand(), explainCommand(), envoyCommand(), versionCommand())
+	root.AddCommand(runCommand(true), runCommand(false), validateCommand(), explainCommand(), envoyCommand(), versionCommand(), inspectCommand())
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:

@@ -1,0 +1,237 @@
+package recogniser
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/sallyport/sallyport/internal/inspect/automaton"
+	"github.com/sallyport/sallyport/internal/inspect/view"
+)
+
+// Leaf is one text with what stands around it.
+type Leaf struct {
+	Text   []byte
+	Key    []byte // name of the member whose value the text is
+	Parent []byte // name of the member above
+	Beside []byte // a short text before it in the same object, as in {"field":"iban","value":...}
+}
+
+// Finding is a value in a leaf.
+type Finding struct {
+	Type       string
+	Class      Class
+	Start, End int // in the leaf's text
+	Score      float32
+}
+
+// candidate is a possible finding in a view.
+type candidate struct {
+	Finding
+	owner int
+}
+
+// Scanner scans with the memory of earlier scans. It is for one goroutine.
+type Scanner struct {
+	set     *Set
+	view    view.View
+	inner   view.View
+	hits    []automaton.Hit
+	found   []candidate
+	near    mentions // of view
+	within  mentions // of inner
+	around  around
+	scratch []byte
+}
+
+// NewScanner returns a scanner for s.
+func (s *Set) NewScanner() *Scanner { return &Scanner{set: s} }
+
+const (
+	longest      = 16 << 10 // bytes that one match can have
+	reach        = 64       // bytes between a context word and its value
+	reachBack    = 24       // bytes between a value and a context word behind it
+	reachAgainst = 20       // bytes between a word that speaks against a value and the value
+	certain      = 0.9      // score of a match with context
+)
+
+// Scan appends the findings in a leaf, in order and without overlaps.
+func (s *Scanner) Scan(dst []Finding, l Leaf) []Finding {
+	s.found = s.found[:0]
+	s.around.reset(s.set.words, l)
+	s.view.Reset(l.Text)
+	s.scan(s.view.Text, &s.near, 0, nil)
+	s.whole(l)
+	for i := range s.found {
+		f := &s.found[i]
+		f.Start, f.End = s.view.Span(f.Start, f.End)
+	}
+	outer := len(s.found)
+	text := s.view.Text
+	s.scratch = view.EachEncoded(text, s.scratch, func(e view.Encoded) {
+		s.decoded(e)
+	})
+	for i := outer; i < len(s.found); i++ {
+		f := &s.found[i]
+		f.Start, f.End = s.view.Span(f.Start, f.End)
+	}
+	return resolve(dst, s.found)
+}
+
+// decoded scans what an encoded run says. Its findings are the whole run.
+func (s *Scanner) decoded(e view.Encoded) {
+	from := len(s.found)
+	s.inner.Reset(e.Plain)
+	s.scan(s.inner.Text, &s.within, e.Start, &s.near)
+	for i := from; i < len(s.found); i++ {
+		f := &s.found[i]
+		f.Start, f.End = e.Start, e.End
+		f.Score -= 0.01 // what stands there openly goes first
+	}
+}
+
+// scan collects the candidates in a canonical text, whose words go to near. at
+// and outer are for a decoded run: where it stands in the text around it, and
+// the words of that.
+func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
+	near.reset(s.set.words, text)
+	set := s.set
+	for i := 0; i < len(text); i++ {
+		if !set.begins[text[i]] || i > 0 && isWord(text[i-1]) && isWord(text[i]) {
+			continue
+		}
+		s.hits = set.auto.MatchAt(s.hits[:0], text, i, longest, func(pattern, end int) bool {
+			if end < len(text) && isWord(text[end]) && isWord(text[end-1]) {
+				return false
+			}
+			// Among several ends the check digits say which is the value's.
+			p := &set.patterns[pattern]
+			return !p.early || p.check(string(text[i:end]))
+		})
+		for _, h := range s.hits {
+			s.judge(text, i, h, near, at, outer)
+		}
+	}
+}
+
+// judge turns a match into a candidate, or drops it.
+func (s *Scanner) judge(text []byte, start int, h automaton.Hit, near *mentions, at int, outer *mentions) {
+	p := &s.set.patterns[h.Pattern]
+	end := h.End
+	if !p.loose && !isolated(text, start, end) {
+		return
+	}
+	if p.extract != nil {
+		m := p.extract.FindSubmatchIndex(text[start:end])
+		if m == nil || m[2] < 0 || m[2] == m[3] {
+			return
+		}
+		start, end = start+m[2], start+m[3]
+	}
+	if p.check != nil && !p.early && !p.check(string(text[start:end])) {
+		return
+	}
+	score := s.score(text, start, end, p, near, at, outer)
+	if score < Threshold {
+		return
+	}
+	r := &s.set.recognisers[p.owner]
+	s.found = append(s.found, candidate{Finding{r.Type, r.Class, start, end, score}, p.owner})
+}
+
+// score weighs a match by its surroundings. The nearer a word that speaks for
+// it, the higher, so that of two types the one named last before a value wins.
+func (s *Scanner) score(text []byte, start, end int, p *compiled, near *mentions, at int, outer *mentions) float32 {
+	owner := int16(p.owner)
+	d, against := near.distance(owner, start, end)
+	if p.near > 0 && (d > p.near || d > start || bytes.IndexByte(text[start-d:start], '\n') >= 0) {
+		d = reach + 1
+	}
+	if k := s.around.distance(owner); k < d {
+		d = k
+	}
+	if outer != nil {
+		if o, _ := outer.distance(owner, at, at); o < d {
+			d = o
+		}
+	}
+	if d > reach && p.score < certain && columnMention(s.set.words, text, start, owner) {
+		d = reach / 2
+	}
+	score := p.score
+	if d <= reach {
+		score = max(score, certain)
+		score += 0.05 - float32(d)*0.002
+	}
+	if against < min(d, reachAgainst) {
+		score -= 0.35
+	}
+	return score
+}
+
+// isolated refuses parts of longer numbers and identifiers.
+func isolated(text []byte, start, end int) bool {
+	colon := bytes.IndexByte(text[start:end], ':') >= 0
+	joins := func(c byte) bool { return c == '-' || c == '.' || c == ':' && colon }
+	if start > 1 && joins(text[start-1]) && isWord(text[start-2]) {
+		return false
+	}
+	return end+1 >= len(text) || !joins(text[end]) || !isWord(text[end+1])
+}
+
+// whole takes the whole value under a key that says what it is, such as a
+// password without any form of its own.
+func (s *Scanner) whole(l Leaf) {
+	if len(l.Key) == 0 {
+		return
+	}
+	text := s.view.Text
+	if len(text) == 0 || len(text) > 512 || bytes.ContainsAny(text, "\n") {
+		return
+	}
+	for i := range s.set.recognisers {
+		r := &s.set.recognisers[i]
+		if !r.Whole || !s.around.named(int16(i)) {
+			continue
+		}
+		for _, p := range s.set.patterns {
+			if p.owner == i && p.check != nil && p.check(string(text)) && bytes.IndexByte(text, ' ') < 0 {
+				s.found = append(s.found, candidate{Finding{r.Type, r.Class, 0, len(text), certain}, i})
+				break
+			}
+		}
+	}
+}
+
+// resolve appends what is left when of findings that overlap the better one
+// stays: the higher score, then the longer.
+func resolve(dst []Finding, found []candidate) []Finding {
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		switch {
+		case a.Score != b.Score:
+			return sign(b.Score > a.Score)
+		case a.End-a.Start != b.End-b.Start:
+			return b.End - b.Start - (a.End - a.Start)
+		}
+		return a.Start - b.Start
+	})
+	from := len(dst)
+next:
+	for i := range found {
+		f := &found[i].Finding
+		for _, g := range dst[from:] {
+			if f.Start < g.End && g.Start < f.End {
+				continue next
+			}
+		}
+		dst = append(dst, *f)
+	}
+	slices.SortFunc(dst[from:], func(a, b Finding) int { return a.Start - b.Start })
+	return dst
+}
+
+func sign(b bool) int {
+	if b {
+		return 1
+	}
+	return -1
+}
