@@ -1,7 +1,11 @@
 // Package checksum verifies the check digits of identifiers.
 package checksum
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/inspect/names"
+)
 
 // Func reports whether the check digits of an identifier are right. It reads
 // letters and digits and skips whatever separates them.
@@ -19,6 +23,7 @@ var funcs = map[string]Func{
 	"nric": nric, "tfn": tfn, "abn": abn, "de_tax": deTax, "nir": nir, "aba": aba, "npi": npi, "dea": dea,
 	"ip": ip, "base58": base58, "bech32": bech32, "date": date, "phone": phone, "email": email, "not_uniform": notUniform,
 	"secret": Secretlike, "password": Passwordlike, "base64_key": base64Key, "has_digit": hasDigit, "mac": mac,
+	"person": names.Person, "person_reversed": names.Reversed, "person_named": names.Plausible, "address": address,
 	"not_placeholder": notPlaceholder, "basic": basic, "secret_alone": secretAlone, "password_alone": passwordAlone,
 }
 

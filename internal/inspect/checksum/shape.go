@@ -134,3 +134,9 @@ func bech32(s string) bool {
 	}
 	return sum == 1 || sum == 0x2bc830a3
 }
+
+// address accepts what can be a postal address where one is said to stand:
+// several words and a number.
+func address(s string) bool {
+	return len(s) <= 200 && hasDigit(s) && len(strings.Fields(s)) >= 3 && !strings.ContainsAny(s, "{}[]<>@=") && !strings.Contains(s, "://")
+}

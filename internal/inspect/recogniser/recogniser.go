@@ -46,6 +46,7 @@ type Pattern struct {
 	Score float32 `yaml:"score"`
 	Loose bool    `yaml:"loose"` // may continue with a dot or hyphen on either side
 	Check string  `yaml:"check"` // instead of the recogniser's; none for no check
+	First bool    `yaml:"first"` // the shortest match counts, not the longest
 	Near  int     `yaml:"near"`  // context counts only in front, in the same line, within so many bytes
 }
 
@@ -72,6 +73,7 @@ type compiled struct {
 	score   float32
 	loose   bool
 	near    int
+	first   bool
 	check   checksum.Func
 	early   bool           // check while matching
 	extract *regexp.Regexp // nil without a group
@@ -173,7 +175,7 @@ func Compile(list []Recogniser) (*Set, error) {
 }
 
 func (p Pattern) compile(owner int, check string) (compiled, error) {
-	c := compiled{owner: owner, score: p.Score, loose: p.Loose, near: p.Near}
+	c := compiled{owner: owner, score: p.Score, loose: p.Loose, near: p.Near, first: p.First}
 	if p.Check != "" {
 		check = p.Check
 	}

@@ -41,6 +41,7 @@ type Scanner struct {
 	within  mentions // of inner
 	around  around
 	scratch []byte
+	firsts  []int // patterns that take their first match only and have had it
 }
 
 // NewScanner returns a scanner for s.
@@ -99,12 +100,16 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 		if !set.begins[text[i]] || i > 0 && isWord(text[i-1]) && isWord(text[i]) {
 			continue
 		}
+		s.firsts = s.firsts[:0]
 		s.hits = set.auto.MatchAt(s.hits[:0], text, i, longest, func(pattern, end int) bool {
 			if end < len(text) && isWord(text[end]) && isWord(text[end-1]) {
 				return false
 			}
 			// Among several ends the check digits say which is the value's.
 			p := &set.patterns[pattern]
+			if p.first && s.matched(pattern) {
+				return false
+			}
 			return !p.early || p.check(string(text[i:end]))
 		})
 		for _, h := range s.hits {
@@ -168,6 +173,17 @@ func (s *Scanner) score(text []byte, start, end int, p *compiled, near *mentions
 	return score
 }
 
+// matched reports whether a pattern has matched in the call of MatchAt that runs.
+func (s *Scanner) matched(pattern int) bool {
+	for _, f := range s.firsts {
+		if f == pattern {
+			return true
+		}
+	}
+	s.firsts = append(s.firsts, pattern)
+	return false
+}
+
 // isolated refuses parts of longer numbers and identifiers.
 func isolated(text []byte, start, end int) bool {
 	colon := bytes.IndexByte(text[start:end], ':') >= 0
@@ -194,7 +210,7 @@ func (s *Scanner) whole(l Leaf) {
 			continue
 		}
 		for _, p := range s.set.patterns {
-			if p.owner == i && p.check != nil && p.check(string(text)) && bytes.IndexByte(text, ' ') < 0 {
+			if p.owner == i && p.check != nil && p.check(string(text)) && (r.Class == PII || bytes.IndexByte(text, ' ') < 0) {
 				s.found = append(s.found, candidate{Finding{r.Type, r.Class, 0, len(text), certain}, i})
 				break
 			}
@@ -203,16 +219,16 @@ func (s *Scanner) whole(l Leaf) {
 }
 
 // resolve appends what is left when of findings that overlap the better one
-// stays: the higher score, then the longer.
+// stays: the higher score, then the one that begins first, then the longer.
 func resolve(dst []Finding, found []candidate) []Finding {
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		switch {
 		case a.Score != b.Score:
 			return sign(b.Score > a.Score)
-		case a.End-a.Start != b.End-b.Start:
-			return b.End - b.Start - (a.End - a.Start)
+		case a.Start != b.Start:
+			return a.Start - b.Start
 		}
-		return a.Start - b.Start
+		return b.End - a.End
 	})
 	from := len(dst)
 next:

@@ -1,0 +1,81 @@
+// Package names knows common personal names, by which texts about people are
+// told from other capitalised words.
+package names
+
+import (
+	_ "embed"
+	"strings"
+)
+
+//go:embed given.txt
+var givenText string
+
+//go:embed surname.txt
+var surnameText string
+
+var given, surname, notName = set(givenText), set(surnameText), set(`
+street road avenue lane drive court square park river lake station university college school hospital church city town
+county state island islands beach hill bridge airport tower building house hotel inc ltd llc gmbh corp company group bank
+university award prize cup league team model series class method function server client api sdk version release studio
+project program center centre museum theatre north south east west day night week monday tuesday wednesday thursday friday
+saturday sunday january february march april may june july august september october november december street is was has
+and or the for with from version error warning info debug cloud data code app web api linux windows mac
+`)
+
+func set(text string) map[string]bool {
+	m := make(map[string]bool)
+	for _, w := range strings.Fields(text) {
+		m[w] = true
+	}
+	return m
+}
+
+// Person reports whether s reads "Given Surname", with initials, particles or a
+// second surname in between.
+func Person(s string) bool {
+	words := strings.Fields(strings.ToLower(s))
+	if len(words) < 2 || !given[words[0]] && !hyphenated(words[0]) {
+		return false
+	}
+	for _, w := range words[1:] {
+		if notName[w] {
+			return false
+		}
+	}
+	return true
+}
+
+func hyphenated(w string) bool {
+	a, b, ok := strings.Cut(w, "-")
+	return ok && given[a] && given[b]
+}
+
+// Reversed reports whether s reads "Surname, Given".
+func Reversed(s string) bool {
+	last, first, ok := strings.Cut(strings.ToLower(s), ", ")
+	if !ok {
+		return false
+	}
+	first, _, _ = strings.Cut(first, " ")
+	return given[first] && !notName[last] && (!given[last] || surname[last])
+}
+
+// Plausible reports whether s can be somebody's full name where it is said
+// that a name stands: two to four capitalised words.
+func Plausible(s string) bool {
+	words := strings.Fields(strings.ReplaceAll(s, ",", " "))
+	if len(words) < 2 || len(words) > 4 {
+		return false
+	}
+	capitals := 0
+	for _, w := range words {
+		lower := strings.ToLower(w)
+		if strings.ContainsAny(w, "0123456789_/:@()[]{}<>=\"") || notName[lower] {
+			return false
+		}
+		if w != lower || w[0] >= 0x80 {
+			capitals++
+		}
+	}
+	return capitals >= 2 || given[strings.ToLower(words[0])] && surname[strings.ToLower(words[len(words)-1])]
+}
