@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp/syntax"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -106,7 +107,7 @@ func (a *Automaton) add(pattern string, id uint16, sets map[string]*set) (uint32
 					return 0, errors.New("a character beyond ASCII; write it as a context word")
 				}
 			}
-			key := fmt.Sprint(in.Op, in.Arg, in.Rune)
+			key := strconv.Itoa(int(in.Op)) + "," + strconv.Itoa(int(in.Arg)) + "," + string(in.Rune)
 			if sets[key] == nil {
 				sets[key] = &set{rune: *in}
 			}

@@ -39,11 +39,15 @@ func placeholder(s string) bool {
 			return true
 		}
 	}
-	different := make(map[byte]bool)
+	var seen [256]bool
+	different := 0
 	for i := range len(s) {
-		different[s[i]] = true
+		if !seen[s[i]] {
+			seen[s[i]] = true
+			different++
+		}
 	}
-	return len(different) < 4 || strings.HasSuffix(s, "(") || strings.Contains(s, "()")
+	return different < 4 || strings.HasSuffix(s, "(") || strings.Contains(s, "()")
 }
 
 func wordy(s string) bool {
@@ -82,14 +86,14 @@ func kinds(s string) (n int, digit bool) {
 
 // Secretlike reports whether s looks drawn at random, as keys and tokens are.
 func Secretlike(s string) bool {
-	if len(s) < 12 || placeholder(s) || uuid(s) {
+	if len(s) < 12 || uuid(s) {
 		return false
 	}
 	n, digit := kinds(s)
 	if len(s) >= 32 && !digit {
-		return n >= 2 && Entropy(s) > 4 && !wordy(s)
+		return n >= 2 && Entropy(s) > 4 && !wordy(s) && !placeholder(s)
 	}
-	return digit && (n >= 2 || len(s) >= 24) && Entropy(s) > 2.8
+	return digit && (n >= 2 || len(s) >= 24) && Entropy(s) > 2.8 && !placeholder(s)
 }
 
 // uuid is refused because identifiers are written so far more often than secrets.
@@ -100,14 +104,15 @@ func uuid(s string) bool {
 // Passwordlike reports whether s looks chosen to be hard to guess: characters
 // of several kinds, or a long one, and no mere word.
 func Passwordlike(s string) bool {
-	if len(s) < 6 || len(s) > 200 || placeholder(s) {
+	if len(s) < 6 || len(s) > 200 {
 		return false
 	}
 	if strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "/") {
 		return false
 	}
 	n, digit := kinds(s)
-	return n >= 3 || n == 2 && digit && len(s) >= 8 || n >= 2 && len(s) >= 12 && (!wordy(s) || mixed(s))
+	ok := n >= 3 || n == 2 && digit && len(s) >= 8 || n >= 2 && len(s) >= 12 && (!wordy(s) || mixed(s))
+	return ok && !placeholder(s)
 }
 
 // mixed reports whether capitals stand where no word has them.

@@ -33,6 +33,20 @@ func set(text string) map[string]bool {
 // Person reports whether s reads "Given Surname", with initials, particles or a
 // second surname in between.
 func Person(s string) bool {
+	var buf [24]byte
+	n := strings.IndexByte(s, ' ')
+	if n < 0 || n > len(buf) {
+		return false
+	}
+	for i := range n { // most capitalised words are no names: tell them fast
+		buf[i] = s[i]
+		if s[i] >= 'A' && s[i] <= 'Z' {
+			buf[i] |= 0x20
+		}
+	}
+	if !given[string(buf[:n])] && strings.IndexByte(s[:n], '-') < 0 {
+		return false
+	}
 	words := strings.Fields(strings.ToLower(s))
 	if len(words) < 2 || !given[words[0]] && !hyphenated(words[0]) {
 		return false

@@ -2,7 +2,9 @@ package recogniser
 
 import (
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Texts of the kinds that tools return; the dense ones are the worst.
@@ -31,10 +33,20 @@ func BenchmarkScan(b *testing.B) {
 			var found []Finding
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
+			before := cpu()
 			for b.Loop() {
 				found = s.Scan(found[:0], Leaf{Text: text})
 			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/8, "us/KiB")
+			// CPU time says more than the clock on a machine that others use.
+			b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N)/8, "cpu-us/KiB")
 		})
 	}
+}
+
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -8,14 +8,44 @@ import (
 
 // mentions are the context words of one text, looked for when first asked.
 type mentions struct {
-	words *lexicon
-	text  []byte
-	list  []mention
-	known bool
+	words  *lexicon
+	text   []byte
+	list   []mention
+	owners owners // those that a word of the text speaks for
+	known  bool
+}
+
+// owners is a set of recognisers.
+type owners [maxRecognisers / 64]uint64
+
+const maxRecognisers = 512
+
+func (o *owners) has(i int16) bool { return o[i/64]>>(i%64)&1 == 1 }
+
+// look finds the words, once.
+func (m *mentions) look() {
+	if m.known {
+		return
+	}
+	m.list, m.known = m.words.mentions(m.list, m.text), true
+	for _, w := range m.list {
+		if o := w.means.owner; !w.means.against {
+			m.owners[o/64] |= 1 << (o % 64)
+		}
+	}
+}
+
+// speaksFor reports whether any word of the text speaks for the owner.
+func (m *mentions) speaksFor(owner int16) bool {
+	if len(m.text) == 0 {
+		return false
+	}
+	m.look()
+	return m.owners.has(owner)
 }
 
 func (m *mentions) reset(l *lexicon, text []byte) {
-	m.words, m.text, m.list, m.known = l, text, m.list[:0], false
+	m.words, m.text, m.list, m.owners, m.known = l, text, m.list[:0], owners{}, false
 }
 
 // distance returns how far from the value at start to end the nearest word for
@@ -23,9 +53,7 @@ func (m *mentions) reset(l *lexicon, text []byte) {
 // farther away, because labels mostly stand in front.
 func (m *mentions) distance(owner int16, start, end int) (in, against int) {
 	in, against = math.MaxInt, math.MaxInt
-	if !m.known {
-		m.list, m.known = m.words.mentions(m.list, m.text), true
-	}
+	m.look()
 	from := sort.Search(len(m.list), func(i int) bool { return int(m.list[i].end) >= start-reach })
 	for _, w := range m.list[from:] {
 		if int(w.start) > end+reachBack {
@@ -60,30 +88,19 @@ func (a *around) reset(l *lexicon, leaf Leaf) {
 	a.beside.reset(l, leaf.Beside)
 }
 
-func (m *mentions) has(owner int16) bool {
-	if len(m.text) == 0 {
-		return false
-	}
-	if !m.known {
-		m.list, m.known = m.words.mentions(m.list, m.text), true
-	}
-	for _, w := range m.list {
-		if w.means.owner == owner && !w.means.against {
-			return true
-		}
-	}
-	return false
-}
+func (a *around) named(owner int16) bool { return a.key.speaksFor(owner) || a.beside.speaksFor(owner) }
 
-func (a *around) named(owner int16) bool { return a.key.has(owner) || a.beside.has(owner) }
+func (a *around) speaksFor(owner int16) bool {
+	return a.key.speaksFor(owner) || a.beside.speaksFor(owner) || a.parent.speaksFor(owner)
+}
 
 func (a *around) distance(owner int16) int {
 	switch {
-	case a.key.has(owner):
+	case a.key.speaksFor(owner):
 		return 1
-	case a.beside.has(owner):
+	case a.beside.speaksFor(owner):
 		return reach / 4
-	case a.parent.has(owner):
+	case a.parent.speaksFor(owner):
 		return reach / 2
 	}
 	return math.MaxInt
@@ -117,7 +134,7 @@ func columnMention(l *lexicon, text []byte, at int, owner int16) bool {
 				cells := bytes.Split(head, []byte{sep})
 				var m mentions
 				m.reset(l, cells[column])
-				return m.has(owner)
+				return m.speaksFor(owner)
 			}
 			if rest = after; !more {
 				break

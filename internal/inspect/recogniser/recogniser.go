@@ -127,6 +127,9 @@ func Compile(list []Recogniser) (*Set, error) {
 		errs  []error
 		exprs []string
 	)
+	if len(list) > maxRecognisers {
+		return nil, fmt.Errorf("recogniser: more than %d recognisers", maxRecognisers)
+	}
 	for i := range list {
 		r := &list[i]
 		bad := func(format string, args ...any) {

@@ -41,6 +41,7 @@ type Scanner struct {
 	within  mentions // of inner
 	around  around
 	scratch []byte
+	taken   []bool
 	firsts  []int // patterns that take their first match only and have had it
 }
 
@@ -75,7 +76,7 @@ func (s *Scanner) Scan(dst []Finding, l Leaf) []Finding {
 		f := &s.found[i]
 		f.Start, f.End = s.view.Span(f.Start, f.End)
 	}
-	return resolve(dst, s.found)
+	return s.resolve(dst, l.Text)
 }
 
 // decoded scans what an encoded run says. Its findings are the whole run.
@@ -105,8 +106,11 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 			if end < len(text) && isWord(text[end]) && isWord(text[end-1]) {
 				return false
 			}
-			// Among several ends the check digits say which is the value's.
 			p := &set.patterns[pattern]
+			if p.score < Threshold && !s.possible(int16(p.owner), near, outer) {
+				return false
+			}
+			// Among several ends the check digits say which is the value's.
 			if p.first && s.matched(pattern) {
 				return false
 			}
@@ -116,6 +120,12 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 			s.judge(text, i, h, near, at, outer)
 		}
 	}
+}
+
+// possible reports whether anything around speaks for an owner, so that a match
+// that means nothing by itself is worth a look.
+func (s *Scanner) possible(owner int16, near, outer *mentions) bool {
+	return near.speaksFor(owner) || s.around.speaksFor(owner) || outer != nil && outer.speaksFor(owner)
 }
 
 // judge turns a match into a candidate, or drops it.
@@ -159,7 +169,7 @@ func (s *Scanner) score(text []byte, start, end int, p *compiled, near *mentions
 			d = o
 		}
 	}
-	if d > reach && p.score < certain && columnMention(s.set.words, text, start, owner) {
+	if d > reach && p.score < Threshold && near.speaksFor(owner) && columnMention(s.set.words, text, start, owner) {
 		d = reach / 2
 	}
 	score := p.score
@@ -220,7 +230,8 @@ func (s *Scanner) whole(l Leaf) {
 
 // resolve appends what is left when of findings that overlap the better one
 // stays: the higher score, then the one that begins first, then the longer.
-func resolve(dst []Finding, found []candidate) []Finding {
+func (s *Scanner) resolve(dst []Finding, text []byte) []Finding {
+	found := s.found
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		switch {
 		case a.Score != b.Score:
@@ -231,9 +242,25 @@ func resolve(dst []Finding, found []candidate) []Finding {
 		return b.End - a.End
 	})
 	from := len(dst)
+	s.taken = s.taken[:0]
 next:
 	for i := range found {
 		f := &found[i].Finding
+		if i == few { // from here on comparing each with each would not be linear
+			s.taken = slices.Grow(s.taken, len(text)+1)[:len(text)+1]
+			clear(s.taken)
+			for _, g := range dst[from:] {
+				s.take(g)
+			}
+		}
+		if i >= few {
+			if slices.Contains(s.taken[f.Start:f.End], true) {
+				continue
+			}
+			s.take(*f)
+			dst = append(dst, *f)
+			continue
+		}
 		for _, g := range dst[from:] {
 			if f.Start < g.End && g.Start < f.End {
 				continue next
@@ -243,6 +270,15 @@ next:
 	}
 	slices.SortFunc(dst[from:], func(a, b Finding) int { return a.Start - b.Start })
 	return dst
+}
+
+// few is how many findings are compared each with each.
+const few = 32
+
+func (s *Scanner) take(f Finding) {
+	for i := f.Start; i < f.End; i++ {
+		s.taken[i] = true
+	}
 }
 
 func sign(b bool) int {
