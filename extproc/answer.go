@@ -119,6 +119,18 @@ func immediate(a gate.Answer, f envoymap.Facts) *extprocv3.ProcessingResponse {
 	}
 }
 
+// document answers with a public JSON document, which pages of any origin may
+// read.
+func document(b []byte) *extprocv3.ProcessingResponse {
+	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extprocv3.ImmediateResponse{
+		Status: &typev3.HttpStatus{Code: typev3.StatusCode_OK},
+		Headers: &extprocv3.HeaderMutation{SetHeaders: options([]gate.Header{
+			{Name: "content-type", Value: mediaJSON}, {Name: "cache-control", Value: "max-age=300"}, {Name: "access-control-allow-origin", Value: "*"},
+		})},
+		Body: b, Details: envoymap.DetailsPrefix + "metadata",
+	}}}
+}
+
 func options(set []gate.Header) []*corev3.HeaderValueOption {
 	if len(set) == 0 {
 		return nil

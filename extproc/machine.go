@@ -90,6 +90,7 @@ func (m *machine) step(ctx context.Context, req *extprocv3.ProcessingRequest) er
 			return errOrder
 		}
 		m.x.Source = envoymap.Source(req.GetAttributes())
+		m.x.Peer = envoymap.Peer(req.GetAttributes())
 		m.requestHeaders(ctx, r.RequestHeaders)
 	case *extprocv3.ProcessingRequest_RequestBody:
 		err = m.onRequestBody(ctx, r.RequestBody)

@@ -17,10 +17,15 @@ import (
 // requestHeaders decides what headers alone can decide.
 func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders) {
 	h := envoymap.NewHeaders(msg.Headers)
-	m.asked = true
 	m.x.Headers = h
 	m.x.Verb = h.Value(":method")
 	m.x.Path, _, _ = strings.Cut(h.Value(":path"), "?")
+	if doc, ok := m.snap.Document(m.x.Verb, m.x.Path); ok {
+		m.say(document(doc))
+		m.phase = done
+		return
+	}
+	m.asked = true
 	m.eventsOnly = gate.EventsOnly(h)
 	name := m.server
 	if name == "" {
@@ -208,7 +213,8 @@ const idBody = 64 << 10
 // drop the whole connection over an error without their request's id, so the
 // answer waits for a body that is small.
 func (m *machine) refuseEarly(h envoymap.Headers, end bool, d *guard.Decision) {
-	if size, n := contentLength(h); !end && m.x.Verb == http.MethodPost && n == 1 && size <= idBody {
+	challenged := m.snap.Chain.Info(d.Reason).Status == http.StatusUnauthorized // nothing is read for strangers
+	if size, n := contentLength(h); !challenged && !end && m.x.Verb == http.MethodPost && n == 1 && size <= idBody {
 		m.refusal = d
 		m.phase = body
 		m.say(m.answer.requestHeaders(change{}, false))

@@ -18,6 +18,7 @@ type Exchange struct {
 	Server    Server // the registered server the request is for
 	Principal Principal
 	Source    netip.AddrPort // the downstream peer, as the host's transport knows it
+	Peer      Peer           // its certificate, likewise
 	Verb      string         // HTTP method
 	Path      string         // without the query
 	Headers   mcp.Headers    // the client's headers; valid during Admit and ToServer inspections only
@@ -48,6 +49,14 @@ type Server struct {
 	Owner          string
 	Domain         string
 	Classification string
+}
+
+// Peer is the client's end of the connection, as far as the host's transport
+// verified it. It never comes from a header.
+type Peer struct {
+	Verified bool   // it showed a certificate that an authority of the listener signed
+	Name     string // URI of the certificate, such as a SPIFFE id, else its subject
+	Digest   string // SHA-256 of the certificate, in hex
 }
 
 // Principal is who is calling: human, agent and workload in one. The zero

@@ -6,6 +6,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/sallyport/sallyport/internal/envoymap"
 )
 
 // extProc is the filter that asks the ext_proc service. Its modes are fixed:
@@ -28,6 +30,10 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 		mode.ResponseBodyMode = extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED
 		mode.ResponseTrailerMode = extprocv3.ProcessingMode_SEND // Envoy demands it with this body mode
 	}
+	attributes := []string{"source.address"}
+	if b.PeerCertificates {
+		attributes = append(attributes, envoymap.PeerAttributes()...)
+	}
 	return &extprocv3.ExternalProcessor{
 		StatPrefix: l.Name,
 		GrpcService: &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
@@ -37,7 +43,7 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		ProcessingMode:    mode,
 		MessageTimeout:    seconds(b.MessageTimeout),
-		RequestAttributes: []string{"source.address"},
+		RequestAttributes: attributes,
 		MetadataOptions: &extprocv3.MetadataOptions{
 			ReceivingNamespaces: &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: []string{metadataNamespace}},
 		},

@@ -21,6 +21,8 @@ type Settings struct {
 	// NoExtProc leaves the ext_proc filter out. Nothing is judged then: it
 	// exists so that a benchmark can measure Envoy alone on the same listener.
 	NoExtProc bool
+	// PeerCertificates has Envoy tell ext_proc about the client's certificate.
+	PeerCertificates bool
 	// Phases says what Envoy sends to ext_proc beside the request's headers.
 	Phases Phases
 	// MessageTimeout is how long Envoy waits for ext_proc's answer to request

@@ -9,10 +9,6 @@ import (
 	"github.com/sallyport/sallyport/mcp"
 )
 
-// Config is the user's "guards.identity" section. Who is believed stands under
-// gateway.authentication.
-type Config struct{}
-
 // Reasons of this guard.
 const (
 	Unauthenticated guard.Reason = "unauthenticated"
@@ -37,12 +33,19 @@ type Answer struct {
 	Pending func(ctx context.Context) (Answer, error)
 }
 
-// Spec presents the guard to the chain. A nil a leaves it out: everybody is the
-// anonymous principal then.
-func Spec(a Authenticator) guard.Spec {
-	s := guard.Define("identity", "Establishes who is calling, from a verified token or certificate.", Config{}, func(Config) (guard.Guard, error) {
-		if a == nil {
-			return nil, nil
+// Source makes the Authenticator of a configuration, or nil where callers need
+// not say who they are: everybody is the anonymous principal then.
+type Source func(Config) (Authenticator, error)
+
+// Spec presents the guard to the chain.
+func Spec(source Source) guard.Spec {
+	s := guard.Define("identity", "Establishes who is calling, from a verified token or certificate.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+		if err := c.Validate(); err != nil || source == nil {
+			return nil, err
+		}
+		a, err := source(c)
+		if err != nil || a == nil {
+			return nil, err
 		}
 		return &identity{a}, nil
 	}).WithReasons(

@@ -11,7 +11,7 @@ import (
 // Ports are what guards need from outside the process. A guard whose port is
 // nil is left out of the chain.
 type Ports struct {
-	Identity identity.Authenticator
+	Identity identity.Source
 }
 
 // Specs returns the guards: messages to the server meet them from top to

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/sallyport/sallyport/guard"
 )
 
 // Names shared with Envoy's configuration.
@@ -38,6 +40,26 @@ func Source(attrs map[string]*structpb.Struct) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return a
+}
+
+// Peer returns the client's end of the connection from the request attributes,
+// or the zero value when Envoy was not told to send it, or nothing was verified.
+func Peer(attrs map[string]*structpb.Struct) guard.Peer {
+	f := attrs[attributes].GetFields()
+	if !f["connection.mtls"].GetBoolValue() {
+		return guard.Peer{}
+	}
+	p := guard.Peer{Verified: true, Name: f["connection.uri_san_peer_certificate"].GetStringValue(),
+		Digest: f["connection.sha256_peer_certificate_digest"].GetStringValue()}
+	if p.Name == "" {
+		p.Name = f["connection.subject_peer_certificate"].GetStringValue()
+	}
+	return p
+}
+
+// PeerAttributes are the request attributes that [Peer] reads.
+func PeerAttributes() []string {
+	return []string{"connection.mtls", "connection.uri_san_peer_certificate", "connection.sha256_peer_certificate_digest", "connection.subject_peer_certificate"}
 }
 
 // Facts are what Envoy's access log and local replies may say of an exchange.

@@ -31,6 +31,9 @@ type Snapshot struct {
 	Decoder *mcp.Decoder
 	Limits  Limits
 	View    *registry.View
+	// Metadata returns the document that says how to get a token for a server,
+	// or for the gateway itself where the name is empty; nil: callers need none.
+	Metadata func(server string) []byte
 	// Revisions are those the gateway speaks; empty means all.
 	Revisions []mcp.Revision
 	// RequestsOnly says why a host that sees no responses must not serve

@@ -1,0 +1,116 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config is the user's "guards.identity" section: the details of what
+// gateway.authentication demands.
+type Config struct {
+	PublicURL  string        `yaml:"public_url" doc:"How clients reach the gateway, such as https://mcp.example.com. The audience of a token for a server is this and /mcp/<server>"`
+	Issuers    []Issuer      `yaml:"issuers" doc:"Who may vouch for callers by tokens; needed where gateway.authentication.method says JWT"`
+	ClockSkew  time.Duration `yaml:"clock_skew" min:"0s" max:"5m" doc:"How far an issuer's clock may be ahead of the gateway's; expiry is always exact"`
+	TokenCache time.Duration `yaml:"token_cache" min:"0s" max:"1h" doc:"How long a verified token is remembered, never beyond its expiry; 0 verifies every time"`
+}
+
+// Issuer is one OpenID provider or OAuth authorization server.
+type Issuer struct {
+	URL        string   `yaml:"url" required:"true" doc:"The issuer as its tokens name it; its metadata is read from /.well-known/openid-configuration below it"`
+	JWKS       string   `yaml:"jwks_url" doc:"Where its keys are; its metadata says so when absent"`
+	Audiences  []string `yaml:"audiences" doc:"Audiences that are good for every server, beside each server's own"`
+	Algorithms []string `yaml:"algorithms" oneof:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA" doc:"Signature algorithms to believe"`
+	Tenant     string   `yaml:"tenant" doc:"Tenant of everybody whom this issuer vouches for, whatever their tokens say"`
+	Claims     Claims   `yaml:"claims" doc:"Which claims say what. A path such as realm_access.roles leads into objects"`
+	Scopes     []string `yaml:"scopes" doc:"Scopes that a client is told to ask for"`
+}
+
+// Claims says which claims say what.
+type Claims struct {
+	Subject  string `yaml:"subject" doc:"Who it is"`
+	Tenant   string `yaml:"tenant" doc:"Tenant"`
+	Roles    string `yaml:"roles" doc:"Roles, as a list or as words"`
+	Scopes   string `yaml:"scopes" doc:"Scopes, as a list or as words"`
+	Client   string `yaml:"client" doc:"OAuth client; azp stands in where client_id is absent"`
+	Agent    string `yaml:"agent" doc:"Acting agent, where the token has no act claim"`
+	Task     string `yaml:"task" doc:"Task that the token was issued for"`
+	TaskType string `yaml:"task_type" doc:"Kind of that task"`
+}
+
+// DefaultConfig returns what holds where a configuration says nothing.
+func DefaultConfig() Config { return Config{ClockSkew: 10 * time.Second, TokenCache: 5 * time.Minute} }
+
+// Default sets what holds for an issuer where a configuration says nothing.
+func (i *Issuer) Default() {
+	i.Algorithms = []string{"RS256", "ES256", "EdDSA"}
+	i.Claims = Claims{
+		Subject: "sub", Tenant: "tenant", Roles: "roles", Scopes: "scope", Client: "client_id",
+		Agent: "agent", Task: "task", TaskType: "task_type",
+	}
+}
+
+// Validate reports every setting that is wrong by itself.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.PublicURL != "" {
+		if why := Insecure(c.PublicURL); why != "" {
+			bad("public_url: %q %s", c.PublicURL, why)
+		} else if strings.HasSuffix(c.PublicURL, "/") {
+			bad("public_url: %q ends in a slash; remove it", c.PublicURL)
+		}
+	}
+	seen := make(map[string]bool)
+	for i, one := range c.Issuers {
+		if why := Insecure(one.URL); why != "" {
+			bad("issuers[%d]: url: %q %s", i, one.URL, why)
+		}
+		if why := Insecure(one.JWKS); one.JWKS != "" && why != "" {
+			bad("issuers[%d]: jwks_url: %q %s", i, one.JWKS, why)
+		}
+		if seen[one.URL] {
+			bad("issuers[%d]: url: %q is listed twice", i, one.URL)
+		}
+		seen[one.URL] = true
+		if len(one.Algorithms) == 0 {
+			bad("issuers[%d]: algorithms: is empty, so no token could be believed", i)
+		}
+		if one.Claims.Subject == "" {
+			bad("issuers[%d]: claims: subject: is empty, so nobody could be told apart", i)
+		}
+		for j, s := range one.Scopes {
+			if !isScope(s) {
+				bad("issuers[%d]: scopes[%d]: %q is no scope (RFC 6749, 3.3)", i, j, s)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Insecure says why keys or tokens must not travel to a URL, or returns "".
+func Insecure(raw string) string {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "" || u.User != nil || strings.ContainsAny(raw, "?#\\\" \t\r\n"):
+		return "is not a plain URL; write https, a host and perhaps a path"
+	case u.Scheme == "https":
+		return ""
+	case u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()):
+		return "" // nobody stands between
+	}
+	return "must begin with https; plain http is for loopback hosts only"
+}
+
+// isScope checks a scope token: visible ASCII but quotes and backslashes.
+func isScope(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,183 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	own "github.com/sallyport/sallyport/guard/identity"
+)
+
+// Options say what callers must show.
+type Options struct {
+	own.Config
+	Token       bool          // a bearer token
+	Certificate bool          // a client certificate that the transport verified
+	Lifetime    time.Duration // the most that a token may live; 0 sets no bound
+	Keys        *Pool         // of issuers; nil begins with none
+	Client      *http.Client  // for issuers; it must not follow redirects to other origins
+	Now         func() time.Time
+}
+
+// Authenticator implements the guard's port.
+type Authenticator struct {
+	o         Options
+	issuers   map[string]*issuer
+	now       func() time.Time
+	skew      time.Duration
+	lifetime  time.Duration
+	cacheTime time.Duration
+	cache     cache
+}
+
+// New returns an Authenticator. It makes no request: issuers may come up later.
+func New(o Options) (*Authenticator, error) {
+	if o.Client == nil {
+		o.Client = Client()
+	}
+	if o.Keys == nil {
+		o.Keys = new(Pool)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	switch {
+	case !o.Token && !o.Certificate:
+		return nil, errors.New("identity: neither tokens nor certificates are asked for")
+	case o.Token && len(o.Issuers) == 0:
+		return nil, errors.New("issuers: are needed, because gateway.authentication.method demands a JWT")
+	case o.Token && o.PublicURL == "":
+		return nil, errors.New("public_url: is needed, because a token is made for one server and names it by its URL")
+	case !o.Token && len(o.Issuers) > 0:
+		return nil, errors.New("issuers: are of no use, because gateway.authentication.method demands no JWT")
+	}
+	a := &Authenticator{
+		o: o, issuers: make(map[string]*issuer), now: o.Now,
+		skew: o.ClockSkew, lifetime: o.Lifetime, cacheTime: o.TokenCache,
+	}
+	for _, settings := range o.Issuers {
+		a.issuers[settings.URL] = newIssuer(settings, o.Keys.keys(&settings, o.Client, o.Now), o.Now)
+	}
+	return a, nil
+}
+
+// Client returns an HTTP client for issuers: bounded in time, and without
+// redirects, which would let one host speak for another.
+func Client() *http.Client {
+	return &http.Client{
+		Timeout:       fetchTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Authenticate finds out who makes a request.
+func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
+	if a.o.Certificate && !x.Peer.Verified {
+		return own.Answer{Detail: "no verified client certificate"}, nil
+	}
+	if !a.o.Token {
+		return own.Answer{Principal: &guard.Principal{Peer: x.Peer.Name}}, nil
+	}
+	token, why := bearer(x)
+	if token == "" {
+		return a.refuse(x, nil, why), nil
+	}
+	sum := digest(sha256.Sum256([]byte(token)))
+	if v := a.remembered(sum); v != nil {
+		return a.admit(x, v), nil
+	}
+	o, err := read(token)
+	if err != nil {
+		return a.refuse(x, nil, err.Error()), nil
+	}
+	i := a.issuers[o.issuer]
+	if i == nil {
+		return a.refuse(x, nil, "the token is of an issuer that is not configured"), nil
+	}
+	if !i.keys.has(o.keyID) {
+		return a.later(x, i, token, sum), nil
+	}
+	v, err := a.verify(i, token)
+	if err != nil {
+		if strings.Contains(err.Error(), errSignature.Error()) && i.keys.due() {
+			return a.later(x, i, token, sum), nil // an issuer may use a key id again
+		}
+		return a.refuse(x, i, err.Error()), nil
+	}
+	a.cache.put(sum, v)
+	return a.admit(x, v), nil
+}
+
+// remembered returns what a token proved, while its key is still its issuer's.
+func (a *Authenticator) remembered(sum digest) *verified {
+	if a.cacheTime <= 0 {
+		return nil
+	}
+	v := a.cache.get(sum, a.now())
+	if v == nil || v.keys != v.issuer.keys.current() {
+		return nil // keys were fetched since: look whether this one is still among them
+	}
+	return v
+}
+
+// later judges a token after fetching its issuer's keys.
+func (a *Authenticator) later(x *guard.Exchange, i *issuer, token string, sum digest) own.Answer {
+	if !i.keys.due() && i.keys.current() != nil {
+		return a.refuse(x, i, "the token's key is not its issuer's")
+	}
+	return own.Answer{Pending: func(ctx context.Context) (own.Answer, error) {
+		if err := i.keys.fetch(ctx); err != nil {
+			return own.Answer{}, err // not their fault: no challenge, which would have them ask for another token
+		}
+		v, err := a.verify(i, token)
+		if err != nil {
+			return a.refuse(x, i, err.Error()), nil
+		}
+		a.cache.put(sum, v)
+		return a.admit(x, v), nil
+	}}
+}
+
+// admit checks what depends on the request: for whom the token was made, and on
+// whose connection it came.
+func (a *Authenticator) admit(x *guard.Exchange, v *verified) own.Answer {
+	resource := a.Resource(x.Server.Name)
+	if !slices.ContainsFunc(v.audiences, func(s string) bool {
+		return s == resource || slices.Contains(v.issuer.settings.Audiences, s)
+	}) {
+		return a.refuse(x, v.issuer, "the token was made for another audience")
+	}
+	if v.certDigest != "" && (!x.Peer.Verified || x.Peer.Digest != v.certDigest) {
+		return a.refuse(x, v.issuer, "the token is bound to another certificate than the connection's")
+	}
+	if x.Peer.Verified {
+		p := v.principal
+		p.Peer = x.Peer.Name
+		return own.Answer{Principal: &p}
+	}
+	return own.Answer{Principal: &v.principal}
+}
+
+// bearer returns the token of the Authorization header (RFC 6750, 2.1).
+func bearer(x *guard.Exchange) (token, why string) {
+	if x.Headers == nil {
+		return "", "no headers"
+	}
+	value, n := x.Headers.Get("authorization")
+	switch {
+	case n == 0:
+		return "", ""
+	case n > 1:
+		return "", "several authorization headers"
+	}
+	scheme, token, _ := strings.Cut(value, " ")
+	if token = strings.Trim(token, " "); !strings.EqualFold(scheme, "bearer") || token == "" {
+		return "", "the authorization header holds no bearer token"
+	}
+	return token, ""
+}

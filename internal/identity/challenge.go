@@ -1,0 +1,87 @@
+package identity
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/guard"
+	own "github.com/sallyport/sallyport/guard/identity"
+)
+
+// wellKnown is where a resource's metadata is found, before its own path (RFC
+// 9728, 3.1).
+const wellKnown = "/.well-known/oauth-protected-resource"
+
+// Resource returns the identifier of a server as a protected resource (RFC 8707):
+// its public URL. The empty name is the gateway itself.
+func (a *Authenticator) Resource(server string) string {
+	if server == "" {
+		return a.o.PublicURL
+	}
+	return a.o.PublicURL + "/mcp/" + server
+}
+
+// refuse answers with the challenge that tells a client where to get a token.
+// An empty why is no token at all, which is no error (RFC 6750, 3.1). The client
+// never learns more than that the token is not valid.
+func (a *Authenticator) refuse(x *guard.Exchange, i *issuer, why string) own.Answer {
+	var b strings.Builder
+	b.WriteString("Bearer ")
+	if why != "" {
+		b.WriteString(`error="invalid_token", error_description="The token is expired, malformed, or not valid for this server", `)
+	}
+	if scopes := a.scopes(i); len(scopes) > 0 {
+		b.WriteString(`scope="` + strings.Join(scopes, " ") + `", `)
+	}
+	// The metadata of the path, so that a client of one server never gets a
+	// token that is good at another.
+	metadata := a.o.PublicURL + wellKnown
+	if x.Server.Name != "" {
+		metadata += "/mcp/" + x.Server.Name
+	}
+	b.WriteString(`resource_metadata="` + metadata + `"`)
+	if why == "" {
+		why = "no token"
+	}
+	return own.Answer{Challenge: b.String(), Detail: why}
+}
+
+// scopes are what a client should ask for: the issuer's, or everybody's.
+func (a *Authenticator) scopes(i *issuer) []string {
+	if i != nil {
+		return i.settings.Scopes
+	}
+	var out []string
+	for _, one := range a.o.Issuers {
+		for _, s := range one.Scopes {
+			if !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// Metadata returns the document that says how to get a token for a server (RFC
+// 9728, 2), nil when callers need none.
+func (a *Authenticator) Metadata(server string) []byte {
+	if !a.o.Token {
+		return nil
+	}
+	m := struct {
+		Resource             string   `json:"resource"`
+		AuthorizationServers []string `json:"authorization_servers"`
+		Scopes               []string `json:"scopes_supported,omitempty"`
+		Methods              []string `json:"bearer_methods_supported"`
+		BoundToCertificates  bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	}{Resource: a.Resource(server), Scopes: a.scopes(nil), Methods: []string{"header"}, BoundToCertificates: a.o.Certificate}
+	for _, i := range a.o.Issuers {
+		m.AuthorizationServers = append(m.AuthorizationServers, i.URL)
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil // strings always can
+	}
+	return b
+}
