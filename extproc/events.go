@@ -161,6 +161,12 @@ func (m *machine) refuseEvent(out []byte, d *guard.Decision) []byte {
 	return sse.Event{Data: r.Body}.AppendTo(out)
 }
 
+// outlived ends a stream whose client was identified by a token that has
+// expired. It may come back with a fresh one.
+func (m *machine) outlived(ctx context.Context) {
+	m.emit(m.breakOff(ctx, nil, fault(guard.IdentityExpired, "the token expired while the stream was open")), true)
+}
+
 // interrupt ends an open stream because the gateway stops. A client that can
 // resume it gets the rest from another replica.
 func (m *machine) interrupt(ctx context.Context) {

@@ -54,6 +54,12 @@ func (st *stream) arm() {
 		st.timer = time.AfterFunc(st.m.snap.Limits.ResponseTime, st.expire)
 	case lingering:
 		st.timer = time.AfterFunc(linger, st.expire)
+	case events:
+		until := st.m.x.Principal.Expires
+		if until.IsZero() {
+			return
+		}
+		st.timer = time.AfterFunc(time.Until(until), st.expire)
 	default:
 		return
 	}
@@ -69,6 +75,8 @@ func (st *stream) expire() {
 			st.m.late(ctx)
 		case st.m.phase == lingering:
 			st.m.emit(nil, true)
+		case st.m.phase == events:
+			st.m.outlived(ctx)
 		}
 	})
 }

@@ -34,6 +34,7 @@ const (
 	DeadlineExceeded    Reason = "deadline_exceeded"
 	ReceiptUnavailable  Reason = "receipt_unavailable"
 	GatewayStopping     Reason = "gateway_stopping"
+	IdentityExpired     Reason = "identity_expired"
 	UpstreamBadReply    Reason = "upstream_bad_reply"
 	UpstreamUnavailable Reason = "upstream_unavailable"
 	UpstreamTimeout     Reason = "upstream_timeout"
@@ -58,6 +59,7 @@ func CoreReasons() []ReasonInfo {
 		{DeadlineExceeded, 503, CodeNotJudged, "The gateway could not judge this message in time and therefore did not pass it on. Try again later.", "A guard did not answer within its `timeout`."},
 		{ReceiptUnavailable, 503, CodeNotJudged, "The gateway cannot record decisions at the moment and therefore passes nothing on. Try again later.", "Receipts cannot be kept and `receipts.when_full` is `block`, or another observer of decisions failed."},
 		{GatewayStopping, 503, CodeNotJudged, "The gateway is restarting. Try again.", "A stream that was still open when the drain period ended."},
+		{IdentityExpired, 401, CodeUnauthenticated, "The token with which this stream was opened has expired. Open it again with a fresh one.", "An event stream that was open when its client's token expired."},
 		{UpstreamBadReply, 502, CodeUpstream, "The MCP server's reply is not valid and was withheld.", "A reply that the strict decoder refuses, that is content-encoded, or that answers a request nobody made."},
 		{UpstreamUnavailable, 502, CodeUpstream, "The MCP server failed or cannot be reached. Try again later.", "An error status of the upstream without a JSON-RPC body, or a local reply of Envoy."},
 		{UpstreamTimeout, 504, CodeUpstreamTimeout, "The MCP server did not answer in time.", "A reply that did not complete within `limits.response_time`."},

@@ -54,6 +54,7 @@ type Gateway struct {
 	xds      *xds.Server
 	envoy    *envoyrun.Process
 	judges   judges
+	lasting  lasting
 }
 
 // Run serves until ctx ends, then drains.
@@ -240,7 +241,9 @@ func (g *Gateway) ready() error {
 
 // sayAloud tells what is wide open, so that nobody finds out later.
 func (g *Gateway) sayAloud() {
-	g.log.Warn("authentication is off: whoever reaches the listeners is served", "gateway.authentication.method", "none")
+	if cfg := g.source.Current(); cfg.Gateway.Authentication.Method == "none" {
+		g.log.Warn("authentication is off: whoever reaches the listeners is served", "gateway.authentication.method", "none")
+	}
 	g.log.Warn("authorization is off: every registered tool is allowed", "gateway.authorization.policy_engine", "none")
 	for _, m := range g.holder.Current().Chain.Members() {
 		if m.Mode != guard.Enforce || m.OnError == guard.Allow {

@@ -17,13 +17,19 @@ import (
 	"github.com/sallyport/sallyport/xds"
 )
 
-// Snapshot builds what judges exchanges under cfg; observers hear of every
+// snapshot builds what judges exchanges under cfg; observers hear of every
 // decision in turn.
-func Snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
-	specs := standard.Specs(standard.Ports{})
+func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
+	s := new(gate.Snapshot)
+	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s)}, observers...)
+}
+
+// fill builds s with guards that have these ports.
+func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers ...guard.Observer) error {
+	specs := standard.Specs(ports)
 	members, err := guard.Assemble(specs, func(name string) guard.Setting { return guardSetting(cfg.Guards[name]) })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	decoder := mcp.NewDecoder(mcp.Config{
 		Limits: mcp.Limits{
@@ -35,19 +41,17 @@ func Snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, 
 	})
 	chain, err := guard.New(guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Observers: observers}, members...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &gate.Snapshot{
-		Chain: chain, Decoder: decoder, View: cfg.View(),
-		Limits: gate.Limits{Body: int(cfg.Limits.Body), Response: int(cfg.Limits.Response), Event: int(cfg.Limits.Event), ResponseTime: cfg.Limits.ResponseTime},
-	}
+	s.Chain, s.Decoder, s.View = chain, decoder, cfg.View()
+	s.Limits = gate.Limits{Body: int(cfg.Limits.Body), Response: int(cfg.Limits.Response), Event: int(cfg.Limits.Event), ResponseTime: cfg.Limits.ResponseTime}
 	if s.RequestsOnly, err = requestsOnly(cfg.ExtAuthz.Role, chain); err != nil {
-		return nil, err
+		return err
 	}
 	for _, r := range cfg.MCP.Revisions {
 		s.Revisions = append(s.Revisions, r.Revision)
 	}
-	return s, nil
+	return nil
 }
 
 func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/mcp"
@@ -16,16 +17,23 @@ import (
 
 // Validate checks a configuration as far as it can be checked without serving.
 func Validate(path string) error {
-	_, err := load(path)
+	cfg, err := config.Load(path, ConfigOptions())
+	if err != nil {
+		return err
+	}
+	_, err = new(lasting).snapshot(cfg)
 	return err
 }
 
+// load builds what judges under the configuration at path. Nobody proves who
+// they are here, so the guard that asks for it is left out.
 func load(path string) (*gate.Snapshot, error) {
 	cfg, err := config.Load(path, ConfigOptions())
 	if err != nil {
 		return nil, err
 	}
-	return Snapshot(cfg)
+	s := new(gate.Snapshot)
+	return s, fill(s, cfg, standard.Ports{})
 }
 
 // Explanation is a decision for people.

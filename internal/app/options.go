@@ -15,6 +15,8 @@ func ConfigOptions() config.Options {
 		Guards: make(map[string]config.GuardSection),
 		Available: config.Capabilities{
 			"gateway.authentication.method=none",
+			"gateway.authentication.method=JWT",
+			"identity_framework.token_lifetime",
 			"gateway.authorization.policy_engine=none",
 		},
 	}

@@ -51,7 +51,7 @@ type build struct {
 }
 
 func (g *Gateway) build(cfg *config.Config) (*build, error) {
-	snap, err := Snapshot(cfg, g.receipts, g.metrics)
+	snap, err := g.lasting.snapshot(cfg, g.receipts, g.metrics)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,14 @@ func appendReceipt(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decisio
 	b = field(b, "server", x.Server.Name)
 	b = field(b, "revision", x.Revision.String())
 	b = field(b, "http_method", x.Verb)
-	b = field(b, "subject", x.Principal.Subject)
+	p := &x.Principal
+	b = field(b, "subject", p.Subject)
+	b = field(b, "issuer", p.Issuer)
+	b = field(b, "agent", p.Agent)
+	b = field(b, "client", p.Client)
+	b = field(b, "tenant", p.Tenant)
+	b = field(b, "task", p.Task)
+	b = field(b, "peer", p.Peer)
 	if x.Source.IsValid() {
 		b = append(b, `,"source":"`...)
 		b = x.Source.AppendTo(b)

@@ -99,12 +99,18 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 	if i == nil {
 		return a.refuse(x, nil, "the token is of an issuer that is not configured"), nil
 	}
+	// Asked in this order, because a fetch may end in between.
 	if !i.keys.has(o.keyID) {
-		return a.later(x, i, token, sum), nil
+		if i.keys.worthwhile() {
+			return a.later(x, i, token, sum), nil
+		}
+		if !i.keys.has(o.keyID) {
+			return a.refuse(x, i, "the token's key is not its issuer's"), nil
+		}
 	}
 	v, err := a.verify(i, token)
 	if err != nil {
-		if strings.Contains(err.Error(), errSignature.Error()) && i.keys.due() {
+		if strings.Contains(err.Error(), errSignature.Error()) && i.keys.worthwhile() {
 			return a.later(x, i, token, sum), nil // an issuer may use a key id again
 		}
 		return a.refuse(x, i, err.Error()), nil
@@ -127,9 +133,6 @@ func (a *Authenticator) remembered(sum digest) *verified {
 
 // later judges a token after fetching its issuer's keys.
 func (a *Authenticator) later(x *guard.Exchange, i *issuer, token string, sum digest) own.Answer {
-	if !i.keys.due() && i.keys.current() != nil {
-		return a.refuse(x, i, "the token's key is not its issuer's")
-	}
 	return own.Answer{Pending: func(ctx context.Context) (own.Answer, error) {
 		if err := i.keys.fetch(ctx); err != nil {
 			return own.Answer{}, err // not their fault: no challenge, which would have them ask for another token

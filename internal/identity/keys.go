@@ -37,6 +37,8 @@ type keySet struct {
 	known  atomic.Pointer[keys]
 	tried  atomic.Int64 // when fetching was last tried, in nanoseconds
 	flight singleflight.Group
+
+	fetching atomic.Bool
 }
 
 // Pool keeps the keys of issuers over reloads, so that a changed configuration
@@ -116,12 +118,24 @@ func (s *keySet) due() bool {
 	return s.now().UnixNano()-last >= int64(refetch)
 }
 
+// worthwhile reports whether a fetch can bring something new: one is under way,
+// may be begun, or nothing is known at all.
+func (s *keySet) worthwhile() bool { return s.fetching.Load() || s.due() || s.current() == nil }
+
 // fetchTime bounds one attempt to fetch keys.
 const fetchTime = 5 * time.Second
 
 // fetch gets the keys anew; those who ask at the same time share one attempt.
 func (s *keySet) fetch(ctx context.Context) error {
 	result := s.flight.DoChan("", func() (any, error) {
+		if !s.due() { // somebody else's attempt has ended just now
+			if s.current() == nil {
+				return nil, fmt.Errorf("identity: keys of %s: could not be fetched a moment ago", s.issuer)
+			}
+			return nil, nil
+		}
+		s.fetching.Store(true)
+		defer s.fetching.Store(false)
 		s.tried.Store(s.now().UnixNano())
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 		defer cancel()

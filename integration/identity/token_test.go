@@ -1,0 +1,215 @@
+package identity
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/sallyport/sallyport/integration/testenv"
+)
+
+const public = "https://mcp.example.com"
+
+// gateway runs the gateway in front of servers with tokens of p required.
+func gateway(t testing.TB, p *provider, servers string) *testenv.Gateway {
+	t.Helper()
+	config := strings.Replace(testenv.Config(t, servers, ""), "authentication: {method: none}", "authentication: {method: JWT}", 1)
+	config += fmt.Sprintf("identity_framework: {token_lifetime: \"1-15 minutes\"}\nguards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n", public, p.url)
+	path := filepath.Join(t.TempDir(), "sallyport.yaml")
+	testenv.Write(t, path, config)
+	return testenv.StartFile(t, path)
+}
+
+// receipts returns what the gateway wrote down, once it holds what is wanted.
+func receipts(t testing.TB, g *testenv.Gateway, want string) string {
+	t.Helper()
+	b, err := os.ReadFile(g.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := regexp.MustCompile(`path: "([^"]+)"`).FindSubmatch(b)[1]
+	var text []byte
+	testenv.Eventually(t, 10*time.Second, "a receipt with "+want, func() bool {
+		text, err = os.ReadFile(string(path))
+		return err == nil && bytes.Contains(text, []byte(want))
+	})
+	return string(text)
+}
+
+type withToken string
+
+func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(w))
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
+	p := newProvider(t)
+	seen := make(chan http.Header, 100)
+	s := sdk.NewServer(&sdk.Implementation{Name: "echo", Version: "1"}, nil)
+	sdk.AddTool(s, &sdk.Tool{Name: "echo"}, func(context.Context, *sdk.CallToolRequest, struct{}) (*sdk.CallToolResult, any, error) {
+		return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: "hello"}}}, nil, nil
+	})
+	inner := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s }, nil)
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Clone()
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(h.Close)
+	g := gateway(t, p, "  - {name: crm, url: "+h.URL+"}\n  - {name: data, url: "+h.URL+"}\n")
+	url := g.MCP + "/mcp/crm"
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+
+	client := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil)
+	session, err := client.Connect(ctx, &sdk.StreamableClientTransport{Endpoint: url,
+		HTTPClient: &http.Client{Transport: withToken(p.token(t, public+"/mcp/crm", 10*time.Minute))}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if _, err := session.CallTool(ctx, &sdk.CallToolParams{Name: "echo"}); err != nil {
+		t.Fatal(err)
+	}
+	for len(seen) > 0 {
+		if h := <-seen; h.Get("Authorization") != "" {
+			t.Error("the client's token went upstream")
+		}
+	}
+	if r := receipts(t, g, `"tools/call"`); !strings.Contains(r, `"subject":"ana"`) || !strings.Contains(r, `"agent":"agent-7"`) || !strings.Contains(r, `"tenant":"acme"`) {
+		t.Errorf("receipts do not say who:\n%s", r)
+	}
+
+	forged := p.token(t, public+"/mcp/crm", 10*time.Minute)
+	for name, token := range map[string]string{
+		"no token": "", "for another server": p.token(t, public+"/mcp/data", 10*time.Minute),
+		"for nobody": p.token(t, "", time.Minute), "expired": p.token(t, public+"/mcp/crm", -time.Second),
+		"too long lived": p.token(t, public+"/mcp/crm", time.Hour), "forged": forged[:len(forged)-8] + "AAAAAAAA", "garbage": "x",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for verb, body := range map[string]string{http.MethodPost: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo"}}`, http.MethodGet: "", http.MethodDelete: ""} {
+				resp := send(t, ctx, verb, url, token, body)
+				text, _ := io.ReadAll(resp.Body)
+				challenge := resp.Header.Get("Www-Authenticate")
+				if resp.StatusCode != 401 || !strings.Contains(challenge, `resource_metadata="`+public+`/.well-known/oauth-protected-resource/mcp/crm"`) ||
+					strings.Contains(challenge, "error=") == (token == "") || !strings.Contains(challenge, `scope="mcp"`) || !strings.Contains(string(text), `"reason":"unauthenticated"`) {
+					t.Errorf("%s: %d %q %s", verb, resp.StatusCode, challenge, text)
+				}
+			}
+		})
+	}
+	if len(seen) != 0 {
+		t.Errorf("%d requests without a valid token reached the server", len(seen))
+	}
+
+	for path, resource := range map[string]string{"": public, "/mcp/crm": public + "/mcp/crm"} {
+		resp := send(t, ctx, http.MethodGet, g.MCP+"/.well-known/oauth-protected-resource"+path, "", "")
+		var m struct {
+			Resource             string   `json:"resource"`
+			AuthorizationServers []string `json:"authorization_servers"`
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&m); err != nil || resp.StatusCode != 200 || m.Resource != resource || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != p.url {
+			t.Errorf("metadata of %q: %d %+v %v", path, resp.StatusCode, m, err)
+		}
+	}
+	if resp := send(t, ctx, http.MethodGet, g.MCP+"/.well-known/oauth-protected-resource/mcp/nobody", "", ""); resp.StatusCode != 404 {
+		t.Errorf("metadata of an unknown server: %d", resp.StatusCode)
+	}
+}
+
+func send(t testing.TB, ctx context.Context, verb, url, token, body string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, verb, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body == "" {
+		req.Body = http.NoBody
+	} else {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+// Nothing of a stranger's body is waited for.
+func TestAStrangersBodyIsNotRead(t *testing.T) {
+	p := newProvider(t)
+	g := gateway(t, p, "  - {name: crm, url: http://127.0.0.1:9}\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	endless, stop := io.Pipe()
+	defer stop.Close()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.MCP+"/mcp/crm", endless)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = 1000
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 401 {
+		t.Errorf("%d", resp.StatusCode)
+	}
+}
+
+func TestAStreamEndsReadablyWhenItsTokenExpires(t *testing.T) {
+	p := newProvider(t)
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for n := 0; n < 600; n++ {
+			fmt.Fprintf(w, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":%d}}\n\n", n)
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-r.Context().Done():
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}))
+	t.Cleanup(h.Close)
+	g := gateway(t, p, "  - {name: crm, url: "+h.URL+"}\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	resp := send(t, ctx, http.MethodPost, g.MCP+"/mcp/crm", p.token(t, public+"/mcp/crm", 4*time.Second), `{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"watch"}}`)
+	if resp.StatusCode != 200 {
+		t.Fatalf("%d", resp.StatusCode)
+	}
+	var last string
+	events := 0
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			last = data
+			events++
+		}
+	}
+	if err := lines.Err(); err != nil || events < 2 || !strings.Contains(last, `"id":"a"`) || !strings.Contains(last, "identity_expired") {
+		t.Errorf("%d events, the last is %s; %v", events, last, err)
+	}
+}

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"github.com/sallyport/sallyport/guard/identity"
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/gate"
+	verify "github.com/sallyport/sallyport/internal/identity"
+)
+
+// lasting is what outlives a configuration, so that a reload forgets nothing.
+type lasting struct {
+	keys verify.Pool // of token issuers
+}
+
+// needsToken reports whether callers must show a token.
+func needsToken(a config.Authentication) bool { return a.Method == "JWT" || a.Method == "mTLS + JWT" }
+
+// needsCertificate reports whether callers must show a client certificate.
+func needsCertificate(a config.Authentication) bool {
+	return a.Method == "mTLS" || a.Method == "mTLS + JWT"
+}
+
+// identitySource makes the guard's port as gateway.authentication demands, and
+// has s tell clients where to get tokens.
+func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.Source {
+	method := cfg.Gateway.Authentication
+	if !needsToken(method) && !needsCertificate(method) {
+		return nil
+	}
+	return func(c identity.Config) (identity.Authenticator, error) {
+		a, err := verify.New(verify.Options{
+			Config: c, Token: needsToken(method), Certificate: needsCertificate(method),
+			Lifetime: cfg.Identity.TokenLifetime.Max, Keys: &l.keys,
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.Metadata = a.Metadata
+		return a, nil
+	}
+}
