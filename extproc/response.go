@@ -62,6 +62,8 @@ func (m *machine) responseHeaders(ctx context.Context, msg *extprocv3.HttpHeader
 	}
 	m.empty = msg.EndOfStream
 	switch {
+	case m.empty && m.streams():
+		m.noEvents(ctx)
 	case m.empty:
 		m.conclude(ctx, nil)
 	case m.streams():
@@ -123,6 +125,23 @@ func (m *machine) readMedia(h envoymap.Headers) (why string) {
 // message can have.
 func (m *machine) streams() bool {
 	return m.media == mediaEvents && m.status == http.StatusOK && (m.x.Asked.Kind == mcp.Request || m.listens())
+}
+
+// noEvents handles an event stream that ended before its first event. It is
+// what servers make of a stream that they want the client to poll, where the
+// client's revision has no event to prime it with; a request gets the same
+// answer as on a stream that ends later.
+func (m *machine) noEvents(ctx context.Context) {
+	if m.listens() {
+		m.end(guard.Completed)
+		m.say(m.answer.responseHeaders(m.change))
+		m.phase = done
+		return
+	}
+	f := fault(guard.UpstreamBadReply, "event stream ended without the response")
+	f.Status = http.StatusOK
+	m.eventsOnly = true // the upstream chose a stream
+	m.reject(ctx, nil, mcp.ToClient, f)
 }
 
 // listens reports whether the request is a GET for the server's own messages.

@@ -105,9 +105,24 @@ func (d *Decoder) call(s *scan, m *Message) *Fault {
 		f.Status, f.Offset = invalidParamsStatus(m), s.offset(slotMethod)
 		return f
 	case method != nil:
-		return d.target(s, m, method.Target)
+		f := d.target(s, m, method.Target)
+		if r := m.claims(); f != nil && r != RevisionUnknown && !method.Allows(m.Direction, r) {
+			// Params of a method that does not exist cannot be wrong
+			// (MCP 2026-07-28, transports, 404 for unknown methods).
+			f = unknownMethod(m, r, "the method does not exist in this revision and direction")
+			f.Offset = s.offset(slotMethod)
+		}
+		return f
 	}
 	return nil
+}
+
+// claims is the revision that the body says it is of.
+func (m *Message) claims() Revision {
+	if v := m.cut(m.version); len(v) > 2 && v[0] == '"' {
+		return ParseRevision(string(v[1 : len(v)-1]))
+	}
+	return RevisionUnknown
 }
 
 // maxMethod bounds a method as written, in bytes with the quotes.

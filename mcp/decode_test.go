@@ -229,6 +229,8 @@ func TestFaultStatus(t *testing.T) {
 		{"above the size limit", strings.Repeat(" ", 4<<20+1), 413, mcp.ReasonTooLarge},
 		{"above another limit", arguments(strings.Repeat("1", 65)), 400, mcp.ReasonTooLarge},
 		{"bad params of a legacy request", `{` + head + `"method":"tools/call","params":{"name":1}}`, 200, mcp.ReasonInvalidParams},
+		{"no params of a method that the modern era does not have", `{` + head + `"method":"resources/subscribe","params":{` + modern[1:] + `}}`, 404, mcp.ReasonUnknownMethod},
+		{"no params of a method that the legacy era has", `{` + head + `"method":"resources/subscribe","params":{}}`, 200, mcp.ReasonInvalidParams},
 		{"bad params of a modern request", `{` + head + `"method":"tools/call","params":{"name":1` + modern + `}}`, 400, mcp.ReasonInvalidParams},
 	} {
 		t.Run(c.name, func(t *testing.T) {
