@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/integration/peers/scenario"
@@ -12,20 +11,24 @@ import (
 func TestEveryClientWorksWithEveryServer(t *testing.T) {
 	servers := All(t)
 	for _, c := range Clients() {
-		for _, s := range servers {
-			for _, era := range []scenario.Era{scenario.Auto, scenario.Legacy, scenario.Modern} {
-				plan, ok := Plan(c, s, era)
-				if !ok {
-					continue
-				}
-				t.Run(strings.Join([]string{c.Name, s.Name, string(era)}, "/"), func(t *testing.T) {
-					steps := c.Run(t, s.URL, plan)
-					if failed := steps.Failed(); len(failed) > 0 {
-						t.Errorf("failed:\n%s\nall:\n%s", failed, steps)
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			run := c.Start(t)
+			for _, s := range servers {
+				for _, era := range scenario.Eras() {
+					plan, ok := Plan(c, s, era)
+					if !ok {
+						continue
 					}
-					t.Logf("\n%s", steps)
-				})
+					t.Run(s.Name+"/"+string(era), func(t *testing.T) {
+						steps := run(t, s.URL, plan)
+						if failed := steps.Failed(); len(failed) > 0 {
+							t.Errorf("failed:\n%s\nall:\n%s", failed, steps)
+						}
+						t.Logf("\n%s", steps)
+					})
+				}
 			}
-		}
+		})
 	}
 }

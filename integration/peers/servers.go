@@ -24,6 +24,9 @@ type Server struct {
 	URL  string         // its MCP endpoint
 	Eras []scenario.Era // legacy, modern or both
 	plan func(modern bool) scenario.Plan
+	// legacyDiscover is set when it answers server/discover, but with legacy
+	// revisions only.
+	legacyDiscover bool
 }
 
 // At returns the same server as reached by another URL, such as a gateway's.
@@ -57,7 +60,7 @@ func Examples(t testing.TB) []Server {
 func GoEverything(t testing.TB, stateless bool) Server {
 	t.Helper()
 	bin := build(t, "github.com/modelcontextprotocol/go-sdk/conformance/everything-server")
-	s := Server{Name: "go-stateful", Eras: []scenario.Era{scenario.Legacy}, plan: goStatefulPlan}
+	s := Server{Name: "go-stateful", Eras: []scenario.Era{scenario.Legacy}, plan: goStatefulPlan, legacyDiscover: true}
 	if stateless {
 		s = Server{Name: "go-stateless", Eras: both(), plan: goStatelessPlan}
 	}

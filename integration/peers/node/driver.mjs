@@ -1,6 +1,8 @@
-// Drives a TypeScript SDK through a plan:
-//   node driver.mjs sdk|client URL PLAN-AS-JSON
-// Prints one JSON line for each step; exit 0 when all are ok, 1 when not, 2 on misuse.
+// Drives a TypeScript SDK through plans:
+//   node driver.mjs sdk|client
+// Reads one JSON line {"url":…,"plan":…} for each conversation, and prints one JSON line
+// for each of its steps and {"end":true} after them. Ends with its input; exit 2 on misuse.
+import { createInterface } from 'node:readline';
 import { MODEL_TEXT, MODERN, run } from './scenario.mjs';
 
 const capabilities = { elicitation: {}, sampling: {} };
@@ -56,11 +58,15 @@ class ClientV2 extends Peer { // @modelcontextprotocol/client speaks both
   call = (c, options) => this.client.callTool({ name: c.name, arguments: c.arguments }, options);
 }
 
-const [which, url, plan] = process.argv.slice(2);
 const peers = { sdk: Sdk, client: ClientV2 };
-if (!peers[which] || !url || !plan) {
-  process.stderr.write('usage: node driver.mjs sdk|client URL PLAN-AS-JSON\n');
+const Which = peers[process.argv[2]];
+if (!Which || process.argv.length !== 3) {
+  process.stderr.write('usage: node driver.mjs sdk|client\n');
   process.exit(2);
 }
-const ok = await run(new peers[which](), url, JSON.parse(plan));
-process.exit(ok ? 0 : 1); // open streams must not keep the process
+for await (const line of createInterface({ input: process.stdin })) {
+  const { url, plan } = JSON.parse(line);
+  await run(new Which(), url, plan);
+  process.stdout.write('{"end":true}\n');
+}
+process.exit(0); // open streams must not keep the process

@@ -1,8 +1,9 @@
-"""Drives the Python SDK's client through a plan.
+"""Drives the Python SDK's client through plans.
 
-python driver.py URL PLAN-AS-JSON
+python driver.py
 
-Prints one JSON line for each step; exit 0 when all are ok, 1 when not, 2 on misuse.
+Reads one JSON line {"url":…,"plan":…} for each conversation, and prints one JSON line
+for each of its steps and {"end": true} after them. Ends with its input.
 Plans and steps are those of integration/peers/scenario.
 """
 
@@ -47,13 +48,12 @@ def text_of(result: types.CallToolResult) -> str:
 
 class Driver:
     def __init__(self, url: str, plan: dict[str, Any]) -> None:
-        self.url, self.plan, self.ok = url, plan, True
+        self.url, self.plan = url, plan
         self.asked = {"elicit": 0, "sample": 0}
         self.answer: dict[str, Any] = {}
         self.client: Client
 
     def report(self, step: str, ok: bool, **more: Any) -> None:
-        self.ok = self.ok and ok
         print(json.dumps({"step": step, "ok": ok, **more}), flush=True)
 
     async def elicit(self, _: Any, __: types.ElicitRequestParams) -> types.ElicitResult:
@@ -198,7 +198,7 @@ class Driver:
             await self.step("list_prompts", prompts)
             await self.step("get_prompt", get)
 
-    async def run(self) -> bool:
+    async def run(self) -> None:
         mode = MODERN if self.plan["era"] == "modern" else self.plan["era"]
         connected = False
         try:
@@ -216,15 +216,14 @@ class Driver:
             self.report("close" if connected else "connect", False, error=fault(error))
         else:
             self.report("close", True)
-        return self.ok
 
 
-def main() -> int:
-    if len(sys.argv) != 3:
-        print("usage: python driver.py URL PLAN-AS-JSON", file=sys.stderr)
-        return 2
-    return 0 if asyncio.run(Driver(sys.argv[1], json.loads(sys.argv[2])).run()) else 1
+def main() -> None:
+    for line in sys.stdin:
+        task = json.loads(line)
+        asyncio.run(Driver(task["url"], task["plan"]).run())
+        print(json.dumps({"end": True}), flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

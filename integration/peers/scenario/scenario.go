@@ -18,6 +18,9 @@ const (
 	Modern Era = "modern" // 2026-07-28 and nothing else
 )
 
+// Eras returns all eras.
+func Eras() []Era { return []Era{Auto, Legacy, Modern} }
+
 // ModernRevision is the revision that Modern pins.
 const ModernRevision = "2026-07-28"
 
