@@ -22,9 +22,6 @@ func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 	info := c.Info(d.Reason)
 	id := answered(x, d)
 	status, code, data := info.Status, eraCode(info.Code, x), json.RawMessage(nil)
-	if code == mcp.CodeMethodNotFound && x.Revision.Modern() {
-		status = 404
-	}
 	if f := d.fault; f != nil {
 		if f.Status != 0 {
 			status = f.Status
