@@ -34,7 +34,7 @@ func Spec() guard.Spec {
 	).WithReasons(
 		guard.ReasonInfo{Reason: OriginNotAllowed, Status: 403, Code: guard.CodeDenied, Text: "Web pages of this origin may not call the gateway.", When: "The Origin header names neither a loopback host nor an entry of `guards.envelope.allowed_origins`, or a browser says that another site's page made the request."},
 		guard.ReasonInfo{Reason: HostNotAllowed, Status: 403, Code: guard.CodeDenied, Text: "The gateway is not known under this host name.", When: "The Host header is a DNS name that `guards.envelope.allowed_hosts` does not list, perhaps DNS rebinding, or no host at all."},
-		guard.ReasonInfo{Reason: MethodNotAllowed, Status: 200, Code: mcp.CodeMethodNotFound, Text: "This method is not allowed here.", When: "A method that `guards.envelope.denied_methods` lists, or `allowed_methods` does not. HTTP 404 for 2026-07-28, 200 before; 405 for GET and DELETE."},
+		guard.ReasonInfo{Reason: MethodNotAllowed, Status: 200, Code: mcp.CodeMethodNotFound, Text: "This method is not allowed here.", When: "A method that `guards.envelope.denied_methods` lists, or `allowed_methods` does not. HTTP 405 for GET and DELETE."},
 	)
 }
 
@@ -117,18 +117,19 @@ func (g *envelope) Admit(_ context.Context, x *guard.Exchange) (guard.Verdict, e
 // travel inside its results.
 func (g *envelope) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
 	r := &g.methods[m.Direction]
-	if len(r.allowed) == 0 && len(r.denied) == 0 {
-		return guard.Pass(), nil
+	if len(r.allowed) > 0 || len(r.denied) > 0 {
+		detail := ""
+		if m.Method != "" {
+			detail = r.against(m.Method, m.Direction)
+		}
+		if detail == "" && m.Direction == mcp.ToClient && x.Revision.Modern() {
+			detail = r.againstNested(m)
+		}
+		if detail != "" {
+			return guard.Refuse(MethodNotAllowed, detail), nil
+		}
 	}
-	detail := ""
-	if m.Method != "" {
-		detail = r.against(m.Method, m.Direction)
-	}
-	if detail == "" && m.Direction == mcp.ToClient && x.Revision.Modern() {
-		detail = r.againstNested(m)
-	}
-	if detail != "" {
-		return guard.Refuse(MethodNotAllowed, detail), nil
-	}
-	return guard.Pass(), nil
+	v := guard.Pass()
+	v.Edits = g.withhold(x, m)
+	return v, nil
 }
