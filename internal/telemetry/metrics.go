@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -22,13 +23,14 @@ import (
 // Metrics observes decisions. Attribute values come from closed sets: servers
 // of the registry, methods of the protocol, declared reasons.
 type Metrics struct {
-	provider  *sdk.MeterProvider
-	handler   http.Handler
-	meter     metric.Meter
-	decisions metric.Int64Counter
-	duration  metric.Float64Histogram
-	sets      sync.Map // key -> metric.MeasurementOption
+	provider *sdk.MeterProvider
+	handler  http.Handler
+	meter    metric.Meter
+	since    time.Time
+	tallies  sync.Map // key -> *tally
 }
+
+const scope = "github.com/sallyport/sallyport"
 
 type key struct {
 	server, method, action, reason, guard string
@@ -38,22 +40,14 @@ type key struct {
 // New returns metrics with their own registry.
 func New() (*Metrics, error) {
 	reg := prometheus.NewRegistry()
-	exporter, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo())
+	m := &Metrics{since: time.Now()}
+	exporter, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo(), otelprom.WithProducer(m))
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: exporter: %w", err)
 	}
-	m := &Metrics{provider: sdk.NewMeterProvider(sdk.WithReader(exporter))}
+	m.provider = sdk.NewMeterProvider(sdk.WithReader(exporter))
 	m.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-	m.meter = m.provider.Meter("github.com/sallyport/sallyport")
-	if m.decisions, err = m.meter.Int64Counter("mcp.gateway.decisions", metric.WithDescription("Messages judged.")); err != nil {
-		return nil, fmt.Errorf("telemetry: %w", err)
-	}
-	m.duration, err = m.meter.Float64Histogram("mcp.gateway.decision.duration", metric.WithUnit("s"),
-		metric.WithDescription("Time the guard chain took for one message."),
-		metric.WithExplicitBucketBoundaries(5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1))
-	if err != nil {
-		return nil, fmt.Errorf("telemetry: %w", err)
-	}
+	m.meter = m.provider.Meter(scope)
 	return m, nil
 }
 
@@ -87,7 +81,7 @@ func (m *Metrics) Counter(name, description string, total func() uint64) error {
 }
 
 // Observe counts one decision.
-func (m *Metrics) Observe(ctx context.Context, x *guard.Exchange, msg *mcp.Message, d *guard.Decision) error {
+func (m *Metrics) Observe(_ context.Context, x *guard.Exchange, msg *mcp.Message, d *guard.Decision) error {
 	k := key{server: x.Server.Name, action: d.Action.String(), reason: string(d.Reason), guard: d.Guard, direction: d.Direction}
 	if msg != nil {
 		k.method = "extension"
@@ -96,17 +90,15 @@ func (m *Metrics) Observe(ctx context.Context, x *guard.Exchange, msg *mcp.Messa
 			k.method = topic
 		}
 	}
-	set, ok := m.sets.Load(k)
+	t, ok := m.tallies.Load(k)
 	if !ok {
-		set, _ = m.sets.LoadOrStore(k, metric.WithAttributeSet(attribute.NewSet(
+		t, _ = m.tallies.LoadOrStore(k, &tally{attributes: attribute.NewSet(
 			attribute.String("server", k.server), attribute.String("method", k.method),
 			attribute.String("direction", k.direction.String()), attribute.String("action", k.action),
 			attribute.String("reason", k.reason), attribute.String("guard", k.guard),
-		)))
+		)})
 	}
-	option := set.(metric.MeasurementOption)
-	m.decisions.Add(ctx, 1, option)
-	m.duration.Record(ctx, d.Took.Seconds(), option)
+	t.(*tally).add(d.Took)
 	return nil
 }
 
