@@ -114,6 +114,7 @@ func (r *Receipts) run(w io.Writer) {
 		select {
 		case line := <-r.queue:
 			r.take(out, line)
+			r.linger()
 		case <-again:
 		case <-r.quit:
 			for r.gather(out) {
@@ -124,6 +125,17 @@ func (r *Receipts) run(w io.Writer) {
 		}
 		r.gather(out)
 		r.note(out)
+	}
+}
+
+// lingering is how long a receipt may wait for others to be written with it.
+const lingering = time.Millisecond
+
+// linger lets receipts come together, since a write for each would cost more
+// than making it did. With little room in the queue nothing waits.
+func (r *Receipts) linger() {
+	if room := cap(r.queue) - len(r.queue); room >= 1024 {
+		time.Sleep(lingering)
 	}
 }
 

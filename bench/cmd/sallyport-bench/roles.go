@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -22,6 +24,9 @@ func noopCommand() *cobra.Command {
 	return role("noop", "Serve an ext_proc service that lets everything pass",
 		"Serves ext_proc for the body modes BUFFERED (request) and FULL_DUPLEX_STREAMED (response),\nand lets everything pass: the floor under any ext_proc service. For tests only.",
 		func(ctx context.Context, ln net.Listener) error {
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(400) // as the gateway does: only the service is to differ
+			}
 			g := grpc.NewServer()
 			noop.New().Register(g)
 			stop := context.AfterFunc(ctx, g.Stop)
