@@ -162,6 +162,9 @@ func (m *machine) onResponseBody(ctx context.Context, b *extprocv3.HttpBody) err
 	switch m.phase {
 	case foreign:
 		m.say(m.answer.chunk(b.Body, b.EndOfStream))
+		if b.EndOfStream {
+			m.phase = done
+		}
 	case holding:
 		m.hold(ctx, b.Body, b.EndOfStream)
 	case events, lingering:
@@ -179,6 +182,7 @@ func (m *machine) onResponseTrailers(ctx context.Context) error {
 	switch m.phase {
 	case foreign:
 		m.say(trailers())
+		m.phase = done
 	case holding:
 		m.hold(ctx, nil, true)
 	case events, lingering:

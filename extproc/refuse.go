@@ -77,16 +77,16 @@ func (m *machine) end(e guard.Ending) {
 }
 
 // settle tells the guards, when the gRPC stream is over; err is what ended it.
-func (m *machine) settle(ctx context.Context, err error) {
+func (m *machine) settle(ctx context.Context, err error) error {
 	if !m.asked {
-		return // no request was seen: an earlier filter's reply, or nothing at all
+		return nil // no request was seen: an earlier filter's reply, or nothing at all
 	}
 	if isReset(err) {
 		m.end(guard.Reset)
 	} else {
 		m.end(guard.Broken)
 	}
-	m.snap.Chain.Settle(ctx, &m.x, guard.Outcome{
+	return m.snap.Chain.Settle(ctx, &m.x, guard.Outcome{
 		Ending: m.ending, Reached: m.reached, Status: m.status,
 		BytesIn: m.in, BytesOut: m.sent, Elapsed: time.Since(m.x.Started),
 	})

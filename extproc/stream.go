@@ -117,5 +117,16 @@ func (st *stream) close(ctx context.Context, err error) {
 	if st.timer != nil {
 		st.timer.Stop()
 	}
-	st.m.settle(ctx, err)
+	defer st.survive()
+	if err := st.m.settle(ctx, err); err != nil {
+		st.log.Error("ext_proc: settle", "err", err, "exchange", st.m.x.ID)
+	}
+}
+
+// survive keeps a panic outside of Process's protection from ending the
+// gateway.
+func (st *stream) survive() {
+	if p := recover(); p != nil {
+		st.log.Error("ext_proc: panic", "panic", p, "stack", string(debug.Stack()), "exchange", st.m.x.ID)
+	}
 }
