@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,8 +50,10 @@ type check struct {
 // results are the checks by scenario.
 type results map[string][]check
 
-// run takes every scenario of s against the server at url.
-func (s suite) run(t testing.TB, url string) (results, error) {
+// command is how to start s. A suite that is not installed skips the test, or
+// fails it when REQUIRE_INTEGRATION is 1.
+func (s suite) command(t testing.TB) []string {
+	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		testenv.Missing(t, "node, version 20 or newer")
@@ -60,17 +63,22 @@ func (s suite) run(t testing.TB, url string) (results, error) {
 	if _, err := os.Stat(main); err != nil {
 		testenv.Missing(t, "the conformance suite: make peers")
 	}
+	return append([]string{node, "--import", filepath.Join(folder, "fs-glob.mjs"), main, "server"}, s.args...)
+}
+
+// run takes every scenario of a suite against the server at url, and keeps its
+// results in out. It may run on any goroutine.
+func run(command []string, url, out string) (results, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	out := t.TempDir()
-	args := append([]string{"--import", filepath.Join(folder, "fs-glob.mjs"), main, "server", "--url", url, "-o", out}, s.args...)
-	cmd := exec.CommandContext(ctx, node, args...)
+	args := append(slices.Clone(command[1:]), "--url", url, "-o", out)
+	cmd := exec.CommandContext(ctx, command[0], args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
-	err = cmd.Run() // exit 1 is what a failed scenario makes of it
+	err := cmd.Run() // exit 1 is what a failed scenario makes of it
 	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
 		return nil, errors.Join(err, errors.New(log.String()))
 	}
