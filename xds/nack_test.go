@@ -3,6 +3,8 @@ package xds
 import (
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -142,4 +144,38 @@ func TestARejectedFirstConfigurationIsReplacedByTheNext(t *testing.T) {
 	if code, _, _ := get(t, "http://"+e.listener(t, "mcp")+"/mcp/a"); code != http.StatusOK {
 		t.Errorf("got %d", code)
 	}
+}
+
+// What Envoy missed may lie outside the configuration: once that is mended,
+// the very same configuration must have another chance.
+func TestAForgivenConfigurationIsTriedAgain(t *testing.T) {
+	a := upstream(t, "a")
+	set := testSettings()
+	base, _, p := serveView(t, set, server(t, "a", a.URL))
+	set.AccessLog = filepath.Join(t.TempDir(), "later", "access.log")
+	r := build(t, []registry.Server{server(t, "a", a.URL)}, func(s *Settings) { *s = set })
+	version, err := r.Version()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := startLoad(t, base+"/mcp/a", "a /mcp")
+	if err := p.Push(r); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the way back", func() bool {
+		s := p.Status()
+		return s.Counters.Reverts == 1 && s.Nodes[0].UpToDate && s.Step == "" && s.Version == s.Good
+	})
+	if err := os.Mkdir(filepath.Dir(set.AccessLog), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Push(r); !errors.Is(err, ErrRejected) {
+		t.Errorf("pushed again without being forgiven: %v", err)
+	}
+	p.Forgive(version)
+	if err := p.Push(r); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, p, r)
+	l.check(t)
 }

@@ -24,10 +24,14 @@ type node struct {
 // sent is one response: the version of all resources of one type.
 type sent struct{ kind, version string }
 
-// accepted reports whether the node has the given versions.
+// accepted reports whether the node has the given versions. One that rejected
+// a version has them again when it has acknowledged what came instead: until
+// then the library may not have sent it, and would leave it out if the rejected
+// version came back.
 func (n *node) accepted(versions map[string]string, kinds []string) bool {
 	for _, t := range kinds {
-		if v, ok := n.acked[t]; !ok || v != versions[t] {
+		_, rejected := n.refused[t]
+		if v, ok := n.acked[t]; !ok || v != versions[t] || rejected {
 			return false
 		}
 	}

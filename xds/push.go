@@ -39,6 +39,14 @@ func (s *Server) Push(r *Resources) error {
 	return nil
 }
 
+// Forgive lets a configuration that was rejected be pushed once more: what
+// Envoy missed outside of it, such as a file or a folder, may be there now.
+func (s *Server) Forgive(version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rejected, version)
+}
+
 // Run pushes until ctx ends. It must run exactly once.
 func (s *Server) Run(ctx context.Context) error {
 	for {
@@ -85,7 +93,7 @@ func (s *Server) next() *generation {
 		"rejected", s.latest.version, "good", s.good.version, "kind", s.latest.nacked.Kind,
 		"node", s.latest.nacked.Node, "reason", s.latest.nacked.Message)
 	if f := s.opts.Hooks.Reverted; f != nil {
-		f(s.good.version)
+		f(s.latest.version, s.good.version)
 	}
 	if s.desired != nil { // what came meanwhile is still wanted
 		s.wake()

@@ -47,7 +47,7 @@ type Hooks struct {
 	Pushed    func(version string, took time.Duration) // all steps taken, accepted or not
 	Acked     func(kind string)
 	Rejected  func(kind string)
-	Reverted  func(good string) // version that serves again; must not call the server
+	Reverted  func(rejected, good string) // versions; good serves again; must not call the server
 	Connected func(nodes int)
 	Refused   func(why string) // a stream: "state_of_the_world" or "too_many_nodes"
 }

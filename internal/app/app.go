@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,10 +54,11 @@ type Gateway struct {
 	envoy    *envoyrun.Process
 	judges   judges
 	lasting  lasting
+	draining atomic.Bool
 }
 
 // Run serves until ctx ends, then drains.
-func Run(ctx context.Context, o Options) error {
+func Run(ctx context.Context, o Options) (err error) {
 	g := &Gateway{o: o}
 	source, err := config.NewSource(o.Config, ConfigOptions(), g.accept)
 	if err != nil {
@@ -80,14 +80,15 @@ func Run(ctx context.Context, o Options) error {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if err := errors.Join(g.receipts.Close(ctx), closeOut(), g.metrics.Close(ctx)); err != nil {
-			g.log.Error("shutdown", "err", err)
-		}
+		err = errors.Join(err, g.receipts.Close(ctx), closeOut(), g.metrics.Close(ctx)) // a lost receipt is no clean end
 	}()
 	return g.serve(ctx)
 }
 
 func (g *Gateway) serve(ctx context.Context) error {
+	if err := g.prepareChild(); err != nil {
+		return err
+	}
 	ln, err := g.listen()
 	if err != nil {
 		return err
@@ -141,17 +142,15 @@ func (g *Gateway) serve(ctx context.Context) error {
 	watchCtx, stopWatch := context.WithCancel(ctx)
 	defer stopWatch()
 	group.Go(func() error { return g.watch(watchCtx) })
-	envoyDone, err := g.child(ctx, group)
-	if err != nil {
-		return err
-	}
+	envoyDone := g.child(ctx, group)
 	group.Go(func() error { return g.announce(watchCtx) })
 	group.Go(func() error {
 		select {
 		case <-run.Done():
 		case <-ctx.Done():
 			g.log.Info("draining", "at_most", g.cfg.Limits.Drain)
-			g.drain(envoyDone)
+			g.draining.Store(true)
+			g.drain(judge, envoyDone)
 		}
 		stopWatch()
 		stop()
@@ -161,51 +160,6 @@ func (g *Gateway) serve(ctx context.Context) error {
 		return web.Close()
 	})
 	return group.Wait()
-}
-
-// child starts Envoy if asked to. The channel closes when it has stopped.
-func (g *Gateway) child(ctx context.Context, group *errgroup.Group) (<-chan struct{}, error) {
-	done := make(chan struct{})
-	if !g.o.Child {
-		close(done)
-		return done, nil
-	}
-	binary, err := envoyrun.Find(g.o.Envoy)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "sallyport-")
-	if err != nil {
-		return nil, fmt.Errorf("app: %w", err)
-	}
-	boot, err := Bootstrap(g.cfg, g.ports.control)
-	if err != nil {
-		return nil, err
-	}
-	g.envoy = &envoyrun.Process{Binary: binary, Bootstrap: boot, Dir: dir, Concurrency: g.cfg.Envoy.Concurrency, Log: g.log}
-	group.Go(func() error {
-		defer close(done)
-		defer os.RemoveAll(dir)
-		return g.envoy.Run(ctx, g.cfg.Limits.Drain)
-	})
-	return done, nil
-}
-
-// drain waits for the child Envoy, which finishes its open requests; streams
-// that are still open after half of the time get a readable end.
-func (g *Gateway) drain(envoyDone <-chan struct{}) {
-	half := time.NewTimer(g.cfg.Limits.Drain / 2)
-	defer half.Stop()
-	select {
-	case <-envoyDone:
-		if g.envoy == nil { // somebody else's Envoy moves on when it cannot reach us
-			g.procs.Drain()
-		}
-		return
-	case <-half.C:
-	}
-	g.procs.Drain()
-	<-envoyDone
 }
 
 func (g *Gateway) grpcServer() *grpc.Server {
@@ -232,9 +186,18 @@ func (g *Gateway) announce(ctx context.Context) error {
 	return err
 }
 
+// ready returns why requests cannot be served now, or nil.
 func (g *Gateway) ready() error {
+	if g.draining.Load() {
+		return errors.New("the gateway is stopping")
+	}
 	if !g.xds.Ready() {
 		return errors.New("no Envoy has accepted the configuration yet")
+	}
+	if g.cfg.Receipts.WhenFull == string(audit.Block) {
+		if err := g.receipts.Trouble(); err != nil {
+			return fmt.Errorf("%w; messages are refused (receipts.when_full is block)", err)
+		}
 	}
 	return nil
 }
@@ -250,55 +213,4 @@ func (g *Gateway) sayAloud() {
 			g.log.Warn("a guard does not enforce", "guard", m.Spec.Name, "mode", m.Mode.String(), "on_error", m.OnError.String())
 		}
 	}
-}
-
-type listeners struct{ judge, control, admin net.Listener }
-
-// addresses are those in use, with real ports.
-type addresses struct {
-	judge, control, admin string
-	mcp                   []netip.AddrPort
-}
-
-func (g *Gateway) listen() (listeners, error) {
-	var ln listeners
-	for _, l := range []struct {
-		name, address string
-		to            *net.Listener
-		chosen        *string
-	}{
-		{"extproc", g.cfg.ExtProc.Address.String(), &ln.judge, &g.ports.judge},
-		{"xds", g.cfg.XDS.Address.String(), &ln.control, &g.ports.control},
-		{"admin", g.cfg.Admin.Address.String(), &ln.admin, &g.ports.admin},
-	} {
-		got, err := net.Listen("tcp", l.address)
-		if err != nil {
-			return ln, fmt.Errorf("app: %s: %w", l.name, err)
-		}
-		*l.to, *l.chosen = got, got.Addr().String()
-	}
-	mcp, err := pickPorts(g.cfg)
-	g.ports.mcp = mcp
-	return ln, err
-}
-
-// pickPorts replaces port 0 of Envoy's listeners, so that the ready line, and
-// a second Envoy started later, know the port.
-func pickPorts(cfg *config.Config) ([]netip.AddrPort, error) {
-	var out []netip.AddrPort
-	for _, l := range cfg.Listeners {
-		a := l.Address.AddrPort
-		if a.Port() == 0 {
-			free, err := net.Listen("tcp", l.Address.String())
-			if err != nil {
-				return nil, fmt.Errorf("app: listener: %w", err)
-			}
-			a = free.Addr().(*net.TCPAddr).AddrPort()
-			if err := free.Close(); err != nil {
-				return nil, fmt.Errorf("app: listener: %w", err)
-			}
-		}
-		out = append(out, a)
-	}
-	return out, nil
 }

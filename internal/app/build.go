@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
@@ -96,12 +97,13 @@ func logger(c config.Log) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
 }
 
-// receiptWriter opens where receipts go, for appending.
+// receiptWriter opens where receipts go, for appending. A pipe that nobody reads
+// is an error rather than a start that waits without a word.
 func receiptWriter(c config.Receipts, stdout io.Writer) (io.Writer, func() error, error) {
 	if c.Path == "stdout" {
 		return stdout, func() error { return nil }, nil
 	}
-	f, err := os.OpenFile(c.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(c.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("receipts.path: %w", err)
 	}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/config"
@@ -19,6 +18,8 @@ func (g *Gateway) watch(ctx context.Context) error {
 	told := ""
 	look := time.NewTicker(500 * time.Millisecond) // the source tells of refusals in its status only
 	defer look.Stop()
+	retry := time.NewTicker(retryRejected)
+	defer retry.Stop()
 	for {
 		select {
 		case err := <-done:
@@ -30,7 +31,11 @@ func (g *Gateway) watch(ctx context.Context) error {
 			if err := g.source.Reload(); err != nil {
 				g.log.Error("the configuration was not taken; the last good one serves on", "err", err)
 				told = err.Error()
+				continue
 			}
+			g.retry()
+		case <-retry.C:
+			g.retry()
 		case <-look.C:
 			if err := g.source.Status().Error; err != nil && err.Error() != told {
 				g.log.Error("the configuration was not taken; the last good one serves on", "err", err)
@@ -38,8 +43,30 @@ func (g *Gateway) watch(ctx context.Context) error {
 			}
 		case <-g.source.Changes():
 			told = ""
-			g.log.Info("configuration reloaded", "servers", len(g.source.Current().View().Servers()))
+			g.log.Info("configuration taken", "servers", len(g.source.Current().View().Servers()))
 		}
+	}
+}
+
+// retryRejected is how often a configuration that Envoy rejected is offered
+// again: what was wrong, such as a missing folder, may lie outside the files
+// that are watched. SIGHUP does it at once.
+const retryRejected = time.Minute
+
+// retry offers the configuration of the files again if Envoy rejected it.
+func (g *Gateway) retry() {
+	version := g.judges.refused()
+	if version == "" || g.source.Status().Error != nil {
+		return
+	}
+	b, err := g.build(g.source.Current())
+	if err == nil {
+		g.log.Info("offering Envoy again what it rejected", "version", version)
+		g.xds.Forgive(version)
+		err = g.offer(b)
+	}
+	if err != nil {
+		g.log.Error("the configuration was not taken; the last good one serves on", "err", err)
 	}
 }
 
@@ -77,71 +104,10 @@ func (g *Gateway) accept(_, next *config.Config) error {
 // offer puts b in force. The judge learns of new servers before Envoy routes to
 // them. Calls to a removed one that Envoy still routes are refused as unknown.
 func (g *Gateway) offer(b *build) error {
-	before := g.judges.swap(b)
+	undo := g.judges.swap(b)
 	if err := g.xds.Push(b.resources); err != nil {
-		g.judges.restore(before)
+		undo()
 		return fmt.Errorf("app: %w", err)
 	}
 	return nil
-}
-
-// judges remembers what judged under which of Envoy's configurations, so that a
-// configuration that Envoy rejects is taken back on both sides.
-type judges struct {
-	holder *gate.Holder
-
-	mu       sync.Mutex
-	current  *build
-	previous []*build // oldest first
-	rejected string   // version that Envoy rejected, while it is what the files say
-}
-
-// kept is how many former configurations a revert can reach.
-const kept = 8
-
-func (j *judges) swap(b *build) (before *build) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	before = j.current
-	if before != nil {
-		j.previous = append(j.previous, before)
-		if len(j.previous) > kept {
-			j.previous = j.previous[1:]
-		}
-	}
-	j.current, j.rejected = b, ""
-	j.holder.Swap(b.snapshot)
-	return before
-}
-
-func (j *judges) restore(b *build) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if b != nil {
-		j.current = b
-		j.holder.Swap(b.snapshot)
-	}
-}
-
-// revert is called when Envoy rejected a configuration and version serves again.
-func (j *judges) revert(version string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.current == nil || j.current.version == version {
-		return
-	}
-	j.rejected = j.current.version
-	for i := len(j.previous) - 1; i >= 0; i-- {
-		if b := j.previous[i]; b.version == version {
-			j.current = b
-			j.holder.Swap(b.snapshot)
-			return
-		}
-	}
-}
-
-func (j *judges) refused() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.rejected
 }

