@@ -37,9 +37,13 @@ func (g *Gateway) watch(ctx context.Context) error {
 		case <-retry.C:
 			g.retry()
 		case <-look.C:
-			if err := g.source.Status().Error; err != nil && err.Error() != told {
+			switch err := g.source.Status().Error; {
+			case err != nil && err.Error() != told:
 				g.log.Error("the configuration was not taken; the last good one serves on", "err", err)
 				told = err.Error()
+			case err == nil && told != "":
+				g.log.Info("the configuration files are good again")
+				told = ""
 			}
 		case <-g.source.Changes():
 			told = ""

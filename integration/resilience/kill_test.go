@@ -1,0 +1,157 @@
+package resilience
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/integration/testenv"
+)
+
+// unjudged are the reasons that clients may read while nobody can judge.
+var unjudged = readable("guard_error", "deadline_exceeded")
+
+func TestAKilledGatewayLetsNothingPassAndComesBackByItself(t *testing.T) {
+	a := startUpstream(t, "a")
+	p := startPlant(t, "  - {name: a, url: "+a.url+"}\n", "")
+	l := startLoad(t, p.mcp+"/mcp/a", 4, unjudged)
+	testenv.Eventually(t, 10*time.Second, "load", func() bool { return l.count("a") > 50 })
+
+	if err := p.gateway.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.gateway.ended
+	time.Sleep(100 * time.Millisecond) // what was released before reaches the server
+	before := a.seen.Load()
+	// A client that begins now, too.
+	for range 20 {
+		r := call(http.DefaultClient, p.mcp+"/mcp/a", "echo")
+		if reason, _ := r.refusal(); reason == "" || r.status != http.StatusServiceUnavailable {
+			t.Fatalf("nobody judges: %v", r)
+		}
+	}
+	testenv.Eventually(t, 10*time.Second, "refusals", func() bool { return l.count("guard_error")+l.count("guard_error with id") > 50 })
+	if n := a.seen.Load() - before; n != 0 {
+		t.Errorf("%d requests passed while nobody judged", n)
+	}
+
+	start := time.Now()
+	p.serve(t)
+	testenv.Eventually(t, 10*time.Second, "service after the restart", func() bool { return call(http.DefaultClient, p.mcp+"/mcp/a", "echo").from() == "a" })
+	t.Logf("serving %v after the restart", time.Since(start).Round(time.Millisecond))
+	p.ready(t)
+	t.Logf("ready %v after the restart", time.Since(start).Round(time.Millisecond))
+	after := l.count("a")
+	testenv.Eventually(t, 10*time.Second, "load again", func() bool { return l.count("a") > after+50 })
+	l.check(t, "clients of a gateway that was killed")
+}
+
+func TestAGatewayThatHangsIsRefusedInTimeAndHeals(t *testing.T) {
+	a := startUpstream(t, "a")
+	p := startPlant(t, "  - {name: a, url: "+a.url+"}\n", "limits: {judge_time: 300ms}\n")
+	l := startLoad(t, p.mcp+"/mcp/a", 3, unjudged)
+	testenv.Eventually(t, 10*time.Second, "load", func() bool { return l.count("a") > 20 })
+	if err := p.gateway.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	before, start := a.seen.Load(), time.Now()
+	r := call(http.DefaultClient, p.mcp+"/mcp/a", "echo")
+	if reason, _ := r.refusal(); reason != "deadline_exceeded" || r.status != http.StatusServiceUnavailable {
+		t.Errorf("a gateway that hangs: %v", r)
+	}
+	t.Logf("refused after %v with judge_time 300ms", time.Since(start).Round(time.Millisecond))
+	testenv.Eventually(t, 10*time.Second, "refusals", func() bool { return l.count("deadline_exceeded")+l.count("deadline_exceeded with id") > 10 })
+	if n := a.seen.Load() - before; n != 0 {
+		t.Errorf("%d requests passed while the gateway hung", n)
+	}
+	if err := p.gateway.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	after := l.count("a")
+	testenv.Eventually(t, 10*time.Second, "load again", func() bool { return l.count("a") > after+20 })
+	l.check(t, "clients of a gateway that hung")
+}
+
+func TestAKilledEnvoyIsStartedAgain(t *testing.T) {
+	a := startUpstream(t, "a")
+	g := testenv.Start(t, "  - {name: a, url: "+a.url+"}\n", "")
+	for i := range 2 {
+		envoy := children(t, g.Cmd.Process.Pid)
+		if len(envoy) != 1 {
+			t.Fatalf("children %v", envoy)
+		}
+		if err := syscall.Kill(envoy[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		testenv.Eventually(t, 20*time.Second, "the restart", func() bool { return statusOf(t, g.Admin).EnvoyRestarts == i+1 })
+		testenv.Eventually(t, 20*time.Second, "service", func() bool { return call(http.DefaultClient, g.MCP+"/mcp/a", "echo").from() == "a" })
+		t.Logf("serving %v after Envoy was killed", time.Since(start).Round(time.Millisecond))
+	}
+	testenv.Eventually(t, 10*time.Second, "readiness", func() bool { return statusOf(t, g.Admin).Ready })
+	if n := metric(g.Admin, "mcp_gateway_envoy_restarts_total"); n != 2 {
+		t.Errorf("the metric says %v", n)
+	}
+	if !strings.Contains(g.Log(), "signal: killed") {
+		t.Error("the log does not say how Envoy ended")
+	}
+}
+
+// Whoever kills the gateway must not be left with an Envoy that runs on,
+// without anybody to judge or to stop it.
+func TestAKilledGatewayTakesItsEnvoyAlong(t *testing.T) {
+	a := startUpstream(t, "a")
+	path := filepath.Join(t.TempDir(), "sallyport.yaml")
+	testenv.Write(t, path, testenv.Config(t, "  - {name: a, url: "+a.url+"}\n", ""))
+	p := launch(t, testenv.Binary(t), "run", "-c", path, "--envoy", testenv.Envoy(t))
+	testenv.Eventually(t, 30*time.Second, "readiness", func() bool { return strings.Contains(p.text(), "sallyport ready ") })
+	envoy := children(t, p.Process.Pid)
+	if len(envoy) != 1 {
+		t.Fatalf("children %v", envoy)
+	}
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+	testenv.Eventually(t, 10*time.Second, "the end of Envoy", func() bool { return !alive(envoy[0]) })
+}
+
+// An Envoy that ends as soon as it starts must neither be started in a tight
+// loop nor without a word about why.
+func TestAnEnvoyThatCrashesAtOnceIsStartedWithPauses(t *testing.T) {
+	dir := t.TempDir()
+	script := filepath.Join(dir, "envoy")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho 'critical main: no memory, giving up' >&2\nexit 3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path, tmp := filepath.Join(dir, "sallyport.yaml"), filepath.Join(dir, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Write(t, path, testenv.Config(t, "  - {name: a, url: \"http://127.0.0.1:9/\"}\n", ""))
+	t.Setenv("TMPDIR", tmp)
+	p := launch(t, testenv.Binary(t), "run", "-c", path, "--envoy", script)
+	testenv.Eventually(t, 20*time.Second, "three crashes", func() bool { return strings.Count(p.text(), "envoy ended") >= 3 })
+	for _, want := range []string{"no memory, giving up", "exit status 3", "in=200ms", "in=400ms", "in=800ms"} {
+		if !strings.Contains(p.text(), want) {
+			t.Errorf("the log does not say %q", want)
+		}
+	}
+	if strings.Contains(p.text(), "sallyport ready") {
+		t.Error("it says that it is ready")
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.exit(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if left, _ := os.ReadDir(tmp); len(left) != 0 {
+		t.Errorf("%v are left in the temporary folder", left)
+	}
+}

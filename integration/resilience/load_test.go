@@ -1,0 +1,188 @@
+package resilience
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// reply is what one call got.
+type reply struct {
+	id     string
+	status int
+	body   string
+	err    error // of the connection
+}
+
+// from is the name of the server that answered, "" for an error.
+func (r reply) from() string {
+	var m struct {
+		ID     string
+		Result struct{ From string }
+	}
+	if json.Unmarshal([]byte(r.body), &m) != nil || m.ID != r.id || r.status != http.StatusOK {
+		return ""
+	}
+	return m.Result.From
+}
+
+// refusal returns the reason of a JSON-RPC error, and whether it carries the
+// call's own id. An error for somebody else is none.
+func (r reply) refusal() (reason string, own bool) {
+	var m struct {
+		Version string `json:"jsonrpc"`
+		ID      *string
+		Error   *struct {
+			Code int
+			Data struct{ Reason string }
+		}
+	}
+	if json.Unmarshal([]byte(r.body), &m) != nil || m.Version != "2.0" || m.Error == nil || m.Error.Code == 0 || m.ID != nil && *m.ID != r.id {
+		return "", false
+	}
+	return m.Error.Data.Reason, m.ID != nil
+}
+
+func (r reply) String() string {
+	if r.err != nil {
+		return "connection: " + r.err.Error()
+	}
+	return fmt.Sprintf("%d %s", r.status, strings.ReplaceAll(r.body, r.id, "<id>"))
+}
+
+var callNumber atomic.Int64 // ids are unique in one test process
+
+// call calls a tool once.
+func call(c *http.Client, url, tool string) reply {
+	r := reply{id: fmt.Sprintf("call-%d", callNumber.Add(1))}
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":%q}}`, r.id, tool)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		r.err = err
+		return r
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	resp, err := c.Do(req)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	r.status, r.body, r.err = resp.StatusCode, string(b), err
+	return r
+}
+
+// load calls a server from several clients until it is stopped. What is not fine
+// is a lost request.
+type load struct {
+	stop func()
+
+	mu   sync.Mutex
+	sent int
+	kind map[string]int // by what they are
+	lost map[string]int
+	ids  map[string]bool // of calls that were answered by the server
+}
+
+// startLoad has fine name each reply, or return "" for a lost one.
+func startLoad(t testing.TB, url string, clients int, fine func(reply) string) *load {
+	t.Helper()
+	l := &load{kind: map[string]int{}, lost: map[string]int{}, ids: map[string]bool{}}
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			c := &http.Client{Transport: &http.Transport{}}
+			defer c.CloseIdleConnections()
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(2 * time.Millisecond):
+				}
+				l.note(call(c, url, "echo"), fine)
+			}
+		})
+	}
+	l.stop = sync.OnceFunc(func() { close(done); all.Wait() })
+	t.Cleanup(l.stop)
+	return l
+}
+
+func (l *load) note(r reply, fine func(reply) string) {
+	what := fine(r)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent++
+	if r.from() != "" {
+		l.ids[r.id] = true
+	}
+	if what == "" {
+		l.lost[r.String()]++
+		return
+	}
+	l.kind[what]++
+}
+
+func (l *load) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.kind[what]
+}
+
+// check stops the load and fails for every lost request.
+func (l *load) check(t testing.TB, name string) {
+	t.Helper()
+	l.stop()
+	if len(l.lost) > 0 {
+		t.Errorf("%s: of %d requests were lost: %v", name, l.sent, l.lost)
+	}
+	t.Logf("%s: %d requests, %v", name, l.sent, l.kind)
+}
+
+// served accepts answers of the named servers only.
+func served(names ...string) func(reply) string {
+	return func(r reply) string {
+		for _, n := range names {
+			if r.from() == n {
+				return n
+			}
+		}
+		return ""
+	}
+}
+
+// readable accepts answers and JSON-RPC errors with one of the reasons.
+func readable(reasons ...string) func(reply) string {
+	return func(r reply) string {
+		if f := r.from(); f != "" {
+			return f
+		}
+		reason, own := r.refusal()
+		for _, want := range reasons {
+			if reason == want && reason != "" {
+				if own {
+					return reason + " with id"
+				}
+				return reason
+			}
+		}
+		return ""
+	}
+}
+
+// refused reports a connection that nobody took, which is no lost request.
+func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
