@@ -134,8 +134,9 @@ func TestAnEnvoyThatCrashesAtOnceIsStartedWithPauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	testenv.Write(t, path, testenv.Config(t, "  - {name: a, url: \"http://127.0.0.1:9/\"}\n", ""))
+	binary := testenv.Binary(t) // before the folder for its temporary files is another
 	t.Setenv("TMPDIR", tmp)
-	p := launch(t, testenv.Binary(t), "run", "-c", path, "--envoy", script)
+	p := launch(t, binary, "run", "-c", path, "--envoy", script)
 	testenv.Eventually(t, 20*time.Second, "three crashes", func() bool { return strings.Count(p.text(), "envoy ended") >= 3 })
 	for _, want := range []string{"no memory, giving up", "exit status 3", "in=200ms", "in=400ms", "in=800ms"} {
 		if !strings.Contains(p.text(), want) {
