@@ -98,7 +98,10 @@ func readInput(stdin io.Reader, path string) ([]byte, error) {
 
 func envoyCommand() *cobra.Command {
 	var path string
-	cmd := &cobra.Command{Use: "envoy", Short: "Print configuration for Envoys that you run"}
+	cmd := &cobra.Command{
+		Use: "envoy", Short: "Print configuration for Envoys that you run", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	boot := &cobra.Command{
 		Use:     "bootstrap -c FILE",
 		Short:   "Print the bootstrap of an Envoy that takes everything from this gateway",

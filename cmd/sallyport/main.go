@@ -35,8 +35,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	misuse := true
-	root.PersistentPreRun = func(*cobra.Command, []string) { misuse = false }
 	root.AddCommand(runCommand(true), runCommand(false), validateCommand(), explainCommand(), envoyCommand(), versionCommand(), inspectCommand())
+	understood(root, func() { misuse = false })
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -50,4 +50,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	return 1
+}
+
+// understood calls f when a command begins, which is after all its flags and
+// arguments were found right.
+func understood(cmd *cobra.Command, f func()) {
+	if begin := cmd.RunE; begin != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			f()
+			return begin(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		understood(sub, f)
+	}
 }
