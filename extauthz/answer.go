@@ -66,6 +66,20 @@ func (c *check) reply(r guard.Refusal, reason guard.Reason) *authv3.CheckRespons
 	}
 }
 
+// document answers with a public JSON document, which pages of any origin may
+// read. ext_authz has no other way to answer by itself than to deny.
+func document(b []byte) *authv3.CheckResponse {
+	return &authv3.CheckResponse{
+		Status: &rpc.Status{Code: int32(codes.PermissionDenied), Message: envoymap.DetailsPrefix + "metadata"},
+		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: &authv3.DeniedHttpResponse{
+			Status: &typev3.HttpStatus{Code: typev3.StatusCode_OK}, Body: string(b),
+			Headers: options([]gate.Header{
+				{Name: "content-type", Value: "application/json"}, {Name: "cache-control", Value: "max-age=300"}, {Name: "access-control-allow-origin", Value: "*"},
+			}),
+		}},
+	}
+}
+
 // unknownSession says that a session is gone: 404 without a body, because
 // several clients recognise it only where the body is no JSON-RPC error.
 func (c *check) unknownSession(ctx context.Context) *authv3.CheckResponse {

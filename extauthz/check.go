@@ -27,6 +27,7 @@ type check struct {
 	version    string // that the session lives on
 	body       []byte
 	eventsOnly bool
+	public     bool // no exchange that is judged
 }
 
 // run judges the request and returns the answer for Envoy.
@@ -46,6 +47,10 @@ func (c *check) run(ctx context.Context, a *authv3.AttributeContext) *authv3.Che
 	if f != nil {
 		return c.rejectEarly(ctx, f)
 	}
+	if doc, ok := c.snap.Document(c.x.Verb, c.x.Path); ok {
+		c.public = true
+		return document(doc)
+	}
 	name := envoymap.ServerOfCheck(ctx, a)
 	c.named = name != ""
 	if !c.named {
@@ -62,7 +67,9 @@ func (c *check) run(ctx context.Context, a *authv3.AttributeContext) *authv3.Che
 		return c.unknownSession(ctx)
 	}
 	if d := c.snap.Chain.Admit(ctx, &c.x); d.Action != guard.Allow {
-		c.salvage()
+		if c.snap.Chain.Info(d.Reason).Status != http.StatusUnauthorized { // nothing is read for strangers
+			c.salvage()
+		}
 		return c.refuse(&d)
 	}
 	msg, f := c.message()

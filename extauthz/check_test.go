@@ -245,6 +245,21 @@ func TestAChainThatNeedsResponsesRefusesEverything(t *testing.T) {
 	}
 }
 
+func TestThePublicDocumentIsServedAndNothingElseOnItsPath(t *testing.T) {
+	f := newFixture(t)
+	f.snap.Metadata = func(server string) []byte { return []byte(`{"resource":"` + server + `"}`) }
+	a := f.check(t, bodyless("GET", ":path", "/.well-known/oauth-protected-resource/mcp/one"))
+	if a.ok || a.status != 200 || a.body != `{"resource":"one"}` || a.header["content-type"] != "application/json" {
+		t.Errorf("got %+v", a)
+	}
+	if len(f.probe.outcomes)+len(f.watch.seen) != 0 {
+		t.Error("it counts as an exchange")
+	}
+	if a := f.check(t, request(call, ":path", "/.well-known/oauth-protected-resource/mcp/one")); a.ok || a.status != 404 {
+		t.Errorf("a call on that path: %+v", a)
+	}
+}
+
 func BenchmarkCheck(b *testing.B) {
 	f := newFixture(b)
 	f.watch.do = func() error { f.watch.seen = f.watch.seen[:0]; return nil }
