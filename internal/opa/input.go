@@ -1,0 +1,233 @@
+package opa
+
+import (
+	"strconv"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/sallyport/sallyport/guard/policy"
+)
+
+// member is a top-level member of the input document.
+type member uint8
+
+const (
+	mVersion member = iota
+	mPrincipal
+	mServer
+	mTarget
+	mMethod
+	mDirection
+	mKind
+	mRevision
+	// What is below belongs to one call alone. A decision that read none of it
+	// holds for every call that is alike above.
+	mAuthentication
+	mSource
+	mLabels
+	mTime
+	mArguments
+	mParams
+	members
+)
+
+const volatile = 1<<mAuthentication | 1<<mSource | 1<<mLabels | 1<<mTime | 1<<mArguments | 1<<mParams
+
+var memberNames = [members]string{"version", "principal", "server", "target", "method", "direction", "kind", "revision",
+	"authentication", "source", "labels", "time", "arguments", "params"}
+
+// memberOf returns the member called name; the names are few and differ early.
+func memberOf(name string) (member, bool) {
+	for m, n := range memberNames {
+		if n == name {
+			return member(m), true
+		}
+	}
+	return 0, false
+}
+
+// input is the input document, made as it is read. It notes which members an
+// evaluation reads: a decision is a function of those alone, so it holds
+// wherever they are equal, whatever the rest says.
+//
+// Only refs of the form input.<member> ever reach it: reads.go has seen to it
+// that the policy has no others, or else full is used instead.
+type input struct {
+	ast.Object // an empty one, for what only a policy that reads the whole would call
+	in         *policy.Input
+	own        *Policy
+	terms      [members]*ast.Term
+	read       uint16
+	err        error
+}
+
+// Get returns a member, and notes that it was read, also when it is not there.
+func (o *input) Get(key *ast.Term) *ast.Term {
+	name, ok := key.Value.(ast.String)
+	if !ok {
+		return nil
+	}
+	m, ok := memberOf(string(name))
+	if !ok {
+		return nil
+	}
+	return o.term(m)
+}
+
+// Find is Get for a path.
+func (o *input) Find(path ast.Ref) (ast.Value, error) {
+	if len(path) == 0 {
+		return o, nil
+	}
+	t := o.Get(path[0])
+	if t == nil {
+		return nil, errNotFound
+	}
+	return t.Value.Find(path[1:])
+}
+
+// IsGround tells the evaluator that no variable is inside.
+func (o *input) IsGround() bool { return true }
+
+func (o *input) term(m member) *ast.Term {
+	o.read |= 1 << m
+	if o.terms[m] == nil && o.err == nil {
+		v, err := o.make(m)
+		if err != nil {
+			o.err = err
+		}
+		if v != nil {
+			o.terms[m] = ast.NewTerm(v)
+		}
+	}
+	return o.terms[m]
+}
+
+func (o *input) make(m member) (ast.Value, error) {
+	in := o.in
+	switch m {
+	case mVersion:
+		return number(policy.InputVersion), nil
+	case mPrincipal:
+		return o.own.principal(in.Principal), nil
+	case mServer:
+		return o.own.server(in.Server), nil
+	case mTarget:
+		return ast.NewObject(entry(kKind, ast.String(in.Target.Kind)), entry(kName, ast.String(in.Target.Name))), nil
+	case mMethod:
+		return ast.String(in.Method), nil
+	case mDirection:
+		return ast.String(in.Direction.String()), nil
+	case mKind:
+		return ast.String(in.Kind.String()), nil
+	case mRevision:
+		return ast.String(in.Revision.String()), nil
+	case mAuthentication:
+		p := in.Principal
+		return ast.NewObject(entry(kStrength, ast.String(p.Strength)), entry(kAuthTime, number(policy.Moment(p.AuthTime))),
+			entry(kExpires, number(policy.Moment(p.Expires))), entry(kTokenID, ast.String(p.TokenID))), nil
+	case mSource:
+		if !in.Source.IsValid() {
+			return ast.String(""), nil
+		}
+		return ast.String(in.Source.String()), nil
+	case mLabels:
+		return list(in.Labels), nil
+	case mTime:
+		t := in.Time
+		if t.IsZero() {
+			t = o.own.now()
+		}
+		return number(policy.Moment(t)), nil
+	case mArguments:
+		if args := in.Arguments(); args != nil {
+			return value(args)
+		}
+	case mParams:
+		if in.Params != nil {
+			return value(in.Params)
+		}
+	}
+	return nil, nil
+}
+
+// full is the whole document, for policies that read it as a whole.
+func (o *input) full() (ast.Value, error) {
+	var all [][2]*ast.Term
+	for m := range members {
+		if t := o.term(m); t != nil {
+			all = append(all, ast.Item(ast.StringTerm(memberNames[m]), t))
+		}
+	}
+	return ast.NewObject(all...), o.err
+}
+
+func (p *Policy) principal(of *guardPrincipal) ast.Value {
+	var own [512]byte
+	key := appendPrincipal(append(own[:0], 'p'), of)
+	if v := p.values.get(key, 0); v != nil {
+		return *v
+	}
+	var v ast.Value = ast.NewObject(
+		entry(kAnonymous, ast.Boolean(of.IsAnonymous())),
+		entry(kSubject, ast.String(of.Subject)), entry(kIssuer, ast.String(of.Issuer)), entry(kAgent, ast.String(of.Agent)),
+		entry(kClient, ast.String(of.Client)), entry(kTenant, ast.String(of.Tenant)), entry(kTask, ast.String(of.Task)),
+		entry(kTaskType, ast.String(of.TaskType)), entry(kPeer, ast.String(of.Peer)),
+		entry(kActors, list(of.Actors)), entry(kRoles, list(of.Roles)), entry(kScopes, list(of.Scopes)),
+	)
+	v.Hash() // what is computed lazily is computed before others see it
+	p.values.put(key, 0, &v)
+	return v
+}
+
+func (p *Policy) server(of *guardServer) ast.Value {
+	var own [256]byte
+	key := appendServer(append(own[:0], 's'), of)
+	if v := p.values.get(key, 0); v != nil {
+		return *v
+	}
+	var v ast.Value = ast.NewObject(
+		entry(kName, ast.String(of.Name)), entry(kOwner, ast.String(of.Owner)), entry(kDomain, ast.String(of.Domain)),
+		entry(kClassification, ast.String(of.Classification)),
+	)
+	v.Hash()
+	p.values.put(key, 0, &v)
+	return v
+}
+
+func entry(key *ast.Term, v ast.Value) [2]*ast.Term { return [2]*ast.Term{key, ast.NewTerm(v)} }
+
+func number(n int64) ast.Number { return ast.Number(strconv.FormatInt(n, 10)) }
+
+func list(values []string) *ast.Array {
+	terms := make([]*ast.Term, len(values))
+	for i, v := range values {
+		terms[i] = ast.StringTerm(v)
+	}
+	return ast.NewArray(terms...)
+}
+
+// Names of members, made once. They are never changed.
+var (
+	kKind           = ast.StringTerm("kind")
+	kName           = ast.StringTerm("name")
+	kStrength       = ast.StringTerm("strength")
+	kAuthTime       = ast.StringTerm("auth_time")
+	kExpires        = ast.StringTerm("expires")
+	kTokenID        = ast.StringTerm("token_id")
+	kAnonymous      = ast.StringTerm("anonymous")
+	kSubject        = ast.StringTerm("subject")
+	kIssuer         = ast.StringTerm("issuer")
+	kAgent          = ast.StringTerm("agent")
+	kClient         = ast.StringTerm("client")
+	kTenant         = ast.StringTerm("tenant")
+	kTask           = ast.StringTerm("task")
+	kTaskType       = ast.StringTerm("task_type")
+	kPeer           = ast.StringTerm("peer")
+	kActors         = ast.StringTerm("actors")
+	kRoles          = ast.StringTerm("roles")
+	kScopes         = ast.StringTerm("scopes")
+	kOwner          = ast.StringTerm("owner")
+	kDomain         = ast.StringTerm("domain")
+	kClassification = ast.StringTerm("data_classification")
+)
