@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,9 +27,13 @@ type disk struct {
 	err  error
 	part int           // how many bytes go in before err
 	gate chan struct{} // when not nil, each write takes one
+	busy chan struct{} // when not nil, gets one as each write begins
 }
 
 func (d *disk) Write(p []byte) (int, error) {
+	if d.busy != nil {
+		d.busy <- struct{}{}
+	}
 	if d.gate != nil {
 		<-d.gate
 	}
@@ -135,20 +140,24 @@ func TestAReceiptHoldsNoParameters(t *testing.T) {
 
 func TestAFullQueueFollowsItsRule(t *testing.T) {
 	t.Run("drop_and_count goes on and counts", func(t *testing.T) {
-		out := &disk{gate: make(chan struct{})}
+		out := &disk{gate: make(chan struct{}), busy: make(chan struct{}, 10)}
 		r := audit.New(out, 2, audit.DropAndCount, quiet())
+		if err := observe(t, r, "e"); err != nil {
+			t.Fatal(err)
+		}
+		<-out.busy // the writer takes nothing more until the gate opens
 		for range 100 {
 			if err := observe(t, r, "e"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, dropped, _ := r.Counts(); dropped < 90 {
+		if _, dropped, _ := r.Counts(); dropped != 98 {
 			t.Errorf("dropped %d of 100 with room for 2", dropped)
 		}
 		close(out.gate)
 		end(t, r)
 		written, dropped, failed := r.Counts()
-		if written+dropped != 100 || failed != 0 || int(written) != len(out.lines()) {
+		if written+dropped != 101 || failed != 0 || int(written) != len(out.lines()) {
 			t.Errorf("%d written, %d dropped, %d failed, %d lines", written, dropped, failed, len(out.lines()))
 		}
 	})
@@ -173,8 +182,12 @@ func TestAFullQueueFollowsItsRule(t *testing.T) {
 		}
 	})
 	t.Run("block refuses when the caller's patience ends", func(t *testing.T) {
-		out := &disk{gate: make(chan struct{})}
+		out := &disk{gate: make(chan struct{}), busy: make(chan struct{}, 10)}
 		r := audit.New(out, 1, audit.Block, quiet())
+		if err := observe(t, r, "e"); err != nil {
+			t.Fatal(err)
+		}
+		<-out.busy // the writer takes nothing more until the gate opens
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		refused := 0
@@ -183,12 +196,12 @@ func TestAFullQueueFollowsItsRule(t *testing.T) {
 				refused++
 			}
 		}
-		if refused < 3 {
+		if refused != 4 {
 			t.Errorf("refused %d of 5 with room for 1", refused)
 		}
 		close(out.gate)
 		end(t, r)
-		if written, dropped, _ := r.Counts(); int(dropped) != refused || int(written) != 5-refused {
+		if written, dropped, _ := r.Counts(); int(dropped) != refused || int(written) != 6-refused {
 			t.Errorf("%d written, %d dropped, %d refused", written, dropped, refused)
 		}
 	})
@@ -267,4 +280,26 @@ func TestClosingDoesNotWaitForADiskThatHangs(t *testing.T) {
 	}
 	close(out.gate)
 	eventually(t, "the queue is written after all", func() bool { n, _, _ := r.Counts(); return n == 1 })
+}
+
+func TestReceiptsThatWaitForOthersAreAllWrittenInTurn(t *testing.T) {
+	for _, n := range []int{1, 3, 2000} {
+		out := &disk{}
+		r := audit.New(out, 8192, audit.Block, quiet()) // large enough for the writer to linger
+		for i := range n {
+			if err := observe(t, r, strconv.Itoa(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		end(t, r) // at once: what waits is not lost
+		lines := out.lines()
+		if len(lines) != n {
+			t.Fatalf("%d lines of %d", len(lines), n)
+		}
+		for i, line := range lines {
+			if !strings.Contains(line, `"exchange":"`+strconv.Itoa(i)+`"`) {
+				t.Fatalf("line %d: %s", i, line)
+			}
+		}
+	}
 }
