@@ -150,6 +150,9 @@ const maxFolded = 64
 // folding, which encoding/json and other lenient decoders do: such a key is
 // one thing to us and another to the server behind us.
 func impostor(at level, key []byte) bool {
+	if at == levelItem && isCommon(key) {
+		return false
+	}
 	var buf [maxFolded]byte
 	folded, ok := fold(buf[:0], key)
 	if !ok {
@@ -157,6 +160,16 @@ func impostor(at level, key []byte) bool {
 	}
 	known, ok := knownKeys[at][string(folded)]
 	return ok && known != string(key)
+}
+
+// isCommon knows the keys that lists are full of, to save the folding.
+func isCommon(key []byte) bool {
+	switch string(key) {
+	case "type", "text", "name", "title", "description", "inputSchema", "outputSchema", "annotations", "uri",
+		"mimeType", "data", "role", "content", "_meta", "readOnlyHint", "destructiveHint":
+		return true
+	}
+	return false
 }
 
 // fold appends key in lower case, with the letters beyond ASCII that some

@@ -43,7 +43,7 @@ func documented(t *testing.T, spec guard.Spec) {
 		switch {
 		case reflect.TypeOf(config) != v.Type():
 			t.Errorf("Build decodes into %T, while Config is %T", config, spec.Config)
-		case config == spec.Config:
+		case config == spec.Config && v.Elem().Type().Size() > 0: // empty structs share an address
 			t.Error("Build decodes over the defaults: a reload would begin with the last configuration")
 		case !reflect.DeepEqual(config, spec.Config):
 			t.Errorf("Build begins with %+v instead of the defaults %+v", config, spec.Config)
