@@ -28,7 +28,7 @@ type job struct {
 	Era   string `json:"era"`
 	URL   string `json:"url"`
 	Case  int    `json:"case"`
-	Limit int    `json:"limit"` // of the odd call, in milliseconds; the ordinary one gets twice as much, other steps ten times
+	Limit int    `json:"limit"` // in milliseconds, after which the odd call is left waiting; see ask
 }
 
 // handed is what a client handed to its caller.
@@ -43,10 +43,6 @@ type handed struct {
 	Error      string   `json:"error"`
 	Usable     bool     `json:"usable"` // the ordinary call worked on the same connection
 }
-
-// tries is how often the ordinary call is made: a server may end a connection in
-// the moment in which a client takes it for the next call.
-const tries = 2
 
 // caller is a client of one SDK.
 type caller struct {
@@ -149,8 +145,8 @@ func (d *driver) do(t testing.TB, j job) handed {
 	}
 }
 
-// spent waits for f, and calls it a hang when it takes longer than its limit
-// and does not heed its context.
+// spent waits for f, and gives up after limit even if f does not heed its
+// context.
 func spent(limit time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -158,21 +154,43 @@ func spent(limit time.Duration, f func(context.Context) error) error {
 	go func() { done <- f(ctx) }()
 	select {
 	case err := <-done:
-		if err != nil && ctx.Err() != nil {
-			return context.DeadlineExceeded
-		}
 		return err
 	case <-time.After(limit + time.Second):
 		return context.DeadlineExceeded
 	}
 }
 
-func (h *handed) failed(err error) {
-	h.Outcome, h.Error = "error", err.Error()
-	if errors.Is(err, context.DeadlineExceeded) {
-		h.Outcome = "hang"
+// ask makes the odd call and the ordinary one. A client hangs when the odd call
+// is not back when the ordinary one is, which was made later, and a while after
+// that: slowness alone is no hang.
+func ask(h *handed, limit time.Duration, odd, fine func(context.Context) error) (answered bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*limit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- odd(ctx) }()
+	wait := func() {
+		select {
+		case err := <-done:
+			answered, h.Outcome = true, "result"
+			if err != nil {
+				h.Outcome, h.Error = "error", err.Error()
+			}
+		case <-time.After(limit):
+			h.Outcome = "hang"
+		}
 	}
+	wait()
+	h.Usable = spent(5*limit, fine) == nil
+	if !answered {
+		wait()
+	}
+	if answered && !h.Usable { // a server may end a connection just when a client takes it for the next call
+		h.Usable = spent(5*limit, fine) == nil
+	}
+	return h.Outcome == "result"
 }
+
+var errNotFine = errors.New("the ordinary call has another answer")
 
 // sightings collects what a Go client sees beside the result.
 type sightings struct {
@@ -225,17 +243,24 @@ func useGoSDK(j job) handed {
 		return handed{Key: j.Key, Outcome: "no connection", Error: err.Error()}
 	}
 	defer func() { _ = spent(other, func(context.Context) error { return s.Close() }) }()
-	call := func(name string, limit time.Duration) (r *sdk.CallToolResult, err error) {
-		err = spent(limit, func(ctx context.Context) (err error) {
-			r, err = s.CallTool(ctx, &sdk.CallToolParams{Name: name, Arguments: map[string]any{"case": j.Case}})
-			return err
-		})
-		return r, err
+	call := func(ctx context.Context, name string) (*sdk.CallToolResult, error) {
+		return s.CallTool(ctx, &sdk.CallToolParams{Name: name, Arguments: map[string]any{"case": j.Case}})
 	}
-	if r, err := call("odd", odd); err != nil {
-		h.failed(err)
-	} else {
-		h.Outcome, h.IsError, h.Structured = "result", r.IsError, structured(r.StructuredContent)
+	var r *sdk.CallToolResult
+	if ask(&h, odd, func(ctx context.Context) (err error) {
+		r, err = call(ctx, "odd")
+		return err
+	}, func(ctx context.Context) error {
+		r, err := call(ctx, "fine")
+		if err != nil {
+			return err
+		}
+		if text, ok := first(r.Content).(*sdk.TextContent); !ok || text.Text != "fine" {
+			return errNotFine
+		}
+		return nil
+	}) {
+		h.IsError, h.Structured = r.IsError, structured(r.StructuredContent)
 		for _, b := range r.Content {
 			if text, ok := b.(*sdk.TextContent); ok {
 				h.Content = append(h.Content, text.Text)
@@ -244,14 +269,16 @@ func useGoSDK(j job) handed {
 			}
 		}
 	}
-	for range tries {
-		if r, err := call("fine", 2*odd); err == nil && len(r.Content) == 1 {
-			text, ok := r.Content[0].(*sdk.TextContent)
-			h.Usable = h.Usable || ok && text.Text == "fine"
-		}
-	}
 	seen.into(&h)
 	return h
+}
+
+// first returns the first of the blocks, or nothing.
+func first[T any](blocks []T) (b T) {
+	if len(blocks) > 0 {
+		b = blocks[0]
+	}
+	return b
 }
 
 func structured(v any) any {
@@ -303,31 +330,32 @@ func useMark(j job) handed {
 	if _, err := c.Initialize(ctx, begin); err != nil {
 		return handed{Key: j.Key, Outcome: "no connection", Error: err.Error()}
 	}
-	call := func(name string, limit time.Duration) (r *markmcp.CallToolResult, err error) {
+	call := func(ctx context.Context, name string) (*markmcp.CallToolResult, error) {
 		request := markmcp.CallToolRequest{}
 		request.Params.Name, request.Params.Arguments = name, map[string]any{"case": j.Case}
-		err = spent(limit, func(ctx context.Context) (err error) {
-			r, err = c.CallTool(ctx, request)
-			return err
-		})
-		return r, err
+		return c.CallTool(ctx, request)
 	}
-	if r, err := call("odd", odd); err != nil {
-		h.failed(err)
-	} else {
-		h.Outcome, h.IsError, h.Structured = "result", r.IsError, structured(r.StructuredContent)
+	var r *markmcp.CallToolResult
+	if ask(&h, odd, func(ctx context.Context) (err error) {
+		r, err = call(ctx, "odd")
+		return err
+	}, func(ctx context.Context) error {
+		r, err := call(ctx, "fine")
+		if err != nil {
+			return err
+		}
+		if text, ok := first(r.Content).(markmcp.TextContent); !ok || text.Text != "fine" {
+			return errNotFine
+		}
+		return nil
+	}) {
+		h.IsError, h.Structured = r.IsError, structured(r.StructuredContent)
 		for _, b := range r.Content {
 			if text, ok := b.(markmcp.TextContent); ok {
 				h.Content = append(h.Content, text.Text)
 			} else {
 				h.Content = append(h.Content, fmt.Sprintf("(%T)", b))
 			}
-		}
-	}
-	for range tries {
-		if r, err := call("fine", 2*odd); err == nil && len(r.Content) == 1 {
-			text, ok := r.Content[0].(markmcp.TextContent)
-			h.Usable = h.Usable || ok && text.Text == "fine"
 		}
 	}
 	seen.into(&h)
