@@ -188,7 +188,6 @@ func (r *ruling) against(direct, through *handed) (complaints []string) {
 	if a := r.seen.answer; a != nil {
 		judged = a.String()
 	}
-	bare := func(h *handed) string { s, _, _ := strings.Cut(h.text(), ", asked"); s, _, _ = cutNotes(s); return s }
 	switch {
 	case r.refused():
 		if through.Outcome != "error" || through.Error == "" {
@@ -202,12 +201,12 @@ func (r *ruling) against(direct, through *handed) (complaints []string) {
 			bad("has a result that was not judged: %s", through.text())
 		}
 	default:
-		if through.Outcome == "result" && bare(through) != judged {
+		if through.Outcome == "result" && through.view() != judged {
 			bad("reads %s where %s was judged", through.text(), judged)
 		}
 		// Where the gateway left something out, or wrote a stream in another
 		// way, that was to keep the client from reading it like this.
-		if r.whole && direct.Outcome == "result" && bare(direct) != judged {
+		if r.whole && direct.Outcome == "result" && direct.view() != judged {
 			bad("reads %s directly where %s was judged", direct.text(), judged)
 		}
 		if direct.Outcome == "result" && through.Outcome != "result" {
@@ -226,13 +225,6 @@ func (r *ruling) against(direct, through *handed) (complaints []string) {
 		bad("answered %d requests where %d were judged", through.Asked, r.seen.asks)
 	}
 	return complaints
-}
-
-func cutNotes(s string) (string, string, bool) {
-	if i := strings.LastIndex(s, ", "); i >= 0 && strings.HasSuffix(s, " notes") {
-		return s[:i], s[i:], true
-	}
-	return s, "", false
 }
 
 // Every odd reply is refused, readably and without harm to the connection, or

@@ -56,8 +56,10 @@ async function run(job) {
     if (!peer) throw new Error('does not connect');
     // A client hangs when the odd call is not back when the ordinary one is, which
     // was made later, and a while after that: slowness alone is no hang.
+    let over = false; // closing ends what is left with an error
     const odd = peer.call({ name: 'odd', arguments: { case: job.case } }, { timeout: 20 * job.limit }).then(
       (r) => {
+        if (over) return true;
         seen.outcome = 'result';
         seen.content = (r.content ?? []).map((c) => (c.type === 'text' ? c.text : `(${c.type})`));
         seen.isError = r.isError === true;
@@ -65,6 +67,7 @@ async function run(job) {
         return true;
       },
       (error) => {
+        if (over) return true;
         seen.outcome = 'error';
         seen.error = String(error?.message ?? error);
         return true;
@@ -77,6 +80,7 @@ async function run(job) {
     let answered = await within(odd, job.limit);
     seen.usable = await usable();
     answered ??= await within(odd, job.limit);
+    over = !answered;
     // A server may end a connection just when a client takes it for the next call.
     if (answered && !seen.usable) seen.usable = await usable();
     await within(peer.client.close().catch(() => undefined), job.limit);
