@@ -12,7 +12,9 @@ import (
 // answers is an authenticator that always finds the same.
 type answers identity.Answer
 
-func (a answers) Authenticate(*guard.Exchange) (identity.Answer, error) { return identity.Answer(a), nil }
+func (a answers) Authenticate(*guard.Exchange) (identity.Answer, error) {
+	return identity.Answer(a), nil
+}
 
 func TestConformance(t *testing.T) {
 	ada := identity.Answer{Principal: &guard.Principal{Subject: "ada", Issuer: "https://id.example"}}
