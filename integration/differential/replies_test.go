@@ -283,9 +283,7 @@ func TestNoClientHandsOverWhatWasNotJudged(t *testing.T) {
 			for _, what := range rulings[n].against(&h[0], &h[1]) {
 				t.Errorf("%s: %s: %s (gateway: %s)", c.name, who.name, what, rulings[n])
 			}
-			if c.late {
-				h[0].Notes, h[0].Asked = nil, 0
-			}
+			h[0].Notes, h[0].Asked = nil, 0 // what comes beside the answer may come after it
 			fmt.Fprintf(&out, " | %s: %s", who.name, h[0].text())
 			if !h[0].Usable {
 				out.WriteString(", dead")
