@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -49,6 +51,7 @@ func run(ctx context.Context, program string, args []string, stdout, stderr io.W
 		addrs[i] = flags.String(o.Name, o.Addr, "`address` of the "+o.Name+" server; port 0 picks a free one; empty leaves it out")
 	}
 	verbose := flags.Bool("v", false, "log every session")
+	check := flags.Bool("check", false, "serve nothing; say whether something listens at every address")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -58,6 +61,9 @@ func run(ctx context.Context, program string, args []string, stdout, stderr io.W
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "%s: unexpected argument %q\n", program, flags.Arg(0))
 		return errUsage
+	}
+	if *check {
+		return dial(ctx, addrs)
 	}
 	level := slog.LevelWarn
 	if *verbose {
@@ -76,4 +82,23 @@ func run(ctx context.Context, program string, args []string, stdout, stderr io.W
 		sites = append(sites, Site{Name: o.Name, Addr: *addrs[i], Server: s})
 	}
 	return Serve(ctx, program, log, stdout, sites...)
+}
+
+// dial reports the addresses at which nothing listens, for health checks of
+// images without a shell.
+func dial(ctx context.Context, addrs []*string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	var errs []error
+	for _, addr := range addrs {
+		if *addr == "" {
+			continue
+		}
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", *addr)
+		if err == nil {
+			err = c.Close()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
