@@ -1,0 +1,123 @@
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/internal/app"
+	"github.com/sallyport/sallyport/internal/config"
+)
+
+// pages returns every page that people read, by its path from the root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	for _, pattern := range []string{"../*.md", "*.md", "../examples/*.md", "../envoy/*.md", "../changes/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[path] = string(b)
+		}
+	}
+	if len(out) < 10 {
+		t.Fatalf("only %d pages", len(out))
+	}
+	return out
+}
+
+var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+
+func TestEveryConfigurationShownIsValid(t *testing.T) {
+	n := 0
+	for path, text := range pages(t) {
+		for _, m := range fence.FindAllStringSubmatch(text, -1) {
+			if m[1] != "yaml" || !regexp.MustCompile(`(?m)^(listeners|gateway):`).MatchString(m[2]) {
+				continue
+			}
+			n++
+			if _, err := config.Parse(path, []byte(m[2]), app.ConfigOptions()); err != nil {
+				t.Errorf("%s: %v\n%s", path, err, m[2])
+			}
+		}
+	}
+	if n < 2 {
+		t.Errorf("found %d configurations", n)
+	}
+}
+
+func TestTheExampleConfigurationsAreValid(t *testing.T) {
+	for _, path := range []string{"../examples/quickstart/sallyport.yaml", "../examples/compose/sallyport.yaml"} {
+		if _, err := config.Load(path, app.ConfigOptions()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLinksLeadSomewhere covers links within the source tree.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
+	for path, text := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s: link to %s: %v", path, m[1], err)
+			}
+		}
+	}
+}
+
+func TestTheGuardShownIsTheOneThatIsTested(t *testing.T) {
+	code, err := os.ReadFile("example/length/length.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("writing-a-guard.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```go\n"+string(code)+"```\n") {
+		t.Error("writing-a-guard.md does not show example/length/length.go as it is")
+	}
+}
+
+// TestEveryCommandShownExists holds the pages to the commands that there are.
+func TestEveryCommandShownExists(t *testing.T) {
+	source, err := filepath.Glob("../cmd/sallyport/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	use := regexp.MustCompile(`Use(?::|\s*=)\s*"([a-z]+)`)
+	for _, path := range source {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range use.FindAllStringSubmatch(string(b), -1) {
+			known[m[1]] = true
+		}
+	}
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?m)(?:^|`|&& )(sallyport|make) ([a-z]+)")
+	for path, text := range pages(t) {
+		for _, m := range shown.FindAllStringSubmatch(text, -1) {
+			switch {
+			case m[1] == "sallyport" && m[2] != "ready" && !known[m[2]]:
+				t.Errorf("%s shows `sallyport %s`, which there is not", path, m[2])
+			case m[1] == "make" && !regexp.MustCompile(`(?m)^`+m[2]+`:`).Match(makefile):
+				t.Errorf("%s shows `make %s`, which there is not", path, m[2])
+			}
+		}
+	}
+}
