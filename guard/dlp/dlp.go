@@ -1,0 +1,202 @@
+// Package dlp looks for personal data and secrets in what travels, and keeps
+// them back where the operator says so.
+package dlp
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/inspect/recogniser"
+	"github.com/sallyport/sallyport/internal/inspect/wire"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Config is the user's "guards.dlp" section.
+type Config struct {
+	ToServer    Actions  `yaml:"to_server" doc:"What happens to findings in messages to the server"`
+	ToClient    Actions  `yaml:"to_client" doc:"What happens to findings in messages to the client"`
+	Rules       []Rule   `yaml:"rules" doc:"Exceptions from to_server and to_client; the first that fits a finding counts"`
+	Key         string   `yaml:"key" doc:"Reference to the key of hash and tokenise, such as env:DLP_KEY or file:/run/secrets/dlp: at least 16 bytes, the same for all replicas"`
+	Recognisers []string `yaml:"recognisers" doc:"Files with recognisers of your own, relative to the working directory; each must pass its own tests"`
+	MaxBytes    int      `yaml:"max_bytes" min:"1024" max:"67108864" doc:"Largest message to inspect; for a larger one no decision is reached, and on_error says what that means"`
+}
+
+// Actions says what happens to each class of finding.
+type Actions struct {
+	PII    string `yaml:"pii" oneof:"allow|alert|mask|hash|tokenise|block" doc:"Personal data: allow it, alert (label and receipt), mask, hash or tokenise it, or block the message"`
+	Secret string `yaml:"secret" oneof:"allow|alert|mask|hash|tokenise|block" doc:"Passwords, keys and tokens, likewise"`
+}
+
+// Rule is an exception. What it leaves out fits everything.
+type Rule struct {
+	Types           []string `yaml:"types" doc:"Types of findings, such as CREDIT_CARD, or pii and secret for all of a class"`
+	Direction       string   `yaml:"direction" oneof:"to_server|to_client" doc:"Direction of the message; both when absent"`
+	Servers         []string `yaml:"servers" doc:"Registered servers"`
+	Tools           []string `yaml:"tools" doc:"Tools, prompts or resources that are called"`
+	Tenants         []string `yaml:"tenants" doc:"Tenants of the caller"`
+	Classifications []string `yaml:"classifications" doc:"Data classifications of the server"`
+	Action          string   `yaml:"action" oneof:"allow|alert|mask|hash|tokenise|block" required:"true" doc:"What happens to the finding"`
+}
+
+// Ports are what the guard needs from outside the process. A nil one leaves
+// what it would read unread, for checks of a configuration by itself.
+type Ports struct {
+	Secret func(reference string) ([]byte, error) // a reference such as env:DLP_KEY, resolved
+	Read   func(path string) ([]byte, error)
+}
+
+// Reasons of this guard.
+const (
+	PIIBlocked    guard.Reason = "pii_blocked"
+	SecretBlocked guard.Reason = "secret_blocked"
+	PIIWithheld   guard.Reason = "pii_withheld"
+	SecretHeld    guard.Reason = "secret_withheld"
+)
+
+// Default returns what holds where the configuration says nothing: secrets of a
+// known form do not leave through arguments and are masked in results; the rest
+// is labelled and recorded. Passwords in arguments are how some tools work.
+func Default() Config {
+	return Config{
+		ToServer: Actions{PII: "alert", Secret: "block"},
+		ToClient: Actions{PII: "alert", Secret: "mask"},
+		Rules:    []Rule{{Types: []string{"generic_password", "generic_api_key", "session_cookie", "bearer_opaque"}, Direction: "to_server", Action: "alert"}},
+		MaxBytes: 4 << 20,
+	}
+}
+
+// Spec presents the guard to the chain.
+func Spec(p Ports) guard.Spec {
+	return guard.Define("dlp", "Looks for personal data and secrets in what is called, answered and reported.", Default(),
+		func(c Config) (guard.Guard, error) { return build(c, p) }, wants()...,
+	).WithReasons(
+		guard.ReasonInfo{Reason: PIIBlocked, Status: 200, Code: guard.CodeRequestContent, Text: "The message holds personal data that must not be sent to this server. Remove it and try again.", When: "`guards.dlp` found personal data in a message to the server and its action is `block`, or a rewriting action met a value that cannot be rewritten, such as a URI."},
+		guard.ReasonInfo{Reason: SecretBlocked, Status: 200, Code: guard.CodeRequestContent, Text: "The message holds a secret, such as a key or password, that must not be sent to this server. Remove it and try again.", When: "`guards.dlp` found a secret in a message to the server and its action is `block`, or a rewriting action met a value that cannot be rewritten."},
+		guard.ReasonInfo{Reason: PIIWithheld, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message holds personal data and was withheld.", When: "`guards.dlp` found personal data in a message to the client and its action is `block`."},
+		guard.ReasonInfo{Reason: SecretHeld, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message holds a secret, such as a key or password, and was withheld.", When: "`guards.dlp` found a secret in a message to the client and its action is `block`."},
+	)
+}
+
+// wants lists the messages that carry what people and tools say; the rest of
+// the protocol is not worth the look.
+func wants() []guard.Want {
+	var out []guard.Want
+	both := []string{
+		"tools/call", "resources/read", "prompts/get", "completion/complete", "sampling/createMessage", "elicitation/create",
+		"tasks/get", "tasks/result", "tasks/update", "notifications/progress", "notifications/tasks", "notifications/tasks/status", "notifications/cancelled",
+	}
+	for _, m := range both {
+		out = append(out, guard.Want{Method: m, Direction: mcp.ToServer}, guard.Want{Method: m, Direction: mcp.ToClient})
+	}
+	return append(out,
+		guard.Want{Method: guard.TopicResponse, Direction: mcp.ToServer},
+		guard.Want{Method: "resources/subscribe", Direction: mcp.ToServer},
+		guard.Want{Method: "notifications/message", Direction: mcp.ToClient},
+		guard.Want{Method: "notifications/resources/updated", Direction: mcp.ToClient},
+		guard.Want{Method: "subscriptions/listen", Direction: mcp.ToClient},
+	)
+}
+
+type dlp struct {
+	Config
+	set      *recogniser.Set
+	rules    []rule
+	key      []byte
+	scanners sync.Pool // of *scan
+}
+
+// scan is the memory of one inspection.
+type scan struct {
+	scanner *recogniser.Scanner
+	reader  wire.Reader
+	found   []recogniser.Finding
+	decoded []byte
+}
+
+func build(c Config, p Ports) (guard.Guard, error) {
+	g := &dlp{Config: c}
+	var err error
+	if g.set, err = set(c.Recognisers, p); err != nil {
+		return nil, err
+	}
+	var errs []error
+	known := len(c.Recognisers) == 0 || p.Read != nil
+	for i, r := range c.Rules {
+		compiled, err := r.compile(g.set, known)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("rules[%d].%w", i, err))
+		}
+		g.rules = append(g.rules, compiled)
+	}
+	if err := g.keyed(p); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	g.scanners.New = func() any { return &scan{scanner: g.set.NewScanner()} }
+	return g, nil
+}
+
+// set compiles the shipped recognisers together with the user's own.
+func set(files []string, p Ports) (*recogniser.Set, error) {
+	if len(files) == 0 || p.Read == nil {
+		return recogniser.Standard()
+	}
+	list, err := recogniser.Builtin(recogniser.PII, recogniser.Secret)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for i, path := range files {
+		text, err := p.Read(path)
+		if err == nil {
+			var own []recogniser.Recogniser
+			own, err = recogniser.Parse(text)
+			list = append(list, own...)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("recognisers[%d]: %w", i, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	s, err := recogniser.Compile(list)
+	if err != nil {
+		return nil, fmt.Errorf("recognisers: %w", err)
+	}
+	return s, nil
+}
+
+// keyed resolves the key. Without one, receipts still tell equal values from
+// different ones while the process lives.
+func (g *dlp) keyed(p Ports) error {
+	needs := false
+	for _, a := range []string{g.ToServer.PII, g.ToServer.Secret, g.ToClient.PII, g.ToClient.Secret} {
+		needs = needs || a == "hash" || a == "tokenise"
+	}
+	for _, r := range g.Rules {
+		needs = needs || r.Action == "hash" || r.Action == "tokenise"
+	}
+	switch {
+	case g.Key == "" && needs:
+		return errors.New("key: hash and tokenise need one; write a reference such as env:DLP_KEY")
+	case g.Key == "" || p.Secret == nil:
+		g.key = make([]byte, 32)
+		_, err := rand.Read(g.key)
+		return err
+	}
+	key, err := p.Secret(g.Key)
+	if err != nil {
+		return fmt.Errorf("key: %w", err)
+	}
+	if len(key) < 16 {
+		return errors.New("key: is shorter than 16 bytes")
+	}
+	g.key = append([]byte(nil), key...)
+	return nil
+}

@@ -1,0 +1,174 @@
+package dlp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/inspect/recogniser"
+	"github.com/sallyport/sallyport/internal/inspect/wire"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// place is a finding in a message.
+type place struct {
+	recogniser.Finding
+	action     action
+	kind       mcp.LeafKind
+	start, end int    // in Raw, of the bytes to replace
+	whole      bool   // the bytes are a whole lexeme, not the inside of a string
+	value      []byte // what stands there; never shown
+	pointer    string
+	text       []byte // replacement, where it is not made from the type alone
+}
+
+// Inspect scans every text of params, result and error.
+func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	if len(m.Raw) > g.MaxBytes {
+		return guard.Verdict{}, fmt.Errorf("dlp: inspect: message of %d bytes, more than max_bytes", len(m.Raw))
+	}
+	s := g.scanners.Get().(*scan)
+	defer g.scanners.Put(s)
+	var places []place
+	for _, part := range [...]struct {
+		pointer string
+		raw     json.RawMessage
+	}{{"/params", m.Params}, {"/result", m.Result}, {"/error", m.Error}} {
+		if part.raw == nil {
+			continue
+		}
+		base, _, ok := mcp.Locate(m.Raw, part.pointer)
+		if !ok {
+			return guard.Verdict{}, fmt.Errorf("dlp: inspect: no %s in the message", part.pointer)
+		}
+		err := s.reader.EachText(part.raw, func(t *wire.Text) {
+			places = g.text(places, s, x, m, t, base, part.pointer)
+		})
+		if err != nil {
+			return guard.Verdict{}, fmt.Errorf("dlp: inspect: %w", err)
+		}
+	}
+	if len(places) == 0 {
+		return guard.Pass(), nil
+	}
+	return g.verdict(s, m, places)
+}
+
+// text scans one text and appends what is to be acted on.
+func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []place {
+	if opaque(t.Key) {
+		return places
+	}
+	if plain, ok := s.blob(t); ok {
+		return g.blob(places, s, x, m, t, plain, base, prefix)
+	}
+	s.found = s.scanner.Scan(s.found[:0], recogniser.Leaf{Text: t.Value, Key: t.Key, Parent: t.Parent, Beside: t.Beside})
+	for i := range s.found {
+		f := &s.found[i]
+		a := g.decide(x, m, f)
+		if a == allow {
+			continue
+		}
+		p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(t.Value[f.Start:f.End]), pointer: prefix + t.Pointer()}
+		p.start, p.end = t.Span(f.Start, f.End)
+		if t.Kind == mcp.LeafNumber { // a part of a number cannot be replaced
+			p.start, p.end = t.Span(0, len(t.Value))
+			p.whole = true
+		}
+		p.start, p.end = p.start+base, p.end+base
+		if a.rewrites() && fixed(m.Direction, p.pointer) {
+			p.action = block
+		}
+		places = append(places, p)
+	}
+	return places
+}
+
+// opaque are the members that go back to the server as they came: nobody reads
+// them, and a changed one would break the exchange.
+func opaque(key []byte) bool {
+	switch string(key) {
+	case "nextCursor", "cursor", "requestState", "progressToken", "taskId", "requestId", "mimeType":
+		return true
+	}
+	return false
+}
+
+// fixed reports whether a value names what the message is about, so that
+// another in its place would be another message.
+func fixed(d mcp.Direction, pointer string) bool {
+	if d != mcp.ToServer {
+		return false
+	}
+	return pointer == "/params/name" || pointer == "/params/uri" || strings.HasPrefix(pointer, "/params/ref/") || strings.HasPrefix(pointer, "/params/_meta/")
+}
+
+// verdict refuses if any finding is to be blocked, and rewrites otherwise.
+func (g *dlp) verdict(s *scan, m *mcp.Message, places []place) (guard.Verdict, error) {
+	v := guard.Verdict{Action: guard.Allow, Detail: g.detail(s, places)}
+	var pii, secret bool
+	for i := range places {
+		p := &places[i]
+		pii = pii || p.Class == recogniser.PII
+		secret = secret || p.Class == recogniser.Secret
+		if p.action == block && (v.Action == guard.Allow || p.Class == recogniser.Secret) {
+			v.Action = guard.Deny
+			v.Reason = reason(m.Direction, p.Class)
+		}
+	}
+	if pii {
+		v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: "pii"})
+	}
+	if secret {
+		v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: "secret"})
+	}
+	if v.Action == guard.Allow {
+		v.Edits = g.edits(m, places)
+	}
+	return v, nil
+}
+
+func reason(d mcp.Direction, c recogniser.Class) guard.Reason {
+	switch {
+	case d == mcp.ToClient && c == recogniser.Secret:
+		return SecretHeld
+	case d == mcp.ToClient:
+		return PIIWithheld
+	case c == recogniser.Secret:
+		return SecretBlocked
+	}
+	return PIIBlocked
+}
+
+// listed is how many findings a receipt lists.
+const listed = 20
+
+// detail says what was found where, without showing it.
+func (g *dlp) detail(s *scan, places []place) string {
+	var b strings.Builder
+	for i := range places {
+		p := &places[i]
+		if i == listed {
+			fmt.Fprintf(&b, "; and %d more", len(places)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "%s %s %d bytes hmac %x: %s", p.Type, g.pointer(s, p.pointer), len(p.value), g.mac(p)[:6], p.action)
+	}
+	return b.String()
+}
+
+// pointer hides what a pointer's own names would show.
+func (g *dlp) pointer(s *scan, pointer string) string {
+	s.found = s.scanner.Scan(s.found[:0], recogniser.Leaf{Text: []byte(pointer)})
+	for i := len(s.found) - 1; i >= 0; i-- {
+		f := s.found[i]
+		pointer = pointer[:f.Start] + "[" + f.Type + "]" + pointer[f.End:]
+	}
+	return pointer
+}

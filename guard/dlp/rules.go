@@ -1,0 +1,83 @@
+package dlp
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/inspect/recogniser"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// action is what happens to a finding, the more the higher.
+type action uint8
+
+const (
+	allow action = iota
+	alert
+	mask
+	hash
+	tokenise
+	block
+)
+
+var actions = [...]string{"allow", "alert", "mask", "hash", "tokenise", "block"}
+
+func actionOf(s string) action { return action(max(0, slices.Index(actions[:], s))) }
+
+func (a action) String() string { return actions[a] }
+
+func (a action) rewrites() bool { return a == mask || a == hash || a == tokenise }
+
+type rule struct {
+	Rule
+	action action
+}
+
+// compile finds misspelt types, which would silently never fit. With
+// recognisers that were not read, any type may exist.
+func (r Rule) compile(set *recogniser.Set, known bool) (rule, error) {
+	for i, t := range r.Types {
+		ok := !known || t == string(recogniser.PII) || t == string(recogniser.Secret)
+		for _, have := range set.Types() {
+			ok = ok || have.Type == t
+		}
+		if !ok {
+			return rule{}, fmt.Errorf("types[%d]: no recogniser finds %q", i, t)
+		}
+	}
+	if slices.Index(actions[:], r.Action) < 0 {
+		return rule{}, fmt.Errorf("action: %q is none of %v", r.Action, actions)
+	}
+	return rule{r, actionOf(r.Action)}, nil
+}
+
+// decide returns what happens to a finding.
+func (g *dlp) decide(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) action {
+	for i := range g.rules {
+		if g.rules[i].fits(x, m, f) {
+			return g.rules[i].action
+		}
+	}
+	a := g.ToServer
+	if m.Direction == mcp.ToClient {
+		a = g.ToClient
+	}
+	if f.Class == recogniser.Secret {
+		return actionOf(a.Secret)
+	}
+	return actionOf(a.PII)
+}
+
+func (r *rule) fits(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) bool {
+	name := m.Name
+	if name == "" {
+		name = x.Asked.Name // a reply names nothing itself
+	}
+	return (len(r.Types) == 0 || slices.Contains(r.Types, f.Type) || slices.Contains(r.Types, string(f.Class))) &&
+		(r.Direction == "" || r.Direction == m.Direction.String()) &&
+		among(r.Servers, x.Server.Name) && among(r.Tools, name) &&
+		among(r.Tenants, x.Principal.Tenant) && among(r.Classifications, x.Server.Classification)
+}
+
+func among(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
