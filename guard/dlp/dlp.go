@@ -46,6 +46,20 @@ type Rule struct {
 type Ports struct {
 	Secret func(reference string) ([]byte, error) // a reference such as env:DLP_KEY, resolved
 	Read   func(path string) ([]byte, error)
+	Raise  Raise
+}
+
+// Raise is what other parts of the configuration ask for: whatever would only
+// alert about a message to the client masks it instead.
+type Raise struct{ PII, Secret bool }
+
+func (r Raise) over(c *Config) {
+	if r.PII && c.ToClient.PII == "alert" {
+		c.ToClient.PII = "mask"
+	}
+	if r.Secret && c.ToClient.Secret == "alert" {
+		c.ToClient.Secret = "mask"
+	}
 }
 
 // Reasons of this guard.
@@ -57,12 +71,13 @@ const (
 )
 
 // Default returns what holds where the configuration says nothing: secrets of a
-// known form do not leave through arguments and are masked in results; the rest
-// is labelled and recorded. Passwords in arguments are how some tools work.
+// known form do not leave through arguments; the rest is labelled and recorded.
+// Passwords in arguments are how some tools work, and results that change
+// unasked would surprise.
 func Default() Config {
 	return Config{
 		ToServer: Actions{PII: "alert", Secret: "block"},
-		ToClient: Actions{PII: "alert", Secret: "mask"},
+		ToClient: Actions{PII: "alert", Secret: "alert"},
 		Rules:    []Rule{{Types: []string{"generic_password", "generic_api_key", "session_cookie", "bearer_opaque"}, Direction: "to_server", Action: "alert"}},
 		MaxBytes: 4 << 20,
 	}
@@ -117,6 +132,7 @@ type scan struct {
 }
 
 func build(c Config, p Ports) (guard.Guard, error) {
+	p.Raise.over(&c)
 	g := &dlp{Config: c}
 	var err error
 	if g.set, err = set(c.Recognisers, p); err != nil {

@@ -143,7 +143,7 @@ func TestDefaultsKeepSecretsInAndLabelTheRest(t *testing.T) {
 		"a token to the server is refused":     {mcp.ToServer, call + `{"q":"` + token + `"}}}`, dlp.SecretBlocked, []string{"secret"}, ""},
 		"a password argument is recorded":      {mcp.ToServer, call + `{"password":"hV3#kk29xQ"}}}`, "", []string{"secret"}, "hV3#kk29xQ"},
 		"an address to the server is labelled": {mcp.ToServer, call + `{"to":"anna@mail.example"}}}`, "", []string{"pii"}, "anna@mail.example"},
-		"a token to the client is masked":      {mcp.ToClient, answer + `{"content":[{"type":"text","text":"` + token + `"}]}}`, "", []string{"secret"}, "[github_token]"},
+		"a token to the client is recorded":    {mcp.ToClient, answer + `{"content":[{"type":"text","text":"` + token + `"}]}}`, "", []string{"secret"}, token},
 		"nothing":                              {mcp.ToClient, answer + `{"content":[{"type":"text","text":"fine"}]}}`, "", nil, "fine"},
 	} {
 		v, got := judge(t, g, c.direction, c.in)
@@ -233,6 +233,20 @@ func TestConfigurationThatCannotWorkIsRefused(t *testing.T) {
 	g := build(t, func(c *dlp.Config) { masking(c); c.Recognisers = []string{"own.yaml"} })
 	if _, got := judge(t, g, mcp.ToServer, call+`{"q":"EMP-123456"}}}`); !strings.Contains(got, "[EMPLOYEE]") {
 		t.Errorf("a recogniser of one's own: %s", got)
+	}
+}
+
+func TestAHostWithoutResponsesLearnsWhatNeedsThem(t *testing.T) {
+	for want, set := range map[string]func(*dlp.Config){
+		"":                 nil,
+		"to_client.secret": func(c *dlp.Config) { c.ToClient.Secret = "mask" },
+		"to_server.pii":    func(c *dlp.Config) { c.ToServer.PII = "mask" },
+		"rules[0]":         func(c *dlp.Config) { c.Rules = []dlp.Rule{{Types: []string{"pii"}, Action: "block"}} },
+	} {
+		err := build(t, set).(guard.OneWay).RequestsOnly()
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", want, err)
+		}
 	}
 }
 

@@ -81,3 +81,26 @@ func (r *rule) fits(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) bo
 }
 
 func among(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
+
+// RequestsOnly tells a host without responses, and without edits, which setting
+// needs them.
+func (g *dlp) RequestsOnly() error {
+	needs := func(a string, replies bool) bool { return replies && actionOf(a) > alert || actionOf(a).rewrites() }
+	for _, c := range [...]struct {
+		setting, action string
+		replies         bool
+	}{
+		{"to_server.pii", g.ToServer.PII, false}, {"to_server.secret", g.ToServer.Secret, false},
+		{"to_client.pii", g.ToClient.PII, true}, {"to_client.secret", g.ToClient.Secret, true},
+	} {
+		if needs(c.action, c.replies) {
+			return fmt.Errorf("%s is %s", c.setting, c.action)
+		}
+	}
+	for i, r := range g.Rules {
+		if needs(r.Action, r.Direction != mcp.ToServer.String()) {
+			return fmt.Errorf("rules[%d]: %s needs responses or edits", i, r.Action)
+		}
+	}
+	return nil
+}

@@ -4,6 +4,7 @@ package standard
 
 import (
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/envelope"
 	"github.com/sallyport/sallyport/guard/identity"
 )
@@ -12,6 +13,7 @@ import (
 // nil is left out of the chain.
 type Ports struct {
 	Identity identity.Source
+	Content  dlp.Ports // of the guards that look into content; they work without, too
 }
 
 // Specs returns the guards: messages to the server meet them from top to
@@ -20,5 +22,6 @@ func Specs(p Ports) []guard.Spec {
 	return []guard.Spec{
 		envelope.Spec(),
 		identity.Spec(p.Identity),
+		dlp.Spec(p.Content), // last towards the server, first towards the client: what others look at is already clean
 	}
 }

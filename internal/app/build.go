@@ -22,7 +22,7 @@ import (
 // decision in turn.
 func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s)}, observers...)
+	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Content: contentPorts()}, observers...)
 }
 
 // fill builds s with guards that have these ports.

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"os"
 	"reflect"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
 )
@@ -20,7 +22,7 @@ func ConfigOptions() config.Options {
 			"gateway.authorization.policy_engine=none",
 		},
 	}
-	for _, spec := range standard.Specs(standard.Ports{}) {
+	for _, spec := range standard.Specs(standard.Ports{Content: dlp.Ports{Read: os.ReadFile}}) {
 		o.Guards[spec.Name] = config.GuardSection{
 			Summary:  spec.Summary,
 			Defaults: spec.Config,
