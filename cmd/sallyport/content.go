@@ -1,41 +1,31 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/internal/app"
 	"github.com/sallyport/sallyport/internal/inspect/lines"
-	"github.com/sallyport/sallyport/internal/inspect/recogniser"
 )
 
 func inspectCommand() *cobra.Command {
-	var detector string
+	var detector, path, policy string
 	cmd := &cobra.Command{
-		Use:     "inspect --detector pii|secrets",
+		Use:     "inspect --detector pii|secrets|url [-c FILE]",
 		Short:   "Say what the content detectors find in records",
-		Long:    "Reads one JSON object a line from standard input and answers each with one line.\n\npii, secrets: {\"id\",\"channel\",\"text\" or \"text_b64\"} -> {\"id\",\"findings\":[{\"type\",\"start\",\"end\",\"score\"}]}",
-		Example: "  echo '{\"id\":1,\"text\":\"card 4111 1111 1111 1111\"}' | sallyport inspect --detector pii",
+		Long:    "Reads one JSON object a line from standard input and answers each with one line.\n\npii, secrets: {\"id\",\"channel\",\"text\" or \"text_b64\"} -> {\"id\",\"findings\":[{\"type\",\"start\",\"end\",\"score\"}]}\nurl: {\"id\",\"url\" or \"arg\",\"dns\",\"redirects\"} -> {\"id\",\"verdict\":\"allow\" or \"deny\"}\n\nOffsets are bytes. Channel sse means that the text is an event stream. Nothing is looked up: names have the addresses\nthat the record's dns gives them.",
+		Example: "  echo '{\"id\":1,\"text\":\"card 4111 1111 1111 1111\"}' | sallyport inspect --detector pii\n  sallyport inspect --detector url -c sallyport.yaml < urls.jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := newDetector(detector)
+			d, err := app.Detector(detector, path, policy)
 			if err != nil {
 				return err
 			}
 			return lines.Answer(cmd.InOrStdin(), cmd.OutOrStdout(), d)
 		},
 	}
-	cmd.Flags().StringVar(&detector, "detector", "", "what to look for: pii or secrets")
+	cmd.Flags().StringVar(&detector, "detector", "", "what to look for: pii, secrets or url")
+	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration with recognisers and allow-list of your own")
+	cmd.Flags().StringVar(&policy, "policy", "", "policy file for url, as in eval/testdata/ssrf/policy.json")
 	_ = cmd.MarkFlagRequired("detector") // fails only for unknown flags
 	return cmd
-}
-
-func newDetector(name string) (lines.Detector, error) {
-	switch name {
-	case "pii":
-		return lines.NewContent(recogniser.PII)
-	case "secrets":
-		return lines.NewContent(recogniser.Secret)
-	}
-	return nil, fmt.Errorf("there is no detector %q", name)
 }

@@ -5,6 +5,7 @@ package standard
 import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/dlp"
+	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/envelope"
 	"github.com/sallyport/sallyport/guard/identity"
 )
@@ -13,6 +14,7 @@ import (
 // nil is left out of the chain.
 type Ports struct {
 	Identity identity.Source
+	Egress   egress.Ports
 	Content  dlp.Ports // of the guards that look into content; they work without, too
 }
 
@@ -22,6 +24,7 @@ func Specs(p Ports) []guard.Spec {
 	return []guard.Spec{
 		envelope.Spec(),
 		identity.Spec(p.Identity),
+		egress.Spec(p.Egress),
 		dlp.Spec(p.Content), // last towards the server, first towards the client: what others look at is already clean
 	}
 }

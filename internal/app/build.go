@@ -22,11 +22,14 @@ import (
 // decision in turn.
 func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Content: contentPorts()}, observers...)
+	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl)}, observers...)
 }
 
 // fill builds s with guards that have these ports.
 func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers ...guard.Observer) error {
+	if err := egressEnforced(cfg); err != nil {
+		return err
+	}
 	specs := standard.Specs(ports)
 	members, err := guard.Assemble(specs, func(name string) guard.Setting { return guardSetting(cfg.Guards[name]) })
 	if err != nil {

@@ -1,14 +1,19 @@
 package app
 
 import (
+	"errors"
 	"os"
 
 	"github.com/sallyport/sallyport/guard/dlp"
+	"github.com/sallyport/sallyport/guard/egress"
+	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
+	"github.com/sallyport/sallyport/internal/resolver"
 )
 
-// contentPorts are what the guards that look into content may read.
-func contentPorts() dlp.Ports {
+// contentPorts are what the guard of content may read, and what the guide's
+// egress_control asks of it.
+func contentPorts(c config.EgressControl) dlp.Ports {
 	return dlp.Ports{
 		Read: os.ReadFile,
 		Secret: func(reference string) ([]byte, error) {
@@ -22,5 +27,28 @@ func contentPorts() dlp.Ports {
 			}
 			return []byte(secret.Reveal()), nil
 		},
+		Raise: dlp.Raise{PII: c.PIIDetection, Secret: c.ContentInspection},
 	}
+}
+
+func egressPorts(c config.EgressControl) egress.Ports {
+	p := egress.Ports{Resolver: resolver.New()}
+	for _, host := range c.URLAllowlist {
+		p.Allowlist = append(p.Allowlist, string(host))
+	}
+	return p
+}
+
+// egressEnforced reports what of the guide's egress_control nothing enforces,
+// because the guard that would is off.
+func egressEnforced(cfg *config.Config) error {
+	c := cfg.Gateway.EgressControl
+	var errs []error
+	if len(c.URLAllowlist) > 0 && cfg.Guards["egress"].Mode == "off" {
+		errs = append(errs, errors.New("gateway.egress_control.url_allowlist: guards.egress.mode is off, so nothing enforces it"))
+	}
+	if (c.ContentInspection || c.PIIDetection) && cfg.Guards["dlp"].Mode == "off" {
+		errs = append(errs, errors.New("gateway.egress_control: guards.dlp.mode is off, so nothing is inspected"))
+	}
+	return errors.Join(errs...)
 }

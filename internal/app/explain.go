@@ -33,7 +33,7 @@ func load(path string) (*gate.Snapshot, error) {
 		return nil, err
 	}
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{})
+	return s, fill(s, cfg, standard.Ports{Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl)})
 }
 
 // Explanation is a decision for people.

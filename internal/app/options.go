@@ -20,6 +20,7 @@ func ConfigOptions() config.Options {
 			"gateway.authentication.method=JWT",
 			"identity_framework.token_lifetime",
 			"gateway.authorization.policy_engine=none",
+			"gateway.egress_control",
 		},
 	}
 	for _, spec := range standard.Specs(standard.Ports{Content: dlp.Ports{Read: os.ReadFile}}) {

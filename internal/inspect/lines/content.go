@@ -22,10 +22,15 @@ type content struct {
 	found   []recogniser.Finding
 }
 
-func newContent(classes ...recogniser.Class) (*content, error) {
-	list, err := recogniser.Builtin(classes...)
+func newContent(class recogniser.Class, own []recogniser.Recogniser) (*content, error) {
+	list, err := recogniser.Builtin(class)
 	if err != nil {
 		return nil, err
+	}
+	for _, r := range own {
+		if r.Class == class {
+			list = append(list, r)
+		}
 	}
 	set, err := recogniser.Compile(list)
 	if err != nil {

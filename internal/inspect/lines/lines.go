@@ -33,9 +33,10 @@ type findings struct {
 	Findings []Finding       `json:"findings"`
 }
 
-// NewContent returns the detector for personal data or secrets.
-func NewContent(class recogniser.Class) (Detector, error) {
-	c, err := newContent(class)
+// NewContent returns the detector for personal data or secrets, with
+// recognisers of the user's own beside the shipped ones.
+func NewContent(class recogniser.Class, own ...recogniser.Recogniser) (Detector, error) {
+	c, err := newContent(class, own)
 	if err != nil {
 		return nil, err
 	}

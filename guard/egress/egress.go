@@ -1,0 +1,294 @@
+// Package egress judges where the arguments of a call would send a server:
+// URLs, hosts and addresses anywhere in them, against an allow-list.
+package egress
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/inspect/destination"
+	"github.com/sallyport/sallyport/internal/inspect/wire"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Config is the user's "guards.egress" section.
+type Config struct {
+	Allow   []Entry `yaml:"allow" doc:"Destinations that calls may name, beside gateway.egress_control.url_allowlist; with neither, all but metadata services"`
+	Resolve bool    `yaml:"resolve" doc:"Look up allowed names and judge every address they have"`
+	Ignore  []Tool  `yaml:"ignore" doc:"Tools whose arguments name destinations without anybody going there, such as a search"`
+}
+
+// Entry is one line of the allow-list.
+type Entry struct {
+	Host    string   `yaml:"host" required:"true" doc:"Name, IP address, or *.name for every name below it"`
+	Ports   []int    `yaml:"ports" doc:"Ports; 443 when absent"`
+	Schemes []string `yaml:"schemes" doc:"Schemes; https when absent"`
+	Private bool     `yaml:"private" doc:"The name may lead to private addresses; never to loopback, link-local and metadata ones"`
+	Servers []string `yaml:"servers" doc:"Registered servers that may go there; all when absent"`
+	Tools   []string `yaml:"tools" doc:"Tools, prompts or resources that may go there; all when absent"`
+	Tenants []string `yaml:"tenants" doc:"Tenants of callers that may send there; all when absent"`
+}
+
+// Tool is a tool of a server.
+type Tool struct {
+	Server string `yaml:"server" required:"true" doc:"Registered server"`
+	Tool   string `yaml:"tool" required:"true" doc:"Its tool"`
+}
+
+// Denied is the reason of this guard.
+const Denied guard.Reason = "egress_denied"
+
+// Resolver looks names up. It is asked from many goroutines.
+type Resolver interface {
+	// Known returns the addresses of a name if they are at hand.
+	Known(host string) ([]netip.Addr, bool)
+	// Lookup finds them; a name that does not exist is an error.
+	Lookup(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// Ports are what the guard needs from outside the process.
+type Ports struct {
+	Resolver  Resolver // nil leaves names unresolved, for checks of a configuration by itself
+	Allowlist []string // gateway.egress_control.url_allowlist
+}
+
+// Spec presents the guard to the chain.
+func Spec(p Ports) guard.Spec {
+	return guard.Define("egress", "Judges where arguments and resource URIs would send a server.", Config{Resolve: true},
+		func(c Config) (guard.Guard, error) { return build(c, p) },
+		guard.Want{Method: "tools/call", Direction: mcp.ToServer},
+		guard.Want{Method: "resources/read", Direction: mcp.ToServer},
+		guard.Want{Method: "resources/subscribe", Direction: mcp.ToServer},
+		guard.Want{Method: "prompts/get", Direction: mcp.ToServer},
+		guard.Want{Method: "completion/complete", Direction: mcp.ToServer},
+		guard.Want{Method: "tasks/update", Direction: mcp.ToServer},
+		guard.Want{Method: guard.TopicResponse, Direction: mcp.ToServer},
+	).WithReasons(
+		guard.ReasonInfo{Reason: Denied, Status: 200, Code: guard.CodeRequestContent, Text: "The call names a destination that is not allowed here. Ask for it to be added to the allow-list, or name another.", When: "An argument or resource URI names a host, address, port or scheme that neither `gateway.egress_control.url_allowlist` nor `guards.egress.allow` has, a name that leads to a forbidden address or nowhere, or a URL that cannot be read without doubt."},
+	)
+}
+
+type egress struct {
+	Config
+	policies []scoped
+	open     bool
+	resolver Resolver
+}
+
+// scoped is an entry with those it is for.
+type scoped struct {
+	destination.Entry
+	servers, tools, tenants []string
+}
+
+func build(c Config, p Ports) (guard.Guard, error) {
+	g := &egress{Config: c, resolver: p.Resolver, open: len(c.Allow)+len(p.Allowlist) == 0}
+	for _, host := range p.Allowlist {
+		host = strings.ToLower(host)
+		g.policies = append(g.policies, scoped{Entry: destination.Entry{Host: host, Private: internal(host)}})
+	}
+	var errs []error
+	for i, e := range c.Allow {
+		host, err := canonical(e.Host)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("allow[%d].host: %w", i, err))
+		}
+		for k, port := range e.Ports {
+			if port < 1 || port > 65535 {
+				errs = append(errs, fmt.Errorf("allow[%d].ports[%d]: %d is no port", i, k, port))
+			}
+		}
+		g.policies = append(g.policies, scoped{destination.Entry{Host: host, Ports: e.Ports, Schemes: e.Schemes, Private: e.Private}, e.Servers, e.Tools, e.Tenants})
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// internal reports whether a name of the guide's list, which has no word for it,
+// says that it leads inside: below .internal, which is for private networks
+// only, or with a label that begins with "internal" or "intranet".
+func internal(host string) bool {
+	for _, label := range strings.Split(host, ".") {
+		if strings.HasPrefix(label, "internal") || strings.HasPrefix(label, "intranet") {
+			return true
+		}
+	}
+	return false
+}
+
+// Policy returns the allow-list for every server, tool and tenant at once.
+func Policy(c Config, p Ports) (*destination.Policy, error) {
+	g, err := build(c, p)
+	if err != nil {
+		return nil, err
+	}
+	e := g.(*egress)
+	policy := &destination.Policy{Open: e.open}
+	for i := range e.policies {
+		policy.Entries = append(policy.Entries, e.policies[i].Entry)
+	}
+	return policy, nil
+}
+
+func canonical(host string) (string, error) {
+	name, wild := strings.CutPrefix(host, "*.")
+	d, err := destination.ParseHost(name)
+	if err != nil || d.Port != 0 || strings.ContainsAny(name, "/?#") || wild && d.IP.IsValid() {
+		return "", fmt.Errorf("%q is not a host; write api.company.com or *.company.com, without scheme, port and path", host)
+	}
+	if wild {
+		return "*." + d.Host, nil
+	}
+	return d.Host, nil
+}
+
+// policy is the allow-list as it is for this call.
+func (g *egress) policy(x *guard.Exchange, m *mcp.Message) *destination.Policy {
+	p := &destination.Policy{Open: g.open}
+	for i := range g.policies {
+		s := &g.policies[i]
+		if among(s.servers, x.Server.Name) && among(s.tools, m.Name) && among(s.tenants, x.Principal.Tenant) {
+			p.Entries = append(p.Entries, s.Entry)
+		}
+	}
+	return p
+}
+
+func among(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
+
+// Inspect judges every destination in the message's params, or in a client's
+// result. Names that are not at hand make the verdict pending.
+func (g *egress) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	if slices.Contains(g.Ignore, Tool{x.Server.Name, m.Name}) && m.Method == "tools/call" {
+		return guard.Pass(), nil
+	}
+	policy := g.policy(x, m)
+	var names []lookup
+	for _, part := range [...]json.RawMessage{m.Params, m.Result} {
+		if part == nil {
+			continue
+		}
+		var r wire.Reader
+		var why error
+		err := r.EachText(part, func(t *wire.Text) {
+			if why != nil || t.Kind == mcp.LeafNumber || skipped(t) {
+				return
+			}
+			names, why = judge(policy, t, names)
+		})
+		if err != nil {
+			return guard.Verdict{}, fmt.Errorf("egress: inspect: %w", err)
+		}
+		if why != nil {
+			return guard.Refuse(Denied, why.Error()), nil
+		}
+	}
+	if len(names) == 0 || !g.Resolve || g.resolver == nil {
+		return guard.Pass(), nil
+	}
+	return g.addresses(names), nil
+}
+
+// skipped are the members by which the protocol names things, not places.
+func skipped(t *wire.Text) bool {
+	switch string(t.Key) {
+	case "requestState", "progressToken", "cursor", "taskId":
+		return true
+	}
+	pointer := t.Pointer()
+	return strings.HasPrefix(pointer, "/_meta/") || pointer == "/name" || pointer == "/ref/name"
+}
+
+// lookup is an allowed name whose addresses are to be judged.
+type lookup struct {
+	host  string
+	entry *destination.Entry
+}
+
+func judge(policy *destination.Policy, t *wire.Text, names []lookup) ([]lookup, error) {
+	pointer := t.Pointer()
+	for _, d := range destination.Find(t.Value, t.Key) {
+		if pointer == "/uri" && !travels(d) {
+			continue // a server's own name for a resource
+		}
+		if d.Err != nil {
+			if policy.Open {
+				continue
+			}
+			return nil, fmt.Errorf("%s: %w", pointer, d.Err)
+		}
+		e, err := policy.Check(d.Destination)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", pointer, err)
+		}
+		if e != nil && !d.IP.IsValid() && !slices.Contains(names, lookup{d.Host, e}) {
+			names = append(names, lookup{d.Host, e})
+		}
+	}
+	return names, nil
+}
+
+// travels reports whether a resource URI leads to another machine: servers call
+// their resources by schemes of their own.
+func travels(m destination.Mention) bool {
+	switch m.Scheme {
+	case "http", "https", "ws", "wss", "ftp", "":
+		return true
+	}
+	return false
+}
+
+// addresses judges what the names stand for, at once if that is known.
+func (g *egress) addresses(names []lookup) guard.Verdict {
+	var open []lookup
+	for _, n := range names {
+		known, ok := g.resolver.Known(n.host)
+		if !ok {
+			open = append(open, n)
+			continue
+		}
+		if why := forbidden(n, known); why != "" {
+			return guard.Refuse(Denied, why)
+		}
+	}
+	if len(open) == 0 {
+		return guard.Pass()
+	}
+	return guard.Verdict{Pending: func(ctx context.Context) (guard.Verdict, error) {
+		for _, n := range open {
+			found, err := g.resolver.Lookup(ctx, n.host)
+			if ctx.Err() != nil {
+				return guard.Verdict{}, fmt.Errorf("egress: lookup: %w", ctx.Err())
+			}
+			if err != nil {
+				return guard.Refuse(Denied, n.host+" does not resolve"), nil
+			}
+			if why := forbidden(n, found); why != "" {
+				return guard.Refuse(Denied, why), nil
+			}
+		}
+		return guard.Pass(), nil
+	}}
+}
+
+// forbidden says why a name must not be used; every address counts, because a
+// client takes any of them.
+func forbidden(n lookup, found []netip.Addr) string {
+	if len(found) == 0 {
+		return n.host + " does not resolve"
+	}
+	for _, a := range found {
+		if !n.entry.Admits(a) {
+			return n.host + " leads to " + a.String()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,161 @@
+package destination
+
+import (
+	"bytes"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/inspect/view"
+)
+
+// Mention is a destination that a text names. With Err it names one that
+// cannot be read without doubt.
+type Mention struct {
+	Destination
+	Err error
+}
+
+var (
+	// absolute finds everything that begins like a URL, also with the slashes
+	// missing that browsers add; plain words before a colon are not schemes.
+	absolute = regexp.MustCompile(`(?i)(?:[a-z][a-z0-9+.-]{0,30}:)*(?:[a-z][a-z0-9+.-]{1,30}:[/\\]{2}|(?:https?|wss?|ftp|file|gopher|javascript|vbscript|jar|netdoc|blob):[^\s"'<>])[^\s"'<>` + "`" + `]*`)
+	relative = regexp.MustCompile(`(?:^|["'=(\s])(//|\\\\)([^\s/\\"'<>()]{1,255})`)
+	ipPlace  = regexp.MustCompile(`(?i)(?:^|[^\w.:-])((?:0x[0-9a-f]+|[0-9]{1,10})(?:\.(?:0x[0-9a-f]+|[0-9]{1,10})){3}(?::[0-9]{1,5}|/[a-z]))`)
+	bracket  = regexp.MustCompile(`\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?`)
+	local    = regexp.MustCompile(`(?i)(?:^|[^\w.@-])((?:[a-z0-9-]+\.)*localhost(?::[0-9]{1,5}|/)|metadata\.google\.internal|169\.254\.\d{1,3}\.\d{1,3})`)
+	hostPort = regexp.MustCompile(`(?i)(?:^|[\s"'=(,])((?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,24}:[0-9]{2,5})(?:$|[\s/"'),;])`)
+	scp      = regexp.MustCompile(`(?i)^[a-z0-9_.-]{1,64}@([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\]):[^\s\\]{1,}$`)
+	www      = regexp.MustCompile(`(?i)(?:^|[\s"'=(,])(www\.(?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,24})`)
+	pointing = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:url|urls|uri|uris|endpoint|host|hosts|hostname|link|href|src|webhook|callback|domain|server|remote|origin|proxy|upstream|redirect|website|site|target|fqdn|baseurl|addr)(?:$|[^a-z])`)
+	humps    = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+)
+
+// Find returns the destinations in a text under a key. It reads the text as it
+// is, and with escapes, invisible characters and one encoding undone.
+func Find(text, key []byte) []Mention {
+	if !suspicious(text) && !points(key) {
+		return nil
+	}
+	out := find(nil, text, key)
+	var v view.View
+	v.Reset(text)
+	if v.Mapped() && !bytes.Equal(v.Text, text) {
+		out = find(out, v.Text, key)
+	}
+	view.EachEncoded(v.Text, nil, func(e view.Encoded) { out = find(out, e.Plain, nil) })
+	if len(text) < 2048 && bytes.ContainsAny(text, "\t\r\n") && !bytes.ContainsAny(text, " ") {
+		// Browsers drop these inside of URLs.
+		out = find(out, bytes.Map(func(r rune) rune {
+			if r == '\t' || r == '\r' || r == '\n' {
+				return -1
+			}
+			return r
+		}, text), key)
+	}
+	return out
+}
+
+// suspicious is the gate: texts without any of these bytes and runs name no
+// destination that find would see.
+func suspicious(text []byte) bool {
+	return bytes.IndexByte(text, ':') >= 0 || bytes.Contains(text, []byte("//")) || bytes.Contains(text, []byte(`\\`)) ||
+		bytes.IndexByte(text, '%') >= 0 || bytes.IndexByte(text, '.') >= 0 || len(text) >= 16 && bytes.IndexByte(text, ' ') < 0 ||
+		bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) || bytes.Contains(bytes.ToLower(text), []byte("localhost"))
+}
+
+func points(key []byte) bool {
+	return len(key) > 0 && len(key) < 64 && pointing.Match(humps.ReplaceAll(key, []byte("${1}_${2}")))
+}
+
+func find(out []Mention, text, key []byte) []Mention {
+	add := func(d Destination, err error) { out = append(out, Mention{d, err}) }
+	had := len(out)
+	for _, m := range absolute.FindAll(text, -1) {
+		for _, u := range split(trim(string(m))) {
+			add(Parse(u))
+		}
+	}
+	for _, m := range relative.FindAllSubmatch(text, -1) {
+		if host := trim(string(m[2])); dotted(host) || m[1][0] == '\\' || points(key) {
+			add(parseAuthority(host))
+		}
+	}
+	for _, re := range [...]*regexp.Regexp{ipPlace, hostPort, www} {
+		for _, m := range re.FindAllSubmatch(text, -1) {
+			d, err := ParseHost(string(m[1]))
+			add(d, err)
+		}
+	}
+	for _, m := range bracket.FindAll(text, -1) {
+		if inner := strings.Trim(strings.SplitN(string(m), "]", 2)[0], "["); strings.Count(inner, ":") > 1 {
+			if _, err := netip.ParseAddr(inner); err == nil {
+				add(ParseHost(string(m)))
+			}
+		}
+	}
+	for _, m := range local.FindAllSubmatch(text, -1) {
+		add(ParseHost(strings.TrimSuffix(string(m[1]), "/")))
+	}
+	if m := scp.FindSubmatch(text); m != nil {
+		add(parseAuthority(string(m[1])))
+	}
+	if len(out) == had && points(key) {
+		out = bare(out, strings.TrimSpace(string(text)))
+	}
+	return out
+}
+
+// split returns a URL and the URLs that stand in it, as in a query.
+func split(s string) []string {
+	out := []string{s}
+	low := strings.ToLower(s)
+	for i := strings.Index(low, "://"); i >= 0; {
+		next := strings.Index(low[i+3:], "://")
+		if next < 0 {
+			break
+		}
+		next += i + 3
+		start := next
+		for start > 0 && (low[start-1] >= 'a' && low[start-1] <= 'z' || low[start-1] >= '0' && low[start-1] <= '9' || low[start-1] == '+') {
+			start--
+		}
+		if start > i+3 && start < next {
+			out = append(out, s[start:])
+		}
+		i = next
+	}
+	return out
+}
+
+// trim removes what follows a URL in prose.
+func trim(s string) string {
+	s = strings.TrimRight(s, ".,;:!?*'\"”’»…|")
+	for strings.HasSuffix(s, ")") && strings.Count(s, "(") < strings.Count(s, ")") || strings.HasSuffix(s, "]") && strings.Count(s, "[") < strings.Count(s, "]") || strings.HasSuffix(s, "}") && strings.Count(s, "{") < strings.Count(s, "}") {
+		s = strings.TrimRight(s[:len(s)-1], ".,;:!?*")
+	}
+	return s
+}
+
+// bare reads the value of a member that is called like a destination: a host,
+// perhaps with port and path. File names, versions and words are none.
+func bare(out []Mention, s string) []Mention {
+	if s == "" || strings.ContainsAny(s, " \n") || strings.HasPrefix(s, "/") || strings.HasPrefix(s, ".") || strings.HasPrefix(s, "#") || len(s) > 512 {
+		return out
+	}
+	d, err := ParseHost(s)
+	switch {
+	case err != nil && strings.ContainsAny(s, ".:@%"):
+		return append(out, Mention{Err: err})
+	case err != nil:
+		return out
+	case d.IP.IsValid() || strings.Contains(d.Host, ".") || d.Host == "localhost":
+		return append(out, Mention{Destination: d})
+	}
+	return out
+}
+
+func dotted(s string) bool {
+	i := strings.LastIndexByte(s, '.')
+	return i > 0 && i < len(s)-1 || strings.HasPrefix(s, "[") || strings.HasPrefix(strings.ToLower(s), "localhost")
+}
