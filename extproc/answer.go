@@ -6,6 +6,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -107,15 +108,15 @@ func trailers() *extprocv3.ProcessingResponse {
 }
 
 // immediate answers in the place of whatever was to come.
-func immediate(a gate.Answer, f envoymap.Facts) *extprocv3.ProcessingResponse {
+func immediate(a gate.Answer, reason guard.Reason, metadata *structpb.Struct) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extprocv3.ImmediateResponse{
 			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(a.Status)},
 			Headers: &extprocv3.HeaderMutation{SetHeaders: options(a.Headers)},
 			Body:    a.Body,
-			Details: envoymap.DetailsPrefix + f.Reason,
+			Details: envoymap.DetailsPrefix + string(reason),
 		}},
-		DynamicMetadata: envoymap.InNamespace(f.Metadata()),
+		DynamicMetadata: metadata,
 	}
 }
 

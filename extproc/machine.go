@@ -35,6 +35,7 @@ const (
 type machine struct {
 	snap   *gate.Snapshot
 	server string // from the operator's route; empty: the path decides
+	lean   bool   // Envoy wants the id as a header and no dynamic metadata
 	srv    *registry.Server
 	x      guard.Exchange
 	phase  phase

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
-	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -35,9 +34,7 @@ func (m *machine) reply(r guard.Refusal, reason guard.Reason) {
 	m.status = a.Status
 	m.sent += int64(len(a.Body))
 	m.held = nil
-	m.say(immediate(a, envoymap.Facts{
-		ID: m.x.Asked.ID, Method: m.x.Asked.Method, Server: m.x.Server.Name, Reason: string(reason),
-	}))
+	m.say(immediate(a, reason, m.facts(reason)))
 	m.phase = done
 	m.end(guard.Refused)
 }
@@ -56,7 +53,7 @@ func (m *machine) abandon() {
 	m.end(guard.Broken)
 	switch m.phase {
 	case holding:
-		m.say(immediate(gate.Answer{Status: 503}, envoymap.Facts{Reason: string(guard.GuardError)}))
+		m.say(immediate(gate.Answer{Status: 503}, guard.GuardError, m.facts(guard.GuardError)))
 	case events, lingering:
 		m.say(m.answer.chunk(nil, true))
 	}

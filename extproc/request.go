@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
@@ -168,9 +169,22 @@ func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 		// instead of the body would see another call.
 		c.remove = []string{mcp.HeaderMethod, mcp.HeaderName}
 	}
-	facts := envoymap.Facts{ID: m.x.Asked.ID, Method: m.x.Asked.Method, Server: m.x.Server.Name}
-	m.say(m.answer.requestBody(c, edited, envoymap.InNamespace(facts.Metadata())))
+	if id := m.x.Asked.ID; m.lean && envoymap.HeaderID(id) {
+		c.add(envoymap.IDHeader, string(id))
+	}
+	m.say(m.answer.requestBody(c, edited, m.facts("")))
 	m.release()
+}
+
+// facts is the dynamic metadata about the exchange, nil where Envoy does not
+// want any.
+func (m *machine) facts(reason guard.Reason) *structpb.Struct {
+	id := m.x.Asked.ID
+	if m.lean && (reason != "" || len(id) == 0 || envoymap.HeaderID(id)) {
+		return nil
+	}
+	f := envoymap.Facts{ID: id, Method: m.x.Asked.Method, Server: m.x.Server.Name, Reason: string(reason)}
+	return envoymap.InNamespace(f.Metadata())
 }
 
 // allowed is a decision that lets the request go, and what it asks for.

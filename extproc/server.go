@@ -54,6 +54,7 @@ const settleTime = 2 * time.Second
 func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error) {
 	ctx := g.Context()
 	st := &stream{m: newMachine(s.source.Current(), envoymap.ServerOf(ctx), g.Send), log: s.log}
+	st.m.lean = envoymap.LeanFacts(ctx)
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.panicked(st, p)

@@ -34,11 +34,15 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 	if b.PeerCertificates {
 		attributes = append(attributes, envoymap.PeerAttributes()...)
 	}
+	service := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ExtProcCluster},
+	}}
+	if b.AccessLog == "" { // which alone needs more than the id
+		service.InitialMetadata = []*corev3.HeaderValue{{Key: envoymap.FactsMetadata, Value: envoymap.FactsInHeader}}
+	}
 	return &extprocv3.ExternalProcessor{
-		StatPrefix: l.Name,
-		GrpcService: &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-			EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ExtProcCluster},
-		}},
+		StatPrefix:        l.Name,
+		GrpcService:       service,
 		FailureModeAllow:  false,
 		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		ProcessingMode:    mode,

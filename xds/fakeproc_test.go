@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/sallyport/sallyport/internal/envoymap"
 )
 
 // behaviour is what the fake ext_proc service does with the next requests.
@@ -117,9 +119,16 @@ func (f *fakeProc) answer(s extprocv3.ExternalProcessor_ProcessServer, req *extp
 				DynamicMetadata: idMetadata(r.RequestBody.GetBody()),
 			}, nil
 		}
+		common, metadata := &extprocv3.CommonResponse{}, idMetadata(r.RequestBody.GetBody())
+		if id := metadata.GetFields()[metadataNamespace].GetStructValue().GetFields()[metadataID].GetStringValue(); envoymap.LeanFacts(s.Context()) && envoymap.HeaderID([]byte(id)) {
+			metadata = nil
+			common.HeaderMutation = &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{{
+				Header: &corev3.HeaderValue{Key: envoymap.IDHeader, RawValue: []byte(id)},
+			}}}
+		}
 		return &extprocv3.ProcessingResponse{
-			Response:        &extprocv3.ProcessingResponse_RequestBody{RequestBody: &extprocv3.BodyResponse{Response: &extprocv3.CommonResponse{}}},
-			DynamicMetadata: idMetadata(r.RequestBody.GetBody()),
+			Response:        &extprocv3.ProcessingResponse_RequestBody{RequestBody: &extprocv3.BodyResponse{Response: common}},
+			DynamicMetadata: metadata,
 		}, nil
 	case *extprocv3.ProcessingRequest_ResponseHeaders:
 		if does == failOnResponse {

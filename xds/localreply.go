@@ -6,12 +6,14 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	envoymatcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -53,16 +55,25 @@ var ownReplies = []ownReply{
 func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	c := &hcmv3.LocalReplyConfig{}
 	for _, r := range ownReplies {
-		c.Mappers = append(c.Mappers, b.mapper(r, true), b.mapper(r, false))
+		for _, id := range []idSource{inHeader(), inMetadata(), {}} {
+			c.Mappers = append(c.Mappers, b.mapper(r, id))
+		}
 	}
 	return c
 }
 
-func (b *builder) mapper(r ownReply, withID bool) *hcmv3.ResponseMapper {
+// idSource is where Envoy finds the request's id: what ext_proc, after decoding
+// it strictly, put there. Most ids travel in a header, because metadata is dear.
+type idSource struct {
+	format string
+	known  *accesslogv3.AccessLogFilter // true when it is there
+}
+
+func (b *builder) mapper(r ownReply, id idSource) *hcmv3.ResponseMapper {
 	when := b.cel(r.when)
-	if withID {
+	if id.known != nil {
 		when = &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
-			AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{when, idKnown()}},
+			AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{when, id.known}},
 		}}
 	}
 	m := &hcmv3.ResponseMapper{
@@ -70,7 +81,7 @@ func (b *builder) mapper(r ownReply, withID bool) *hcmv3.ResponseMapper {
 		BodyFormatOverride: &corev3.SubstitutionFormatString{
 			ContentType: "application/json",
 			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
-				Specifier: &corev3.DataSource_InlineString{InlineString: r.body(withID)},
+				Specifier: &corev3.DataSource_InlineString{InlineString: r.body(id.format)},
 			}},
 		},
 	}
@@ -80,12 +91,11 @@ func (b *builder) mapper(r ownReply, withID bool) *hcmv3.ResponseMapper {
 	return m
 }
 
-// body writes the error. The id is spliced in as the client wrote it: ext_proc
-// decoded it strictly before it became metadata, so it is always one JSON value.
-func (r ownReply) body(withID bool) string {
-	id := ""
-	if withID {
-		id = `"id":%DYNAMIC_METADATA(` + metadataNamespace + `:` + metadataID + `)%,`
+// body writes the error. The id is spliced in as the client wrote it, which is
+// always one JSON value.
+func (r ownReply) body(id string) string {
+	if id != "" {
+		id = `"id":` + id + `,`
 	}
 	e, err := json.Marshal(struct {
 		Code    int               `json:"code"`
@@ -108,9 +118,16 @@ func (b *builder) cel(when string) *accesslogv3.AccessLogFilter {
 	}}
 }
 
-// idKnown is true when ext_proc has read the request's id.
-func idKnown() *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
+func inHeader() idSource {
+	return idSource{`%REQ(` + envoymap.IDHeader + `)%`, &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{
+		HeaderFilter: &accesslogv3.HeaderFilter{Header: &routev3.HeaderMatcher{
+			Name: envoymap.IDHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
+		}},
+	}}}
+}
+
+func inMetadata() idSource {
+	return idSource{`%DYNAMIC_METADATA(` + metadataNamespace + `:` + metadataID + `)%`, &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
 		MetadataFilter: &accesslogv3.MetadataFilter{
 			Matcher: &envoymatcherv3.MetadataMatcher{
 				Filter: metadataNamespace,
@@ -125,5 +142,5 @@ func idKnown() *accesslogv3.AccessLogFilter {
 			},
 			MatchIfKeyNotFound: wrapperspb.Bool(false),
 		},
-	}}
+	}}}
 }

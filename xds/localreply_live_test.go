@@ -16,6 +16,11 @@ import (
 // Every answer that Envoy makes by itself must be a JSON-RPC error, with the
 // request's own id byte for byte once ext_proc has read it.
 func TestEnvoysOwnRepliesAreJSONRPC(t *testing.T) {
+	t.Run("the id travels as metadata, beside what the access log needs", func(t *testing.T) { testOwnReplies(t, "stdout") })
+	t.Run("the id travels as a header", func(t *testing.T) { testOwnReplies(t, "") })
+}
+
+func testOwnReplies(t *testing.T, accessLog string) {
 	up := upstream(t, "a")
 	gone := httptest.NewServer(echo("gone"))
 	goneURL := gone.URL
@@ -30,7 +35,7 @@ func TestEnvoysOwnRepliesAreJSONRPC(t *testing.T) {
 	s.Listeners[0].Port = 0
 	s.ExtProc = proc.address
 	s.MessageTimeout = 400 * time.Millisecond
-	s.AccessLog = "stdout"
+	s.AccessLog = accessLog
 	slowServer := server(t, "slow", slow.URL)
 	slowServer.Versions[0].IdleTimeout = 400 * time.Millisecond
 	full := server(t, "full", slow.URL)
@@ -68,6 +73,7 @@ func TestEnvoysOwnRepliesAreJSONRPC(t *testing.T) {
 	}{
 		{name: "no such server", path: "/mcp/nobody", body: call, status: 404, code: -31404, id: id, reason: "unknown_server"},
 		{name: "no such server, numeric id", path: "/mcp/nobody", body: `{"id":1.0e2}`, status: 404, code: -31404, id: `1.0e2`, reason: "unknown_server"},
+		{name: "no such server, an id that no header can carry", path: "/mcp/nobody", body: `{"id":"é"}`, status: 404, code: -31404, id: `"é"`, reason: "unknown_server"},
 		{name: "no such server, notification", path: "/mcp/nobody", body: `{}`, status: 404, code: -31404, reason: "unknown_server"},
 		{name: "no such server, GET", method: "GET", path: "/mcp/nobody", status: 404, code: -31404, reason: "unknown_server"},
 		{name: "wrong method", method: "PUT", path: "/mcp/a", body: call, status: 405, code: -32600, id: id, reason: string(guard.WrongTransport)},

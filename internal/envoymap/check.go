@@ -83,3 +83,9 @@ func isList(name string) bool {
 	}
 	return false
 }
+
+// LeanFacts reports whether Envoy wants [FactsInHeader].
+func LeanFacts(ctx context.Context) bool {
+	v := metadata.ValueFromIncomingContext(ctx, FactsMetadata)
+	return len(v) == 1 && v[0] == FactsInHeader
+}

@@ -20,6 +20,16 @@ const (
 	// ServerMetadata is the gRPC initial metadata key by which an operator's
 	// own Envoy names the server of a route.
 	ServerMetadata = "x-sallyport-server"
+	// IDHeader carries the lexeme of a request's JSON-RPC id, which the body
+	// says too, to Envoy's local replies.
+	IDHeader = "x-sallyport-id"
+	// FactsMetadata is the gRPC initial metadata key by which an Envoy says how
+	// it wants to hear of each exchange: [FactsInHeader], or as dynamic metadata
+	// where it says nothing.
+	FactsMetadata = "x-sallyport-facts"
+	// FactsInHeader has ext_proc set [IDHeader] and send no dynamic metadata, as
+	// far as the id can be a header. Metadata costs Envoy much more than a header.
+	FactsInHeader = "header"
 	// ServerExtension is the same among ext_authz's context extensions.
 	ServerExtension = "server"
 	// Namespace is the dynamic metadata namespace that the gateway writes.
@@ -89,6 +99,17 @@ func (f *Facts) Metadata() *structpb.Struct {
 	}
 	own.fields.Fields = fields
 	return &own.fields
+}
+
+// HeaderID reports whether an id's lexeme can travel as a header: visible ASCII
+// with spaces inside, which nothing on the way changes.
+func HeaderID(id []byte) bool {
+	for _, c := range id {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(id) > 0
 }
 
 // InNamespace returns the dynamic metadata that holds m under [Namespace].
