@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/sallyport/sallyport/guard"
@@ -117,13 +118,13 @@ func (m *machine) checkModes(c *extprocv3.ProtocolConfiguration) error {
 	if c == nil {
 		return nil // an Envoy before 1.34 does not tell
 	}
-	const buffered, streamed = "BUFFERED", "FULL_DUPLEX_STREAMED"
-	if got := c.GetRequestBodyMode().String(); got != buffered {
+	const buffered, streamed = filterv3.ProcessingMode_BUFFERED, filterv3.ProcessingMode_FULL_DUPLEX_STREAMED
+	if got := c.GetRequestBodyMode(); got != buffered {
 		return fmt.Errorf("extproc: processing_mode.request_body_mode is %s and must be %s", got, buffered)
 	}
-	switch got := c.GetResponseBodyMode().String(); {
+	switch got := c.GetResponseBodyMode(); {
 	case got == streamed:
-	case got == "NONE" && !m.snap.Chain.Wants(mcp.ToClient):
+	case got == filterv3.ProcessingMode_NONE && !m.snap.Chain.Wants(mcp.ToClient):
 		m.blind = true
 	default:
 		return fmt.Errorf("extproc: processing_mode.response_body_mode is %s and must be %s", got, streamed)
