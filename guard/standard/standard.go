@@ -8,14 +8,16 @@ import (
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/envelope"
 	"github.com/sallyport/sallyport/guard/identity"
+	"github.com/sallyport/sallyport/guard/injection"
 )
 
 // Ports are what guards need from outside the process. A guard whose port is
 // nil is left out of the chain.
 type Ports struct {
-	Identity identity.Source
-	Egress   egress.Ports
-	Content  dlp.Ports // of the guards that look into content; they work without, too
+	Identity  identity.Source
+	Egress    egress.Ports
+	Injection injection.Ports
+	Content   dlp.Ports // of the guards that look into content; they work without, too
 }
 
 // Specs returns the guards: messages to the server meet them from top to
@@ -25,6 +27,7 @@ func Specs(p Ports) []guard.Spec {
 		envelope.Spec(),
 		identity.Spec(p.Identity),
 		egress.Spec(p.Egress),
+		injection.Spec(p.Injection),
 		dlp.Spec(p.Content), // last towards the server, first towards the client: what others look at is already clean
 	}
 }

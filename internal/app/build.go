@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
@@ -22,7 +23,7 @@ import (
 // decision in turn.
 func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl)}, observers...)
+	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}}, observers...)
 }
 
 // fill builds s with guards that have these ports.

@@ -50,5 +50,8 @@ func egressEnforced(cfg *config.Config) error {
 	if (c.ContentInspection || c.PIIDetection) && cfg.Guards["dlp"].Mode == "off" {
 		errs = append(errs, errors.New("gateway.egress_control: guards.dlp.mode is off, so nothing is inspected"))
 	}
+	if c.ContentInspection && cfg.Guards["injection"].Mode == "off" {
+		errs = append(errs, errors.New("gateway.egress_control.content_inspection: guards.injection.mode is off, so nothing looks for injections"))
+	}
 	return errors.Join(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -33,7 +34,7 @@ func load(path string) (*gate.Snapshot, error) {
 		return nil, err
 	}
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl)})
+	return s, fill(s, cfg, standard.Ports{Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}})
 }
 
 // Explanation is a decision for people.

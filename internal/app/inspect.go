@@ -46,6 +46,8 @@ func Detector(name, path, policy string) (lines.Detector, error) {
 			return nil, err
 		}
 		return lines.NewContent(class, own...)
+	case "injection":
+		return lines.NewInjection()
 	case "url":
 		p, n, err := urlPolicy(cfg, e, path, policy)
 		if err != nil {
@@ -53,7 +55,7 @@ func Detector(name, path, policy string) (lines.Detector, error) {
 		}
 		return lines.NewURL(p, n), nil
 	}
-	return nil, fmt.Errorf("there is no detector %q; there are pii, secrets and url", name)
+	return nil, fmt.Errorf("there is no detector %q; there are pii, secrets, injection and url", name)
 }
 
 func ownRecognisers(paths []string) ([]recogniser.Recogniser, error) {

@@ -1,0 +1,123 @@
+// Package injection looks for text in servers' messages that tries to instruct
+// the model which reads it.
+package injection
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/inspect/injection"
+	"github.com/sallyport/sallyport/internal/inspect/wire"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Config is the user's "guards.injection" section.
+type Config struct {
+	Results      Thresholds `yaml:"results" doc:"Scores from which on something happens to results, prompts, resources and notifications"`
+	Descriptions Thresholds `yaml:"descriptions" doc:"The same for the descriptions of tools, prompts and resources"`
+	Trusted      []string   `yaml:"trusted" doc:"Registered servers whose content is not inspected"`
+}
+
+// Thresholds are scores between 0 and 1; 0 stands for never.
+type Thresholds struct {
+	Alert      float64 `yaml:"alert" min:"0" max:"1" doc:"Label the exchange injection and list the places in the receipt; 0 for never"`
+	Annotate   float64 `yaml:"annotate" min:"0" max:"1" doc:"Also say in the result's _meta what is suspicious, and put marks around the text; 0 for never"`
+	Quarantine float64 `yaml:"quarantine" min:"0" max:"1" doc:"Put a note in the place of the text; 0 for never"`
+	Refuse     float64 `yaml:"refuse" min:"0" max:"1" doc:"Withhold the whole message; 0 for never"`
+}
+
+// Suspected is the reason of this guard.
+const Suspected guard.Reason = "injection_suspected"
+
+// Ports say what other parts of the configuration ask for.
+type Ports struct {
+	Annotate bool // annotate whatever would only be alerted about
+}
+
+// Default alerts, and changes nothing.
+func Default() Config {
+	return Config{Results: Thresholds{Alert: 0.85}, Descriptions: Thresholds{Alert: 0.9}}
+}
+
+// Spec presents the guard to the chain.
+func Spec(p Ports) guard.Spec {
+	return guard.Define("injection", "Looks for text that tries to instruct the model which reads it.", Default(),
+		func(c Config) (guard.Guard, error) { return build(c, p) }, wants()...,
+	).WithReasons(guard.ReasonInfo{
+		Reason: Suspected, Status: 200, Code: guard.CodeResponseContent,
+		Text: "The server's message looks like instructions to the model that reads it, and was withheld.",
+		When: "A text in a message to the client scored at least `refuse` of `guards.injection.results` or `descriptions`.",
+	})
+}
+
+func wants() []guard.Want {
+	var out []guard.Want
+	for _, m := range []string{
+		"tools/call", "tools/list", "resources/read", "resources/list", "resources/templates/list", "prompts/get", "prompts/list",
+		"tasks/get", "tasks/result", "notifications/message", "notifications/progress", "notifications/tasks",
+		"sampling/createMessage", "elicitation/create", "initialize", "server/discover",
+	} {
+		out = append(out, guard.Want{Method: m, Direction: mcp.ToClient})
+	}
+	return out
+}
+
+type detector struct {
+	Config
+	model *injection.Model
+	pool  sync.Pool // of *scan
+}
+
+type scan struct {
+	detector *injection.Detector
+	reader   wire.Reader
+}
+
+func build(c Config, p Ports) (guard.Guard, error) {
+	if p.Annotate {
+		for _, t := range []*Thresholds{&c.Results, &c.Descriptions} {
+			if t.Annotate == 0 {
+				t.Annotate = t.Alert
+			}
+		}
+	}
+	var errs []error
+	for key, t := range map[string]Thresholds{"results": c.Results, "descriptions": c.Descriptions} {
+		for name, v := range map[string]float64{"alert": t.Alert, "annotate": t.Annotate, "quarantine": t.Quarantine, "refuse": t.Refuse} {
+			if v < 0 || v > 1 {
+				errs = append(errs, fmt.Errorf("%s.%s: %v is not between 0 and 1", key, name, v))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	m, err := injection.Shipped()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := injection.New(m); err != nil {
+		return nil, err
+	}
+	g := &detector{Config: c, model: m}
+	g.pool.New = func() any {
+		d, err := injection.New(m)
+		if err != nil {
+			return nil // it worked a moment ago; Inspect reports it
+		}
+		return &scan{detector: d}
+	}
+	return g, nil
+}
+
+// RequestsOnly tells a host without responses which setting needs them.
+func (g *detector) RequestsOnly() error {
+	for key, t := range map[string]Thresholds{"results": g.Results, "descriptions": g.Descriptions} {
+		if t.Annotate > 0 || t.Quarantine > 0 || t.Refuse > 0 {
+			return fmt.Errorf("%s: annotate, quarantine and refuse need to see what servers answer", key)
+		}
+	}
+	return nil
+}
