@@ -127,9 +127,6 @@ func (c *check) judge(ctx context.Context, msg *mcp.Message) *authv3.CheckRespon
 	if d.Action != guard.Allow {
 		return c.refuse(&d)
 	}
-	if d.Edited {
-		return c.reject(ctx, msg, fault(guard.GuardError, "a guard edited the message, and ext_authz can forward nothing but the original"))
-	}
 	duties, f := gate.Duties(d.Obligations, mcp.ToServer)
 	if f != nil {
 		return c.reject(ctx, msg, f)

@@ -56,7 +56,7 @@ const settleTime = 2 * time.Second
 func (s *Server) Check(ctx context.Context, req *authv3.CheckRequest) (resp *authv3.CheckResponse, err error) {
 	c := &check{
 		snap: s.source.Current(),
-		x:    guard.Exchange{ID: gate.NewID(), Started: time.Now()},
+		x:    guard.Exchange{ID: gate.NewID(), Started: time.Now(), Original: true},
 		out:  guard.Outcome{Ending: guard.Broken},
 	}
 	defer func() {

@@ -123,3 +123,32 @@ func TestAChangedNameChangesItsHeaderInTheModernEra(t *testing.T) {
 		})
 	}
 }
+
+// A host such as ext_authz changes no body. What it cannot forward it must not
+// hear allowed, and the refusal is the one thing that is written down.
+func TestAHostThatForwardsOriginalsOnlyRefusesWhatWasEdited(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		guard  inspect
+		mode   guard.Mode
+		action guard.Action
+	}{
+		{"an edited message is refused", edits(set("/params/arguments/card", `"****"`)), guard.Enforce, guard.Deny},
+		{"an edit in shadow is none", edits(set("/params/arguments/card", `"****"`)), guard.Shadow, guard.Allow},
+		{"an original goes on", pass, guard.Enforce, guard.Allow},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, x := &observer{}, asking(t)
+			x.Original = true
+			g := member("g", tt.guard)
+			g.Mode = tt.mode
+			d := chain(t, host(o), g).Run(context.Background(), x, call(t))
+			if d.Action != tt.action || d.Action == guard.Deny && d.Reason != guard.GuardError {
+				t.Errorf("got %v %q", d.Action, d.Reason)
+			}
+			if len(o.seen) != 1 || o.seen[0].Action != tt.action {
+				t.Errorf("observed %+v", o.seen)
+			}
+		})
+	}
+}

@@ -26,6 +26,7 @@ type Exchange struct {
 	Session   string         // legacy Mcp-Session-Id as the upstream knows it; empty when there is none
 	Started   time.Time
 	Asked     Asked // the client's message; zero until it was judged
+	Original  bool  // the host can forward nothing but the original, so an edited message is refused
 
 	admission []Entry // journal of Admit, until a decision takes it over
 	labels    []string

@@ -37,6 +37,11 @@ func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
 		steps = c.wanting(topic, m.Direction) // an extension method of the configuration
 	}
 	c.ask(ctx, x, &d.Message, &d, steps)
+	if d.Action == Allow && d.Edited && x.Original {
+		// The host would have to forward what was not allowed.
+		d.Action, d.Reason, d.Obligations = Deny, GuardError, nil
+		d.Detail = "guard: run: a guard edited the message, and the host can forward nothing but the original"
+	}
 	c.seal(x, &d)
 	d.Took = c.host.Now().Sub(d.At)
 	c.observe(ctx, x, m, &d)
