@@ -1,75 +1,98 @@
 package transcripts
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
+	"os"
 	"path/filepath"
-	"strconv"
+	"regexp"
 	"strings"
-	"sync"
 	"testing"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/sallyport/sallyport/integration/testenv"
 )
-
-// server answers as the transcript says that is being replayed.
-type server struct {
-	mu   sync.Mutex
-	say  message
-	seen string
-}
-
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b, _ := io.ReadAll(r.Body)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seen = upstream(r.Method, r.Header, string(b))
-	for _, h := range s.say.headers {
-		w.Header().Add(h[0], h[1])
-	}
-	code, err := strconv.Atoi(s.say.line)
-	if err != nil {
-		code = 500
-	}
-	w.WriteHeader(code)
-	_, _ = io.WriteString(w, s.say.body)
-}
 
 // TestThroughEnvoy replays every transcript through `sallyport run`, with one
 // gateway for each configuration, and asks the same gateway's ext_authz about
 // the request.
 func TestThroughEnvoy(t *testing.T) {
-	s := &server{}
-	h := httptest.NewServer(s)
-	t.Cleanup(h.Close)
+	s, who := startServer(t), startIssuer(t)
 	groups := make(map[string][]*transcript)
 	for _, tr := range load(t) {
-		groups[tr.part["config.yaml"]] = append(groups[tr.part["config.yaml"]], tr)
+		if tr.part["guard"] == "" {
+			groups[tr.part["config.yaml"]] = append(groups[tr.part["config.yaml"]], tr)
+		}
 	}
-	for config, list := range groups {
-		address, path := freePort(t), filepath.Join(t.TempDir(), "sallyport.yaml")
-		testenv.Write(t, path, strings.Replace(testenv.Config(t, "  - {name: one, url: "+h.URL+"}\n", config),
-			`extproc: {address: "127.0.0.1:0"}`, `extproc: {address: "`+address+`"}`, 1))
+	for _, list := range groups {
+		address := freePort(t)
+		path := writeConfig(t, list[0], s.url, who, func(text string) string {
+			return strings.Replace(text, `extproc: {address: "127.0.0.1:0"}`, `extproc: {address: "`+address+`"}`, 1)
+		})
 		g := testenv.StartFile(t, path)
-		service := dial(t, address)
+		service, kept := dial(t, address), receiptsOf(t, path)
+		fit := servesAuthz(t, g)
 		for _, tr := range list {
 			t.Run(tr.name(), func(t *testing.T) {
-				got := s.replay(t, g.MCP, tr)
+				got := s.replay(t, g.MCP, tr, who)
+				judged := kept.until(t, mark(t, service))
+				got.decision = decisions(judged)
 				tr.compare(t, got)
-				checkRequest(t, service, tr, got)
+				fit := fit && !editsRequest(judged)
+				checkRequest(t, service, tr, who, got, fit)
+				checkDecisions(t, judged, kept.until(t, mark(t, service)), fit)
 			})
 		}
 	}
 }
 
-func (s *server) replay(t *testing.T, url string, tr *transcript) outcome {
+// servesAuthz asks the gateway whether ext_authz fits its configuration.
+func servesAuthz(t *testing.T, g *testenv.Gateway) bool {
 	t.Helper()
-	s.mu.Lock()
-	s.say, s.seen = parse(tr.part["reply"]), ""
-	s.mu.Unlock()
-	req, _ := tr.request(t, url)
+	var status struct {
+		ExtAuthz struct{ Available bool } `json:"ext_authz"`
+	}
+	if err := json.Unmarshal([]byte(g.Get(t, "/v1/status")), &status); err != nil {
+		t.Fatal(err)
+	}
+	return status.ExtAuthz.Available
+}
+
+// writeConfig writes the configuration of tr for one server at url.
+func writeConfig(t *testing.T, tr *transcript, url string, who *issuer, edit func(string) string) string {
+	t.Helper()
+	own := strings.ReplaceAll(tr.part["config.yaml"], "$ISSUER", who.url)
+	text := testenv.Config(t, "  - {name: one, url: "+url+"}\n", own)
+	if strings.Contains("\n"+own, "\ngateway:") {
+		text = strings.Replace(text, "gateway:\n  authentication: {method: none}\n  authorization: {policy_engine: none}\n", "", 1)
+	}
+	path := filepath.Join(t.TempDir(), "sallyport.yaml")
+	testenv.Write(t, path, edit(text))
+	return path
+}
+
+var receiptsPath = regexp.MustCompile(`receipts: \{path: "([^"]+)"`)
+
+// receiptsOf finds the receipts of the gateway that has this configuration.
+func receiptsOf(t *testing.T, config string) *file {
+	t.Helper()
+	b, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &file{path: string(receiptsPath.FindSubmatch(b)[1])}
+}
+
+func (s *server) replay(t *testing.T, url string, tr *transcript, who *issuer) outcome {
+	t.Helper()
+	s.expect(tr)
+	req, _ := tr.request(t, url, who)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -79,44 +102,26 @@ func (s *server) replay(t *testing.T, url string, tr *transcript) outcome {
 	if err != nil {
 		t.Fatal(fmt.Errorf("after %q: %w", b, err))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return outcome{client(resp.StatusCode, resp.Header, string(b)), s.seen}
+	return outcome{client: client(who, resp.StatusCode, resp.Header, string(b)), upstream: s.got()}
 }
 
-// request builds the request that a transcript's client makes.
-func (tr *transcript) request(t *testing.T, url string) (*http.Request, string) {
+// freePort returns a loopback address for the service that judges.
+func freePort(t *testing.T) string {
 	t.Helper()
-	m := parse(tr.part["request"])
-	var body io.Reader
-	if m.body != "" {
-		body = strings.NewReader(m.body)
-	}
-	method, path, _ := strings.Cut(m.line, " ")
-	if path == "" {
-		path = "/mcp/one"
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, url+path, body)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Accept", "application/json, text/event-stream")
-	if method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	first := make(map[string]bool)
-	for _, h := range m.headers {
-		switch {
-		case h[0] == "host":
-			req.Host = h[1]
-		case first[h[0]]:
-			req.Header.Add(h[0], h[1])
-		default:
-			req.Header.Set(h[0], h[1])
-			first[h[0]] = true
-		}
-	}
-	return req, m.body
+	defer l.Close()
+	return l.Addr().String()
 }
 
-func lower(s string) string { return strings.ToLower(s) }
+func dial(t *testing.T, address string) authv3.AuthorizationClient {
+	t.Helper()
+	c, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return authv3.NewAuthorizationClient(c)
+}

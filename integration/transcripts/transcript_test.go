@@ -3,10 +3,12 @@ package transcripts
 import (
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,13 +17,14 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected parts of the transcripts")
 
-// transcript is one file. The parts config.yaml, request and reply are what
-// happens; client and upstream are what is expected of it.
+// transcript is one file; its parts are those of the package's documentation.
 type transcript struct {
 	path    string
 	archive *txtar.Archive
 	part    map[string]string
 }
+
+var parts = []string{"config.yaml", "guard", "request", "reply", "client", "upstream", "decision"}
 
 func load(t *testing.T) []*transcript {
 	t.Helper()
@@ -37,7 +40,7 @@ func load(t *testing.T) []*transcript {
 		}
 		tr := &transcript{path: p, archive: a, part: make(map[string]string)}
 		for _, f := range a.Files {
-			if _, twice := tr.part[f.Name]; twice || !strings.Contains(" config.yaml request reply client upstream ", " "+f.Name+" ") {
+			if _, twice := tr.part[f.Name]; twice || !slices.Contains(parts, f.Name) {
 				t.Fatalf("%s: part %s is unknown or there twice", p, f.Name)
 			}
 			tr.part[f.Name] = string(f.Data)
@@ -84,26 +87,63 @@ func (message) header(name string, lines []string) string {
 	return ""
 }
 
-// outcome is what the client got and what reached the server.
-type outcome struct{ client, upstream string }
+// request builds the request that a transcript's client makes.
+func (tr *transcript) request(t *testing.T, url string, who *issuer) (*http.Request, string) {
+	t.Helper()
+	m := parse(tr.part["request"])
+	var body io.Reader
+	if m.body != "" {
+		body = strings.NewReader(m.body)
+	}
+	method, path, _ := strings.Cut(m.line, " ")
+	if path == "" {
+		path = "/mcp/one"
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, url+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	first := make(map[string]bool)
+	for _, h := range m.headers {
+		value := who.fill(t, h[1])
+		switch {
+		case h[0] == "host":
+			req.Host = value
+		case first[h[0]]:
+			req.Header.Add(h[0], value)
+		default:
+			req.Header.Set(h[0], value)
+			first[h[0]] = true
+		}
+	}
+	return req, m.body
+}
 
-var exchange = regexp.MustCompile(`"exchange":"[0-9a-f]{32}"`)
+// outcome is what the client got, what reached the server, and what was
+// decided.
+type outcome struct{ client, upstream, decision string }
 
-func client(status int, h http.Header, body string) string {
+var exchange = regexp.MustCompile(`"exchange":"([0-9a-f]{32})"`)
+
+func client(who *issuer, status int, h http.Header, body string) string {
 	s := fmt.Sprintf("%d\n", status)
-	for _, name := range []string{"Content-Type", "Mcp-Session-Id", "Allow", "Retry-After"} {
+	for _, name := range []string{"Content-Type", "Mcp-Session-Id", "Allow", "Retry-After", "Www-Authenticate"} {
 		if v := h.Get(name); v != "" && (name != "Content-Type" || body != "") {
 			s += name + ": " + v + "\n"
 		}
 	}
-	return s + "\n" + exchange.ReplaceAllString(body, `"exchange":"*"`)
+	return strings.ReplaceAll(s+"\n"+exchange.ReplaceAllString(body, `"exchange":"*"`), who.url, "$ISSUER")
 }
 
 // upstream shows what reached the server: nothing, or the method, the headers
 // of the protocol and the body.
 func upstream(method string, h http.Header, body string) string {
 	s := method + "\n"
-	for _, name := range []string{"Accept-Encoding", "Authorization", "Content-Type", "Cookie", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id", "X-Sallyport-Version"} {
+	for _, name := range []string{"Accept-Encoding", "Authorization", "Content-Type", "Cookie", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id", "X-Sallyport-Version", "X-User"} {
 		if v := h.Get(name); v != "" {
 			s += name + ": " + v + "\n"
 		}
@@ -114,15 +154,19 @@ func upstream(method string, h http.Header, body string) string {
 // compare checks the outcome, or writes it down with -update.
 func (tr *transcript) compare(t *testing.T, got outcome) {
 	t.Helper()
+	if len(got.decision) == 0 && !strings.Contains(tr.part["request"], "/.well-known/") {
+		t.Error("nothing was written down")
+	}
 	if *update {
 		tr.set("client", got.client)
 		tr.set("upstream", got.upstream)
+		tr.set("decision", got.decision)
 		if err := os.WriteFile(tr.path, txtar.Format(tr.archive), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	for _, c := range []struct{ name, got string }{{"client", got.client}, {"upstream", got.upstream}} {
+	for _, c := range []struct{ name, got string }{{"client", got.client}, {"upstream", got.upstream}, {"decision", got.decision}} {
 		if want := tr.part[c.name]; strings.TrimRight(c.got, "\n") != strings.TrimRight(want, "\n") {
 			t.Errorf("%s, got:\n%s\nwant:\n%s", c.name, c.got, want)
 		}
