@@ -42,6 +42,12 @@ var goldens = []struct {
 		s.AccessLog = "/dev/stderr"
 		s.Listeners = append(s.Listeners, Listener{Name: "mcp6", Address: "::1", Port: 8080})
 	}},
+	{name: "listeners-with-tls", adjust: func(s *Settings) {
+		s.Listeners = []Listener{
+			{Name: "open", Address: "0.0.0.0", Port: 8443, TLS: &ListenerTLS{CertFile: "/etc/sallyport/tls.pem", KeyFile: "/etc/sallyport/tls.key"}},
+			{Name: "mutual", Address: "0.0.0.0", Port: 8444, TLS: &ListenerTLS{CertFile: "/etc/sallyport/tls.pem", KeyFile: "/etc/sallyport/tls.key", ClientCAFile: "/etc/sallyport/clients.pem"}},
+		}
+	}},
 	{name: "versions", servers: []registry.Server{{Name: "crm", Versions: []registry.Version{
 		{Name: "v1", Weight: 90, Scheme: "http", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "10.0.0.1", Port: 80}, {Host: "10.0.0.2", Port: 80}}, IdleTimeout: time.Hour},
 		{Name: "v2", Weight: 10, Scheme: "http", Path: "/v2/mcp", Endpoints: []registry.Endpoint{{Host: "crm.example.com", Port: 8080}}},

@@ -31,7 +31,7 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 		mode.ResponseTrailerMode = extprocv3.ProcessingMode_SEND // Envoy demands it with this body mode
 	}
 	attributes := []string{"source.address"}
-	if b.PeerCertificates {
+	if l.TLS.asksClients() { // the client's certificate, as the listener verified it
 		attributes = append(attributes, envoymap.PeerAttributes()...)
 	}
 	service := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{

@@ -16,16 +16,21 @@ import (
 
 // listener returns one hardened entry for MCP clients.
 func (b *builder) listener(l Listener) *listenerv3.Listener {
+	chain := &listenerv3.FilterChain{Filters: []*listenerv3.Filter{{
+		Name:       "envoy.filters.network.http_connection_manager",
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.manager(l))},
+	}}}
+	if l.TLS != nil {
+		chain.TransportSocket = b.downstreamTLS(l.TLS)
+		chain.TransportSocketConnectTimeout = seconds(handshakeTimeout)
+	}
 	return &listenerv3.Listener{
 		Name:                          l.Name,
 		StatPrefix:                    l.Name,
 		Address:                       socketAddress(l.Address, l.Port),
 		PerConnectionBufferLimitBytes: number(bufferLimit),
 		ListenerFiltersTimeout:        seconds(5 * time.Second),
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.manager(l))},
-		}}}},
+		FilterChains:                  []*listenerv3.FilterChain{chain},
 	}
 }
 

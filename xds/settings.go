@@ -21,8 +21,6 @@ type Settings struct {
 	// NoExtProc leaves the ext_proc filter out. Nothing is judged then: it
 	// exists so that a benchmark can measure Envoy alone on the same listener.
 	NoExtProc bool
-	// PeerCertificates has Envoy tell ext_proc about the client's certificate.
-	PeerCertificates bool
 	// Phases says what Envoy sends to ext_proc beside the request's headers.
 	Phases Phases
 	// MessageTimeout is how long Envoy waits for ext_proc's answer to request
@@ -76,6 +74,7 @@ type Listener struct {
 	Name    string // unique; appears in Envoy's statistics
 	Address string // IP address
 	Port    uint32 // 0 lets Envoy pick a free one; its admin interface then tells which
+	TLS     *ListenerTLS
 }
 
 // Phases says which parts of an exchange ext_proc gets. Request headers always
@@ -124,6 +123,9 @@ func (s *Settings) validate() error {
 		}
 		if l.Port > 65535 {
 			bad("listener %q: port %d is out of range", l.Name, l.Port)
+		}
+		if t := l.TLS; t != nil && (t.CertFile == "" || t.KeyFile == "") {
+			bad("listener %q: TLS needs a certificate and its key", l.Name)
 		}
 	}
 	if !s.NoExtProc {

@@ -7,6 +7,8 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	envoymatcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/sallyport/sallyport/internal/registry"
 )
 
@@ -39,6 +41,20 @@ func file(path string) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: path}}
 }
 
+func authoritySecret(path string) *tlsv3.Secret {
+	return &tlsv3.Secret{
+		Name: "ca:" + path,
+		Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: file(path)}},
+	}
+}
+
+func pairSecret(cert, key string) *tlsv3.Secret {
+	return &tlsv3.Secret{
+		Name: "cert:" + cert + ":" + key,
+		Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: file(cert), PrivateKey: file(key)}},
+	}
+}
+
 // upstreamTLS verifies the server's chain and its name, always.
 func (b *builder) upstreamTLS(v *registry.Version) *corev3.TransportSocket {
 	ca := v.TLS.CAFile
@@ -51,27 +67,23 @@ func (b *builder) upstreamTLS(v *registry.Version) *corev3.TransportSocket {
 			TlsParams: &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
 			ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 				CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
-					DefaultValidationContext: validation,
-					ValidationContextSdsSecretConfig: b.secrets.add(&tlsv3.Secret{
-						Name: "ca:" + ca,
-						Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: file(ca)}},
-					}),
+					DefaultValidationContext:         validation,
+					ValidationContextSdsSecretConfig: b.secrets.add(authoritySecret(ca)),
 				},
 			},
 		},
 	}
 	b.expectName(v, ctx, validation)
 	if v.TLS.CertFile != "" {
-		ctx.CommonTlsContext.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{b.secrets.add(&tlsv3.Secret{
-			Name: "cert:" + v.TLS.CertFile + ":" + v.TLS.KeyFile,
-			Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-				CertificateChain: file(v.TLS.CertFile), PrivateKey: file(v.TLS.KeyFile),
-			}},
-		})}
+		ctx.CommonTlsContext.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{b.secrets.add(pairSecret(v.TLS.CertFile, v.TLS.KeyFile))}
 	}
+	return b.tlsSocket(ctx)
+}
+
+func (p *packer) tlsSocket(ctx proto.Message) *corev3.TransportSocket {
 	return &corev3.TransportSocket{
 		Name:       "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: b.pack(ctx)},
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: p.pack(ctx)},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -43,15 +44,23 @@ func newProvider(t testing.TB) *provider {
 // token returns a token for audience that lives for a time.
 func (p *provider) token(t testing.TB, audience string, lives time.Duration) string {
 	t.Helper()
+	return p.tokenWith(t, audience, lives, nil)
+}
+
+// tokenWith is token with further claims.
+func (p *provider) tokenWith(t testing.TB, audience string, lives time.Duration, more map[string]any) string {
+	t.Helper()
 	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: p.key}, (&jose.SignerOptions{}).WithHeader("kid", "k1").WithType("at+jwt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	body, err := json.Marshal(map[string]any{
+	claims := map[string]any{
 		"iss": p.url, "sub": "ana", "aud": audience, "iat": now.Unix(), "exp": now.Add(lives).Unix(),
 		"tenant": "acme", "client_id": "desk", "act": map[string]any{"sub": "agent-7"}, "scope": "mcp",
-	})
+	}
+	maps.Copy(claims, more)
+	body, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,7 +182,11 @@ func (g *Gateway) announce(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	_, err := fmt.Fprintf(g.o.Stdout, "sallyport ready mcp=http://%s admin=http://%s\n", g.ports.mcp[0], g.ports.admin)
+	scheme := "http"
+	if g.cfg.Listeners[0].TLS.On() {
+		scheme = "https"
+	}
+	_, err := fmt.Fprintf(g.o.Stdout, "sallyport ready mcp=%s://%s admin=http://%s\n", scheme, g.ports.mcp[0], g.ports.admin)
 	return err
 }
 

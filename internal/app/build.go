@@ -63,7 +63,7 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	s := xds.DefaultSettings()
 	s.Listeners = nil
 	for i, a := range g.ports.mcp {
-		s.Listeners = append(s.Listeners, xds.Listener{Name: "mcp" + strconv.Itoa(i), Address: a.Addr().String(), Port: uint32(a.Port())})
+		s.Listeners = append(s.Listeners, xds.Listener{Name: "mcp" + strconv.Itoa(i), Address: a.Addr().String(), Port: uint32(a.Port()), TLS: listenerTLS(&cfg.Listeners[i].TLS)})
 	}
 	s.ExtProc = g.ports.judge
 	s.BodyLimit = uint64(cfg.Limits.Body)
@@ -76,6 +76,13 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	// service only if some guard looks at them.
 	s.Phases = xds.Phases{RequestBody: true, Response: chain.Wants(mcp.ToClient)}
 	return s
+}
+
+func listenerTLS(t *config.ListenerTLS) *xds.ListenerTLS {
+	if !t.On() {
+		return nil
+	}
+	return &xds.ListenerTLS{CertFile: t.Certificate, KeyFile: t.Key, ClientCAFile: t.ClientCA}
 }
 
 // Bootstrap returns the bootstrap of an Envoy that takes its configuration from

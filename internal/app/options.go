@@ -18,6 +18,8 @@ func ConfigOptions() config.Options {
 		Available: config.Capabilities{
 			"gateway.authentication.method=none",
 			"gateway.authentication.method=JWT",
+			"gateway.authentication.method=mTLS",
+			"gateway.authentication.method=mTLS + JWT",
 			"identity_framework.token_lifetime",
 			"gateway.authorization.policy_engine=none",
 			"gateway.egress_control",

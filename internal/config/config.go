@@ -59,11 +59,6 @@ func (c *Config) View() *registry.View { return c.view }
 // their view at most.
 func (c *Config) Revision() string { return c.revision }
 
-// Listener is one address that MCP clients connect to.
-type Listener struct {
-	Address notation.ListenAddress `yaml:"address" required:"true" doc:"Where to listen"`
-}
-
 // Registry says where servers are declared beside the configuration itself.
 type Registry struct {
 	Directory string `yaml:"directory" doc:"Watched directory of YAML files, each with one server or a list under servers; relative to this file"`
@@ -147,7 +142,7 @@ func Default() Config {
 		return notation.ListenAddress{AddrPort: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)}
 	}
 	return Config{
-		Listeners: []Listener{{loopback(8080)}},
+		Listeners: []Listener{{Address: loopback(8080)}},
 		ExtProc:   Service{loopback(9001)},
 		ExtAuthz:  ExtAuthz{Role: "auto"},
 		XDS:       Service{loopback(9002)},

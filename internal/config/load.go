@@ -98,6 +98,7 @@ func (l *loader) parse(name string, data []byte) (*Config, error) {
 		}
 	}
 	c.resolve(filepath.Dir(name))
+	c.checkListeners(at)
 	own := l.servers.Own(doc.Servers)
 	view, more := l.servers.View(own, c.Registry.Directory)
 	problems := at.Problems()
@@ -132,7 +133,12 @@ func revision(c *Config, data []byte) string {
 
 // resolve makes relative paths begin at the configuration's own directory.
 func (c *Config) resolve(dir string) {
-	for _, p := range []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path} {
+	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path}
+	for i := range c.Listeners {
+		t := &c.Listeners[i].TLS
+		paths = append(paths, &t.Certificate, &t.Key, &t.ClientCA)
+	}
+	for _, p := range paths {
 		if *p == "" || *p == "stdout" || filepath.IsAbs(*p) {
 			continue
 		}
@@ -185,9 +191,6 @@ func (c *Config) checkAddresses(at strict.At) {
 	for i, l := range c.Listeners {
 		p := at.Field("listeners").Item(i).Field("address")
 		claim(p, l.Address.String(), l.Address.Port())
-		if p.OK() && c.Gateway.Authentication.Method == "none" && l.Address.IsValid() && !l.Address.Loopback() {
-			p.Report("%s can be reached from other machines, and gateway.authentication.method none would serve them all; listen on a loopback address such as 127.0.0.1:%d", l.Address, l.Address.Port())
-		}
 	}
 	for _, s := range []struct {
 		p strict.At

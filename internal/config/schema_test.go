@@ -11,6 +11,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/sallyport/sallyport/internal/app"
 	"github.com/sallyport/sallyport/internal/config"
 )
 
@@ -215,6 +216,7 @@ Files change while the gateway runs: it reads them again when they do, and on SI
 
 func TestTheReferenceIsUpToDate(t *testing.T) {
 	o := options()
+	o.Available = app.ConfigOptions().Available
 	o.Guards = map[string]config.GuardSection{ // each guard documents its own settings
 		"<guard>": {Defaults: &struct{}{}},
 	}

@@ -1,0 +1,47 @@
+package xds
+
+import (
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+)
+
+// handshakeTimeout is how long a client may take to agree on TLS.
+const handshakeTimeout = 5 * time.Second
+
+// ListenerTLS says how a listener and its clients prove who they are. The files
+// are on Envoy's machine, and Envoy watches them.
+type ListenerTLS struct {
+	CertFile, KeyFile string // PEM
+	ClientCAFile      string // PEM; "" asks clients for no certificate
+}
+
+// asksClients reports whether clients must show a certificate. The nil
+// ListenerTLS is plain HTTP.
+func (t *ListenerTLS) asksClients() bool { return t != nil && t.ClientCAFile != "" }
+
+// downstreamTLS never takes a client certificate on trust: one that is asked
+// for must be shown, and must verify, or there is no connection. Only what was
+// verified is told to ext_proc.
+func (b *builder) downstreamTLS(t *ListenerTLS) *corev3.TransportSocket {
+	ctx := &tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsParams: &tlsv3.TlsParameters{
+			TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2,
+			TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3,
+		},
+		AlpnProtocols:                  []string{"h2", "http/1.1"},
+		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{b.secrets.add(pairSecret(t.CertFile, t.KeyFile))},
+	}}
+	if t.asksClients() {
+		ctx.RequireClientCertificate = yes()
+		ctx.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
+			ValidationContextSdsSecretConfig: b.secrets.add(authoritySecret(t.ClientCAFile)),
+		}
+		// A resumed session is not verified again, so that a certificate that
+		// expired or whose authority left would go on working.
+		ctx.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true}
+		ctx.DisableStatefulSessionResumption = true
+	}
+	return b.tlsSocket(ctx)
+}
