@@ -6,7 +6,7 @@ PEERS := $(TOOLS)/venv-peers
 ENVOY_VERSION := 1.40.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build tools peers run test check bench soak fuzz lint changelog
+.PHONY: eval help build tools peers run test check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -61,3 +61,6 @@ check: lint test fuzz ## exactly what CI runs
 
 changelog: ## fold changes/unreleased into CHANGELOG.md: make changelog VERSION=v0.1.0
 	@./changes/fold "$(VERSION)"
+
+eval: ## measure the content detectors on eval/testdata
+	go run ./eval

@@ -104,7 +104,7 @@ func uuid(s string) bool {
 // Passwordlike reports whether s looks chosen to be hard to guess: characters
 // of several kinds, or a long one, and no mere word.
 func Passwordlike(s string) bool {
-	if len(s) < 6 || len(s) > 200 {
+	if len(s) < 6 || len(s) > 200 || timestamp(s) {
 		return false
 	}
 	if strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "/") {
@@ -113,6 +113,14 @@ func Passwordlike(s string) bool {
 	n, digit := kinds(s)
 	ok := n >= 3 || n == 2 && digit && len(s) >= 8 || n >= 2 && len(s) >= 12 && (!wordy(s) || mixed(s))
 	return ok && !placeholder(s)
+}
+
+// timestamp reports whether s begins as dates do in ISO 8601.
+func timestamp(s string) bool {
+	if len(s) < 10 || s[4] != '-' || s[7] != '-' {
+		return false
+	}
+	return len(digits(s[:10])) == 8
 }
 
 // mixed reports whether capitals stand where no word has them.

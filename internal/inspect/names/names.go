@@ -19,7 +19,7 @@ county state island islands beach hill bridge airport tower building house hotel
 university award prize cup league team model series class method function server client api sdk version release studio
 project program center centre museum theatre north south east west day night week monday tuesday wednesday thursday friday
 saturday sunday january february march april may june july august september october november december street is was has
-and or the for with from version error warning info debug cloud data code app web api linux windows mac
+and or the for with from version error warning info debug cloud db cluster instance plan example escalation test default service account table queue topic role policy user admin group data code app web api linux windows mac
 `)
 
 func set(text string) map[string]bool {

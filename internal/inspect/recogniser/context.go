@@ -13,6 +13,7 @@ type mentions struct {
 	list   []mention
 	owners owners // those that a word of the text speaks for
 	known  bool
+	lines  bool // the text has more than one
 }
 
 // owners is a set of recognisers.
@@ -28,6 +29,7 @@ func (m *mentions) look() {
 		return
 	}
 	m.list, m.known = m.words.mentions(m.list, m.text), true
+	m.lines = bytes.IndexByte(m.text, '\n') >= 0
 	for _, w := range m.list {
 		if o := w.means.owner; !w.means.against {
 			m.owners[o/64] |= 1 << (o % 64)

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // meaning is what a word says about a recogniser.
@@ -37,7 +39,7 @@ func newLexicon() *lexicon {
 
 func (l *lexicon) add(text string, m meaning) {
 	if p, ok := strings.CutSuffix(text, "*"); ok && len(p) >= 4 {
-		p = strings.ToLower(p)
+		p = string(appendLower(nil, []byte(p)))
 		l.prefixes[p[:4]] = append(l.prefixes[p[:4]], phrase{prefix: p, means: m})
 		return
 	}
@@ -47,7 +49,7 @@ func (l *lexicon) add(text string, m meaning) {
 		if start < 0 {
 			break
 		}
-		words = append(words, strings.ToLower(text[start:end]))
+		words = append(words, string(appendLower(nil, []byte(text[start:end]))))
 		i = end
 	}
 	if len(words) == 0 {
@@ -57,6 +59,9 @@ func (l *lexicon) add(text string, m meaning) {
 	if len(words) > 1 { // also written as one word
 		one := strings.Join(words, "")
 		l.first[one] = append(l.first[one], phrase{means: m})
+	} else if w := words[0]; len(w) == 3 || len(w) == 4 { // and with a dot after each letter
+		letters := strings.Split(w, "")
+		l.first[letters[0]] = append(l.first[letters[0]], phrase{rest: letters[1:], means: m})
 	}
 }
 
@@ -177,8 +182,15 @@ func appendLower(dst, s []byte) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRune(s[i:])
-		dst = utf8.AppendRune(dst, unicode.ToLower(r))
 		i += n
+		// Accents go: people leave them out, and forms do.
+		var raw [utf8.UTFMax]byte
+		size := utf8.EncodeRune(raw[:], unicode.ToLower(r))
+		if d := norm.NFD.Properties(raw[:size]).Decomposition(); len(d) > 0 && d[0] < utf8.RuneSelf {
+			dst = append(dst, d[0])
+			continue
+		}
+		dst = append(dst, raw[:size]...)
 	}
 	return dst
 }

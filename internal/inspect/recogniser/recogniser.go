@@ -159,7 +159,7 @@ func Compile(list []Recogniser) (*Set, error) {
 				bad("%w", err)
 				continue
 			}
-			c.early = r.Class == PII && c.check != nil && c.extract == nil
+			c.early = r.Class == PII && c.check != nil && c.extract == nil && c.near == 0
 			s.patterns = append(s.patterns, c)
 			exprs = append(exprs, p.Regex)
 		}

@@ -169,7 +169,7 @@ func (s *Scanner) score(text []byte, start, end int, p *compiled, near *mentions
 			d = o
 		}
 	}
-	if d > reach && p.score < Threshold && near.speaksFor(owner) && columnMention(s.set.words, text, start, owner) {
+	if d > reach && p.score < Threshold && near.speaksFor(owner) && near.lines && columnMention(s.set.words, text, start, owner) {
 		d = reach / 2
 	}
 	score := p.score
@@ -198,7 +198,7 @@ func (s *Scanner) matched(pattern int) bool {
 func isolated(text []byte, start, end int) bool {
 	colon := bytes.IndexByte(text[start:end], ':') >= 0
 	joins := func(c byte) bool { return c == '-' || c == '.' || c == ':' && colon }
-	if start > 1 && joins(text[start-1]) && isWord(text[start-2]) {
+	if start > 1 && joins(text[start-1]) && isWord(text[start-2]) || start > 0 && joins(text[start]) && isWord(text[start-1]) {
 		return false
 	}
 	return end+1 >= len(text) || !joins(text[end]) || !isWord(text[end+1])

@@ -14,7 +14,7 @@ type Encoded struct {
 
 // shortest is the length of the shortest run that is worth decoding: what
 // identifiers and secrets need, encoded.
-const shortest = 16
+const shortest = 10
 
 // EachEncoded calls visit for every run of base64 or hexadecimal in text that
 // spells readable text. Plain is valid during the visit only; scratch is reused
