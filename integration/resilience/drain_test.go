@@ -130,9 +130,19 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 		return ok
 	})
 	// After the stop, nobody has to take connections.
+	var (
+		mu     sync.Mutex
+		untold []string
+	)
 	fine := func(r reply) string {
-		if refused(r.err) {
+		if refused(r) {
 			return "nobody there"
+		}
+		if dropped(r) {
+			mu.Lock()
+			defer mu.Unlock()
+			untold = append(untold, r.id)
+			return "not taken"
 		}
 		return served("a")(r)
 	}
@@ -154,6 +164,11 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 	for id := range l.ids {
 		if got := have[id]; len(got) != 2 || got["to_server"] != 1 || got["to_client"] != 1 {
 			t.Errorf("receipts of %s: %v, want one for the call and one for its answer", id, got)
+		}
+	}
+	for _, id := range untold {
+		if got := have[id]; len(got) != 0 {
+			t.Errorf("the connection of %s was reset after it was judged: %v", id, got)
 		}
 	}
 	if left, _ := os.ReadDir(tmp); len(left) != 0 {

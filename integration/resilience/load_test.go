@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type reply struct {
 	status int
 	body   string
 	err    error // of the connection
+	fresh  bool  // the connection was made for this call
 }
 
 // from is the name of the server that answered, "" for an error.
@@ -66,6 +68,7 @@ func call(c *http.Client, url, tool string) reply {
 	r := reply{id: fmt.Sprintf("call-%d", callNumber.Add(1))}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { r.fresh = !i.Reused }})
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":%q}}`, r.id, tool)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
@@ -185,4 +188,9 @@ func readable(reasons ...string) func(reply) string {
 }
 
 // refused reports a connection that nobody took, which is no lost request.
-func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+func refused(r reply) bool { return errors.Is(r.err, syscall.ECONNREFUSED) }
+
+// dropped reports a new connection that was reset before any answer: the kernel
+// had taken it in the listener's stead, and resets it when that closes. Whether
+// the gateway had read anything of it is for the receipts to say.
+func dropped(r reply) bool { return r.fresh && r.status == 0 && errors.Is(r.err, syscall.ECONNRESET) }

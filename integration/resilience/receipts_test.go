@@ -88,6 +88,39 @@ func TestNothingPassesWithoutAReceiptWhenNobodyTakesThem(t *testing.T) {
 	testenv.Eventually(t, 5*time.Second, "readiness", func() bool { return statusOf(t, g.Admin).Ready })
 }
 
+// What failed and works again must be found out without a restart, and what was
+// lost in between must be told.
+func TestServiceReturnsWhenReceiptsCanBeWrittenAgain(t *testing.T) {
+	path, reader := pipe(t)
+	g := startWithReceipts(t, path, "block")
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	callUntil(t, g.MCP+"/mcp/a", "service", func(r reply) bool { return r.from() == "a" })
+	if err := reader.Close(); err != nil { // writing fails from now on: nobody can read
+		t.Fatal(err)
+	}
+	callUntil(t, g.MCP+"/mcp/a", "refusals", isReceiptless)
+	if s := statusOf(t, g.Admin); s.Ready || s.Receipts.Trouble == "" || s.Receipts.Failed == 0 {
+		t.Errorf("status: %+v", s)
+	}
+	again, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	callUntil(t, g.MCP+"/mcp/a", "service when writing works again", func(r reply) bool { return r.from() == "a" })
+	testenv.Eventually(t, 5*time.Second, "readiness", func() bool { return statusOf(t, g.Admin).Ready })
+	b := make([]byte, 1<<16)
+	n, err := again.Read(b)
+	if err != nil || !strings.Contains(string(b[:n]), `"receipts_lost":`) {
+		t.Errorf("what was lost is not told: %q, %v", b[:n], err)
+	}
+	for _, want := range []string{"broken pipe", "receipts are written again"} {
+		if !strings.Contains(g.Log(), want) {
+			t.Errorf("the log does not say %q", want)
+		}
+	}
+}
+
 func TestDropAndCountPassesAndCounts(t *testing.T) {
 	path, reader := pipe(t)
 	g := startWithReceipts(t, path, "drop_and_count")

@@ -23,7 +23,7 @@ import (
 // gateway for each configuration, and asks the same gateway's ext_authz about
 // the request.
 func TestThroughEnvoy(t *testing.T) {
-	s, who := startServer(t), startIssuer(t)
+	s, who := startServer(t), testenv.StartIssuer(t)
 	groups := make(map[string][]*transcript)
 	for _, tr := range load(t) {
 		if tr.part["guard"] == "" {
@@ -65,9 +65,9 @@ func servesAuthz(t *testing.T, g *testenv.Gateway) bool {
 }
 
 // writeConfig writes the configuration of tr for one server at url.
-func writeConfig(t *testing.T, tr *transcript, url string, who *issuer, edit func(string) string) string {
+func writeConfig(t *testing.T, tr *transcript, url string, who *testenv.Issuer, edit func(string) string) string {
 	t.Helper()
-	own := strings.ReplaceAll(tr.part["config.yaml"], "$ISSUER", who.url)
+	own := strings.ReplaceAll(tr.part["config.yaml"], "$ISSUER", who.URL)
 	text := testenv.Config(t, "  - {name: one, url: "+url+"}\n", own)
 	if strings.Contains("\n"+own, "\ngateway:") {
 		text = strings.Replace(text, "gateway:\n  authentication: {method: none}\n  authorization: {policy_engine: none}\n", "", 1)
@@ -89,7 +89,7 @@ func receiptsOf(t *testing.T, config string) *file {
 	return &file{path: string(receiptsPath.FindSubmatch(b)[1])}
 }
 
-func (s *server) replay(t *testing.T, url string, tr *transcript, who *issuer) outcome {
+func (s *server) replay(t *testing.T, url string, tr *transcript, who *testenv.Issuer) outcome {
 	t.Helper()
 	s.expect(tr)
 	req, _ := tr.request(t, url, who)

@@ -9,12 +9,14 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 // checkRequest has ext_authz judge the request of a transcript, as Envoy would
 // ask. It must let go what reached the server, and refuse the rest in the same
 // words; where it does not fit the configuration, it must refuse everything.
-func checkRequest(t *testing.T, service authv3.AuthorizationClient, tr *transcript, who *issuer, through outcome, fit bool) {
+func checkRequest(t *testing.T, service authv3.AuthorizationClient, tr *transcript, who *testenv.Issuer, through outcome, fit bool) {
 	t.Helper()
 	req, body := tr.request(t, "http://localhost", who)
 	resp := check(t, service, req, body)

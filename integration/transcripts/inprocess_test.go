@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/extauthz"
 	"github.com/sallyport/sallyport/extproc"
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/app"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -21,7 +22,7 @@ import (
 // TestInProcess replays every transcript without Envoy, with what judges in a
 // gateway of the same configuration.
 func TestInProcess(t *testing.T) {
-	s, who := startServer(t), startIssuer(t)
+	s, who := startServer(t), testenv.StartIssuer(t)
 	for _, tr := range load(t) {
 		t.Run(tr.name(), func(t *testing.T) {
 			var seen ledger

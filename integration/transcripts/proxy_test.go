@@ -15,6 +15,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 // proxy stands in for Envoy: it carries one HTTP exchange through the ext_proc
@@ -22,7 +24,7 @@ import (
 type proxy struct {
 	service extprocv3.ExternalProcessorClient
 	server  *server
-	who     *issuer
+	who     *testenv.Issuer
 }
 
 // piece is how much of a reply the service gets at a time: little, so that

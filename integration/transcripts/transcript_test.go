@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected parts of the transcripts")
@@ -88,7 +90,7 @@ func (message) header(name string, lines []string) string {
 }
 
 // request builds the request that a transcript's client makes.
-func (tr *transcript) request(t *testing.T, url string, who *issuer) (*http.Request, string) {
+func (tr *transcript) request(t *testing.T, url string, who *testenv.Issuer) (*http.Request, string) {
 	t.Helper()
 	m := parse(tr.part["request"])
 	var body io.Reader
@@ -109,7 +111,7 @@ func (tr *transcript) request(t *testing.T, url string, who *issuer) (*http.Requ
 	}
 	first := make(map[string]bool)
 	for _, h := range m.headers {
-		value := who.fill(t, h[1])
+		value := fill(t, who, h[1])
 		switch {
 		case h[0] == "host":
 			req.Host = value
@@ -129,14 +131,14 @@ type outcome struct{ client, upstream, decision string }
 
 var exchange = regexp.MustCompile(`"exchange":"([0-9a-f]{32})"`)
 
-func client(who *issuer, status int, h http.Header, body string) string {
+func client(who *testenv.Issuer, status int, h http.Header, body string) string {
 	s := fmt.Sprintf("%d\n", status)
 	for _, name := range []string{"Content-Type", "Mcp-Session-Id", "Allow", "Retry-After", "Www-Authenticate"} {
 		if v := h.Get(name); v != "" && (name != "Content-Type" || body != "") {
 			s += name + ": " + v + "\n"
 		}
 	}
-	return strings.ReplaceAll(s+"\n"+exchange.ReplaceAllString(body, `"exchange":"*"`), who.url, "$ISSUER")
+	return strings.ReplaceAll(s+"\n"+exchange.ReplaceAllString(body, `"exchange":"*"`), who.URL, "$ISSUER")
 }
 
 // upstream shows what reached the server: nothing, or the method, the headers
