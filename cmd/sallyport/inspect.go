@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/app"
 	"github.com/sallyport/sallyport/internal/config"
 )
@@ -53,11 +54,11 @@ func validateCommand() *cobra.Command {
 
 func explainCommand() *cobra.Command {
 	var (
-		path, server string
-		headers      []string
+		path, server, principal string
+		headers                 []string
 	)
 	cmd := &cobra.Command{
-		Use:     "explain -c FILE --server NAME CALL.json",
+		Use:     "explain -c FILE --server NAME [--principal P.json] CALL.json",
 		Short:   "Say what the gateway would decide about one message, and why",
 		Long:    "Judges the JSON-RPC message in CALL.json (- for standard input) as if a client had POSTed it\nto /mcp/NAME, and prints the decision with every guard's verdict. Nothing is forwarded.\nExits with 0 if the message may pass and 1 if not.",
 		Example: "  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}' | sallyport explain -c sallyport.yaml --server crm -",
@@ -67,7 +68,17 @@ func explainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, err := app.Explain(cmd.Context(), path, server, headers, body)
+			var who *guard.Principal
+			if principal != "" {
+				text, err := readInput(cmd.InOrStdin(), principal)
+				if err != nil {
+					return err
+				}
+				if who, err = app.Principal(text); err != nil {
+					return err
+				}
+			}
+			e, err := app.Explain(cmd.Context(), path, server, who, headers, body)
 			if err != nil {
 				return err
 			}
@@ -83,6 +94,7 @@ func explainCommand() *cobra.Command {
 		},
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&principal, "principal", "", "JSON file with who is calling, such as {\"subject\":\"alice\",\"roles\":[\"support\"]}; nobody when absent")
 	cmd.Flags().StringVar(&server, "server", "", "registered server that the message is for")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "request header as 'Name: value'; repeatable")
 	_ = cmd.MarkFlagRequired("server") // fails only for unknown flags

@@ -56,9 +56,11 @@ func only(names ...string) func(in *policy.Input) policy.Decision {
 
 func chain(t fataler, d policy.Decider, hide bool) *guard.Chain {
 	t.Helper()
-	spec := policy.Spec(d)
+	spec := policy.Spec(func(policy.Config) (policy.Decider, error) { return d, nil })
 	g, err := spec.Build(func(config any) error {
-		config.(*policy.Config).Hide = hide
+		c := policy.DefaultConfig()
+		c.Hide = hide
+		*config.(*policy.Config) = c
 		return nil
 	})
 	if err != nil {

@@ -13,17 +13,19 @@ import (
 	"github.com/sallyport/sallyport/mcp"
 )
 
-// Config is the user's "guards.policy" section.
-type Config struct {
-	Hide bool `yaml:"hide" doc:"Answer for a target or server that the caller may not use as for one that does not exist"`
-}
+// Source makes the Decider of a configuration, or nil where nobody decides.
+type Source func(Config) (Decider, error)
 
-// Spec presents the guard to the chain. A nil d leaves it out.
-func Spec(d Decider) guard.Spec {
-	return guard.Define("policy", "Asks the policy who may use what, and how; lists show only what their reader may use.", Config{Hide: true},
+// Spec presents the guard to the chain. A nil source leaves it out.
+func Spec(source Source) guard.Spec {
+	return guard.Define("policy", "Asks the policy who may use what, and how; lists show only what their reader may use.", DefaultConfig(),
 		func(c Config) (guard.Guard, error) {
-			if d == nil {
-				return nil, nil
+			if err := c.Validate(); err != nil || source == nil {
+				return nil, err
+			}
+			d, err := source(c)
+			if err != nil || d == nil {
+				return nil, err
 			}
 			return &policy{c, d}, nil
 		},

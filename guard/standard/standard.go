@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/guard/envelope"
 	"github.com/sallyport/sallyport/guard/identity"
 	"github.com/sallyport/sallyport/guard/injection"
+	"github.com/sallyport/sallyport/guard/policy"
 )
 
 // Ports are what guards need from outside the process. A guard whose port is
@@ -16,6 +17,7 @@ import (
 type Ports struct {
 	Identity  identity.Source
 	Egress    egress.Ports
+	Policy    policy.Source
 	Injection injection.Ports
 	Content   dlp.Ports // of the guards that look into content; they work without, too
 }
@@ -26,6 +28,7 @@ func Specs(p Ports) []guard.Spec {
 	return []guard.Spec{
 		envelope.Spec(),
 		identity.Spec(p.Identity),
+		policy.Spec(p.Policy),
 		egress.Spec(p.Egress),
 		injection.Spec(p.Injection),
 		dlp.Spec(p.Content), // last towards the server, first towards the client: what others look at is already clean

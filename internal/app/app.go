@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +61,7 @@ type Gateway struct {
 // Run serves until ctx ends, then drains.
 func Run(ctx context.Context, o Options) (err error) {
 	g := &Gateway{o: o}
+	g.lasting.dir = filepath.Dir(o.Config)
 	source, err := config.NewSource(o.Config, ConfigOptions(), g.accept)
 	if err != nil {
 		return err
@@ -142,6 +144,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	watchCtx, stopWatch := context.WithCancel(ctx)
 	defer stopWatch()
 	group.Go(func() error { return g.watch(watchCtx) })
+	group.Go(func() error { return g.watchPolicy(watchCtx) })
 	envoyDone := g.child(ctx, group)
 	group.Go(func() error { return g.announce(watchCtx) })
 	group.Go(func() error {
@@ -211,7 +214,11 @@ func (g *Gateway) sayAloud() {
 	if cfg := g.source.Current(); cfg.Gateway.Authentication.Method == "none" {
 		g.log.Warn("authentication is off: whoever reaches the listeners is served", "gateway.authentication.method", "none")
 	}
-	g.log.Warn("authorization is off: every registered tool is allowed", "gateway.authorization.policy_engine", "none")
+	if p := g.holder.Current().Policy; p != nil {
+		g.log.Info("authorization by policy", "revision", p.Revision())
+	} else {
+		g.log.Warn("authorization is off: every registered tool is allowed", "gateway.authorization.policy_engine", "none")
+	}
 	for _, m := range g.holder.Current().Chain.Members() {
 		if m.Mode != guard.Enforce || m.OnError == guard.Allow {
 			g.log.Warn("a guard does not enforce", "guard", m.Spec.Name, "mode", m.Mode.String(), "on_error", m.OnError.String())

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,12 +24,12 @@ import (
 // decision in turn.
 func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}}, observers...)
+	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Policy: l.policySource(cfg, s), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}}, observers...)
 }
 
 // fill builds s with guards that have these ports.
 func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers ...guard.Observer) error {
-	if err := egressEnforced(cfg); err != nil {
+	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg)); err != nil {
 		return err
 	}
 	specs := standard.Specs(ports)
@@ -44,7 +45,11 @@ func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers 
 		ExtraMethods: methods(cfg.MCP.ExtraMethods),
 		AnyNames:     cfg.MCP.AnyNames,
 	})
-	chain, err := guard.New(guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Observers: observers}, members...)
+	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, Observers: observers}
+	if s.Policy != nil {
+		host.Policy = s.Policy.Revision()
+	}
+	chain, err := guard.New(host, members...)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ func Validate(path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = new(lasting).snapshot(cfg)
+	_, err = (&lasting{dir: filepath.Dir(path)}).snapshot(cfg)
 	return err
 }
 
@@ -34,7 +35,8 @@ func load(path string) (*gate.Snapshot, error) {
 		return nil, err
 	}
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}})
+	l := &lasting{dir: filepath.Dir(path)}
+	return s, fill(s, cfg, standard.Ports{Policy: l.policySource(cfg, s), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}})
 }
 
 // Explanation is a decision for people.
@@ -46,6 +48,10 @@ type Explanation struct {
 	Method   string          `json:"method,omitempty"`
 	Name     string          `json:"name,omitempty"`
 	Revision string          `json:"revision,omitempty"`
+	Policy   string          `json:"policy,omitempty"` // its revision
+	Hint     string          `json:"hint,omitempty"`
+	Labels   []string        `json:"labels,omitempty"`
+	Edited   json.RawMessage `json:"edited,omitempty"` // the message as it would go on
 	Guards   []Verdict       `json:"guards"`
 	Status   int             `json:"http_status,omitempty"` // of the refusal
 	Client   json.RawMessage `json:"client_reads,omitempty"`
@@ -60,8 +66,8 @@ type Verdict struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Explain judges a message as if it had been POSTed to a server.
-func Explain(ctx context.Context, path, server string, lines []string, body []byte) (*Explanation, error) {
+// Explain judges a message as if p had POSTed it to a server.
+func Explain(ctx context.Context, path, server string, p *guard.Principal, lines []string, body []byte) (*Explanation, error) {
 	snap, err := load(path)
 	if err != nil {
 		return nil, err
@@ -76,10 +82,17 @@ func Explain(ctx context.Context, path, server string, lines []string, body []by
 		h[name] = append(h[name], strings.TrimSpace(value))
 	}
 	x := &guard.Exchange{ID: "explain", Verb: http.MethodPost, Path: "/mcp/" + server, Headers: headerMap(h), Started: time.Now()}
+	if p != nil {
+		x.Principal = *p
+	}
 	d, msg := judge(ctx, snap, x, server, body)
 	e := &Explanation{
 		Action: d.Action.String(), Reason: string(d.Reason), Guard: d.Guard, Detail: d.Detail,
 		Method: msg.Method, Name: msg.Name, Revision: x.Revision.String(), Guards: []Verdict{},
+	}
+	e.Policy, e.Hint, e.Labels = d.Policy, d.Hint, x.Labels()
+	if d.Edited && d.Action == guard.Allow {
+		e.Edited = d.Message.Raw
 	}
 	for _, j := range d.Journal {
 		e.Guards = append(e.Guards, Verdict{j.Guard, j.Mode.String(), j.Action.String(), string(j.Reason), j.Detail})

@@ -9,7 +9,9 @@ import (
 
 // lasting is what outlives a configuration, so that a reload forgets nothing.
 type lasting struct {
-	keys verify.Pool // of token issuers
+	keys   verify.Pool // of token issuers
+	bundle bundle
+	dir    string // where relative paths of guards begin
 }
 
 // needsToken reports whether callers must show a token.

@@ -22,6 +22,8 @@ func ConfigOptions() config.Options {
 			"gateway.authentication.method=mTLS + JWT",
 			"identity_framework.token_lifetime",
 			"gateway.authorization.policy_engine=none",
+			"gateway.authorization.policy_engine=OPA",
+			"gateway.authorization.decision_cache_ttl",
 			"gateway.egress_control",
 		},
 	}

@@ -15,6 +15,7 @@ type Status struct {
 	Config        ConfigStatus `json:"config"`
 	Servers       int          `json:"servers"`
 	Guards        []Guard      `json:"guards"`
+	Policy        PolicyStatus `json:"policy"`
 	Receipts      Receipts     `json:"receipts"`
 	OpenStreams   int          `json:"open_streams"`
 	ExtAuthz      ExtAuthz     `json:"ext_authz"`
@@ -73,6 +74,7 @@ func (g *Gateway) status() Status {
 	for _, m := range snap.Chain.Members() {
 		s.Guards = append(s.Guards, Guard{m.Spec.Name, m.Mode.String(), m.OnError.String()})
 	}
+	s.Policy = g.policyStatus(snap)
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
 	s.ExtAuthz.Available = snap.RequestsOnly == nil
 	if !s.ExtAuthz.Available {

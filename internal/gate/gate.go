@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -36,6 +37,10 @@ type Snapshot struct {
 	Metadata func(server string) []byte
 	// Revisions are those the gateway speaks; empty means all.
 	Revisions []mcp.Revision
+	// Policy is what decides who may do what; nil: nobody does.
+	Policy policy.Decider
+	// Seal signs constraints for servers; nil where there is no key.
+	Seal func(x *guard.Exchange, m *mcp.Message, claims []string) (header, value string, err error)
 	// RequestsOnly says why a host that sees no responses must not serve
 	// this snapshot; nil where it may.
 	RequestsOnly error

@@ -24,9 +24,11 @@ type Bundle struct {
 	digest string
 }
 
-// Keys verify bundles: PEM public keys by the key id that a signature names. A
-// nil Keys accepts every bundle, signed or not.
-type Keys map[string]Key
+// Keys verify bundles. A nil *Keys accepts every bundle, signed or not.
+type Keys struct {
+	Public   map[string]Key // by the key id that a signature names
+	Optional bool           // accept bundles without a signature; a wrong one never is
+}
 
 // Key is one public key.
 type Key struct {
@@ -48,7 +50,7 @@ func Default() (*Bundle, error) {
 
 // Load reads a bundle from a directory or an archive (.tar.gz), and verifies it
 // unless keys is nil.
-func Load(path string, keys Keys) (*Bundle, error) {
+func Load(path string, keys *Keys) (*Bundle, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("opa: load bundle: %w", err)
@@ -69,7 +71,7 @@ func Load(path string, keys Keys) (*Bundle, error) {
 }
 
 // Read is Load for an archive; name is used in errors.
-func Read(r io.Reader, name string, keys Keys) (*Bundle, error) {
+func Read(r io.Reader, name string, keys *Keys) (*Bundle, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxBundle+1))
 	if err != nil {
 		return nil, fmt.Errorf("opa: load bundle %s: %w", name, err)
@@ -80,16 +82,20 @@ func Read(r io.Reader, name string, keys Keys) (*Bundle, error) {
 	return read(bundle.NewTarballLoaderWithBaseURL(bytes.NewReader(data), ""), name, keys)
 }
 
-func read(loader bundle.DirectoryLoader, name string, keys Keys) (*Bundle, error) {
+func read(loader bundle.DirectoryLoader, name string, keys *Keys) (*Bundle, error) {
 	r := bundle.NewCustomReader(loader.WithFilter(skip)).WithSizeLimitBytes(maxBundle).WithCapabilities(Capabilities()).WithRegoVersion(ast.RegoV1)
 	if keys == nil {
 		r = r.WithSkipBundleVerification(true)
 	} else {
-		public := make(map[string]*bundle.KeyConfig, len(keys))
-		for id, k := range keys {
+		public := make(map[string]*bundle.KeyConfig, len(keys.Public))
+		for id, k := range keys.Public {
 			public[id] = &bundle.KeyConfig{Key: k.PEM, Algorithm: k.Algorithm}
 		}
-		r = r.WithBundleVerificationConfig(bundle.NewVerificationConfig(public, "", "", nil))
+		v := bundle.NewVerificationConfig(public, "", "", nil)
+		if keys.Optional {
+			v = v.WithOptionalSignature()
+		}
+		r = r.WithBundleVerificationConfig(v)
 	}
 	b, err := r.Read()
 	if err != nil {

@@ -1,0 +1,42 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+)
+
+// Principal reads a principal in the words of the policy input, for trying out
+// decisions. Unknown members are errors: a misspelt role must not read as none.
+func Principal(data []byte) (*guard.Principal, error) {
+	var p struct {
+		Subject  string    `json:"subject"`
+		Issuer   string    `json:"issuer"`
+		Agent    string    `json:"agent"`
+		Actors   []string  `json:"actors"`
+		Client   string    `json:"client"`
+		Tenant   string    `json:"tenant"`
+		Roles    []string  `json:"roles"`
+		Scopes   []string  `json:"scopes"`
+		Task     string    `json:"task"`
+		TaskType string    `json:"task_type"`
+		Peer     string    `json:"peer"`
+		Strength string    `json:"strength"`
+		AuthTime time.Time `json:"auth_time"`
+		Expires  time.Time `json:"expires"`
+		TokenID  string    `json:"token_id"`
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return nil, fmt.Errorf("principal: %w", err)
+	}
+	slices.Sort(p.Roles)
+	slices.Sort(p.Scopes)
+	out := guard.Principal(p)
+	return &out, nil
+}
