@@ -34,7 +34,7 @@ func New(b *Bundle, s Settings) (*Policy, error) {
 	if s.Deadline <= 0 {
 		s.Deadline = DefaultDeadline
 	}
-	c, err := compile(&b.Bundle, false)
+	c, err := compile(&b.Bundle)
 	if err != nil {
 		return nil, err
 	}
@@ -101,9 +101,9 @@ func (p *Policy) readMasks(st *step) error {
 	return nil
 }
 
-// compile compiles the modules of b strictly, and checks what they read of the
-// input against its schema. Tests may say what rules must not.
-func compile(b *bundle.Bundle, tests bool) (*ast.Compiler, error) {
+// compile compiles the rules of b strictly, and checks what they read of the
+// input against its schema.
+func compile(b *bundle.Bundle) (*ast.Compiler, error) {
 	schema, err := policies.InputSchema()
 	if err != nil {
 		return nil, err
@@ -111,10 +111,12 @@ func compile(b *bundle.Bundle, tests bool) (*ast.Compiler, error) {
 	schemas := ast.NewSchemaSet()
 	schemas.Put(ast.SchemaRootRef, schema)
 	c := ast.NewCompiler().WithStrict(true).WithCapabilities(Capabilities()).WithDefaultRegoVersion(ast.RegoV1).
-		WithEnablePrintStatements(tests).WithSchemas(schemas).SetErrorLimit(20)
+		WithSchemas(schemas).SetErrorLimit(20)
 	modules := make(map[string]*ast.Module, len(b.Modules))
 	for _, m := range b.Modules {
-		modules[m.Path] = m.Parsed.Copy()
+		if !isTest(m.Path) {
+			modules[m.Path] = m.Parsed.Copy()
+		}
 	}
 	if c.Compile(modules); c.Failed() {
 		return nil, fmt.Errorf("opa: compile: %w", c.Errors)
