@@ -40,7 +40,7 @@ func write(t testing.TB, name, text string) string {
 // Help is data: it goes to stdout and is good for exit code 0.
 func TestHelpOfEveryCommand(t *testing.T) {
 	var all strings.Builder
-	for _, cmd := range [][]string{{}, {"run"}, {"serve"}, {"validate"}, {"explain"}, {"envoy"}, {"envoy", "bootstrap"}, {"version"}} {
+	for _, cmd := range [][]string{{}, {"run"}, {"serve"}, {"validate"}, {"explain"}, {"policy"}, {"policy", "test"}, {"policy", "build"}, {"policy", "sign"}, {"policy", "verify"}, {"policy", "diff"}, {"envoy"}, {"envoy", "bootstrap"}, {"version"}} {
 		code, out, words := say(append(cmd, "--help")...)
 		if code != 0 || words != "" {
 			t.Errorf("%v --help: %d, stderr %q", cmd, code, words)
