@@ -3,6 +3,7 @@ package policy_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,13 +16,16 @@ import (
 type rules struct {
 	access, call func(in *policy.Input) policy.Decision
 	masks        bool
+	mu           sync.Mutex
 	asked        []string
 }
 
 func yes(*policy.Input) policy.Decision { return policy.Decision{Allow: true} }
 
 func (r *rules) Decide(_ context.Context, s policy.Step, in *policy.Input) (*policy.Decision, error) {
+	r.mu.Lock()
 	r.asked = append(r.asked, s.String()+" "+in.Direction.String()+" "+in.Method+" "+string(in.Target.Kind)+":"+in.Target.Name)
+	r.mu.Unlock()
 	if s == policy.Access {
 		if in.Params != nil {
 			panic("access was shown params")
