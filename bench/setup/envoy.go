@@ -113,8 +113,8 @@ func (r *Rig) control(ctx context.Context, server, extProc string) (string, erro
 }
 
 // gateway starts Sallyport with an Envoy of its own.
-func (r *Rig) gateway(ctx context.Context, s *Setup, server string) error {
-	file := filepath.Join(r.o.Dir, "sallyport.yaml")
+func (r *Rig) gateway(ctx context.Context, s *Setup, server, guards string) error {
+	file := filepath.Join(r.o.Dir, s.Name+".yaml")
 	config := fmt.Sprintf(`listeners: [{address: "127.0.0.1:0"}]
 gateway:
   authentication: {method: none}
@@ -124,7 +124,7 @@ xds: {address: "127.0.0.1:0"}
 admin: {address: "127.0.0.1:0", pprof: %t}
 envoy: {admin_address: "127.0.0.1:0", concurrency: %d}
 limits: {drain: 1s}
-receipts: {path: receipts.jsonl}
+receipts: {path: %s.jsonl}
 log: {level: error}
 servers:
   - name: echo
@@ -136,7 +136,7 @@ servers:
     idle_timeout: 30m
     health_check: {disabled: true}
     limits: {max_connections: 4096, max_pending: 4096, max_requests: 4096}
-`, r.o.Pprof, r.o.Workers, server)
+%s`, r.o.Pprof, r.o.Workers, s.Name, server, guards)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}

@@ -24,10 +24,11 @@ const (
 	Envoy     = "envoy"     // through Envoy with the gateway's listener, but no ext_proc
 	Noop      = "noop"      // the same, and an ext_proc service that lets everything pass
 	Sallyport = "sallyport" // the gateway: envelope guard, receipts to a file
+	Defaults  = "defaults"  // the gateway with all guards as they are where a configuration says nothing
 )
 
 // Names returns the names of all set-ups.
-func Names() []string { return []string{Direct, Envoy, Noop, Sallyport} }
+func Names() []string { return []string{Direct, Envoy, Noop, Sallyport, Defaults} }
 
 // Options say what to start, and with what.
 type Options struct {
@@ -100,7 +101,9 @@ func (r *Rig) start(ctx context.Context) error {
 		case Noop:
 			err = r.noop(ctx, &s, address)
 		case Sallyport:
-			err = r.gateway(ctx, &s, address)
+			err = r.gateway(ctx, &s, address, "guards: {dlp: {mode: off}, egress: {mode: off}}\n")
+		case Defaults:
+			err = r.gateway(ctx, &s, address, "")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -23,11 +23,12 @@ func compareCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare",
 		Short: "Measure direct calls, Envoy, Envoy with a no-op, and the gateway, in turns",
-		Long: "Starts an MCP echo server and up to four ways to it, then makes calls through them in turns:\n\n" +
+		Long: "Starts an MCP echo server and up to five ways to it, then makes calls through them in turns:\n\n" +
 			"  direct     straight to the server\n" +
 			"  envoy      through Envoy with the gateway's own listener, routes and clusters, but no ext_proc\n" +
 			"  noop       the same with an ext_proc service that lets everything pass\n" +
-			"  sallyport  the gateway: strict decoding, envelope guard, receipts to a file\n\n" +
+			"  sallyport  the gateway: strict decoding, envelope guard, receipts to a file\n" +
+			"  defaults   the gateway with all guards as they are where a configuration says nothing\n\n" +
 			"Each part is a process, so that its CPU time is known. The table on stdout is Markdown. Its ratios\n" +
 			"compare neighbouring turns: median of the rounds (smallest-largest). \"foreign\" is the share of the\n" +
 			"machine's CPUs that other programs used meanwhile; only ratios mean something when it is not near 0.\n\n" +
@@ -85,7 +86,7 @@ func compareCommand() *cobra.Command {
 	fs.IntVarP(&p.Connections, "concurrency", "c", 16, "connections, each with one call at a time")
 	fs.DurationVarP(&p.Duration, "duration", "d", 2*time.Second, "length of one turn")
 	fs.DurationVar(&p.Warmup, "warmup", 300*time.Millisecond, "time at the beginning of each turn that does not count")
-	fs.IntVarP(&p.Rounds, "rounds", "r", 7, "turns of each set-up for each size")
+	fs.IntVarP(&p.Rounds, "rounds", "r", 6, "turns of each set-up for each size")
 	fs.Float64Var(&p.Rate, "rate", 0, "calls per second over all connections (open loop); 0: as many as possible (closed loop)")
 	fs.StringSliceVar(&size, "sizes", []string{"200", "10KiB"}, "bytes of a call's arguments, and of its answer")
 	fs.StringVar(&reply, "reply", "json", "`form` of the answers: json or sse")

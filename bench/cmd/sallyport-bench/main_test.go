@@ -72,7 +72,7 @@ func TestEverySetUpIsMeasuredWithoutErrors(t *testing.T) {
 					if s.Setup != setup.Names()[i] || s.Errors != 0 || s.Rate <= 0 || len(s.Rounds) != 2 || s.ToNoop == nil || s.Latency.P50 <= 0 {
 						t.Errorf("%+v", s)
 					}
-					parts := map[string][]string{setup.Envoy: {"envoy"}, setup.Noop: {"envoy", "noop"}, setup.Sallyport: {"envoy", "sallyport"}}
+					parts := map[string][]string{setup.Envoy: {"envoy"}, setup.Noop: {"envoy", "noop"}, setup.Sallyport: {"envoy", "sallyport"}, setup.Defaults: {"envoy", "sallyport"}}
 					for _, part := range append(parts[s.Setup], "bench", "echo") {
 						if s.CPU[part] <= 0 {
 							t.Errorf("%s: no CPU time of %s", s.Setup, part)
