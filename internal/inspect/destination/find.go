@@ -2,7 +2,6 @@ package destination
 
 import (
 	"bytes"
-	"net/netip"
 	"regexp"
 	"strings"
 
@@ -17,10 +16,6 @@ type Mention struct {
 }
 
 var (
-	// absolute finds everything that begins like a URL, also with the slashes
-	// missing that browsers add; plain words before a colon are not schemes.
-	absolute = regexp.MustCompile(`(?i)(?:[a-z][a-z0-9+.-]{0,30}:)*(?:[a-z][a-z0-9+.-]{1,30}:[/\\]{2}|(?:https?|wss?|ftp|file|gopher|javascript|vbscript|jar|netdoc|blob):[^\s"'<>])[^\s"'<>` + "`" + `]*`)
-	relative = regexp.MustCompile(`(?:^|["'=(\s])(//|\\\\)([^\s/\\"'<>()]{1,255})`)
 	ipPlace  = regexp.MustCompile(`(?i)(?:^|[^\w.:-])((?:0x[0-9a-f]+|[0-9]{1,10})(?:\.(?:0x[0-9a-f]+|[0-9]{1,10})){3}(?::[0-9]{1,5}|/[a-z]))`)
 	bracket  = regexp.MustCompile(`\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?`)
 	local    = regexp.MustCompile(`(?i)(?:^|[^\w.@-])((?:[a-z0-9-]+\.)*localhost(?::[0-9]{1,5}|/)|metadata\.google\.internal|169\.254\.\d{1,3}\.\d{1,3})`)
@@ -56,12 +51,24 @@ func Find(text, key []byte) []Mention {
 	return out
 }
 
-// suspicious is the gate: texts without any of these bytes and runs name no
+// suspicious is the gate: texts in which no dot, colon or slash stands before
+// more, which are all ASCII, not encoded and do not speak of localhost name no
 // destination that find would see.
 func suspicious(text []byte) bool {
-	return bytes.IndexByte(text, ':') >= 0 || bytes.Contains(text, []byte("//")) || bytes.Contains(text, []byte(`\\`)) ||
-		bytes.IndexByte(text, '%') >= 0 || bytes.IndexByte(text, '.') >= 0 || len(text) >= 16 && bytes.IndexByte(text, ' ') < 0 ||
-		bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) || bytes.Contains(bytes.ToLower(text), []byte("localhost"))
+	spaces := false
+	for i, c := range text {
+		switch {
+		case c >= 0x80, c == '%':
+			return true
+		case c == '.', c == ':', c == '/', c == '\\':
+			if i+1 < len(text) && !isSpace(rune(text[i+1])) {
+				return true
+			}
+		case isSpace(rune(c)):
+			spaces = true
+		}
+	}
+	return len(text) >= 16 && !spaces || mentionsLocal(text)
 }
 
 func points(key []byte) bool {
@@ -69,48 +76,26 @@ func points(key []byte) bool {
 }
 
 func find(out []Mention, text, key []byte) []Mention {
-	add := func(d Destination, err error) { out = append(out, Mention{d, err}) }
-	had := len(out)
-	for _, m := range absolute.FindAll(text, -1) {
-		for _, u := range split(trim(string(m))) {
-			add(Parse(u))
+	f := finder{out: out, pointed: points(key)}
+	for field := range bytes.FieldsFuncSeq(text, isSpace) { // no destination holds white space
+		f.field(field)
+	}
+	if bytes.IndexByte(text, '@') >= 0 && bytes.IndexByte(text, ' ') < 0 && len(text) <= 1024 {
+		if m := scp.FindSubmatch(text); m != nil {
+			f.add(parseAuthority(string(m[1])))
 		}
 	}
-	for _, m := range relative.FindAllSubmatch(text, -1) {
-		if host := trim(string(m[2])); dotted(host) || m[1][0] == '\\' || points(key) {
-			add(parseAuthority(host))
-		}
+	if len(f.out) == len(out) && f.pointed {
+		return bare(f.out, strings.TrimSpace(string(text)))
 	}
-	for _, re := range [...]*regexp.Regexp{ipPlace, hostPort, www} {
-		for _, m := range re.FindAllSubmatch(text, -1) {
-			d, err := ParseHost(string(m[1]))
-			add(d, err)
-		}
-	}
-	for _, m := range bracket.FindAll(text, -1) {
-		if inner := strings.Trim(strings.SplitN(string(m), "]", 2)[0], "["); strings.Count(inner, ":") > 1 {
-			if _, err := netip.ParseAddr(inner); err == nil {
-				add(ParseHost(string(m)))
-			}
-		}
-	}
-	for _, m := range local.FindAllSubmatch(text, -1) {
-		add(ParseHost(strings.TrimSuffix(string(m[1]), "/")))
-	}
-	if m := scp.FindSubmatch(text); m != nil {
-		add(parseAuthority(string(m[1])))
-	}
-	if len(out) == had && points(key) {
-		out = bare(out, strings.TrimSpace(string(text)))
-	}
-	return out
+	return f.out
 }
 
 // split returns a URL and the URLs that stand in it, as in a query.
 func split(s string) []string {
 	out := []string{s}
 	low := strings.ToLower(s)
-	for i := strings.Index(low, "://"); i >= 0; {
+	for i := strings.Index(low, "://"); i >= 0 && len(out) <= maxNested; {
 		next := strings.Index(low[i+3:], "://")
 		if next < 0 {
 			break
@@ -128,11 +113,16 @@ func split(s string) []string {
 	return out
 }
 
-// trim removes what follows a URL in prose.
+// trim removes what follows a URL in prose: punctuation, and brackets that were
+// not opened in it.
 func trim(s string) string {
-	s = strings.TrimRight(s, ".,;:!?*'\"”’»…|")
-	for strings.HasSuffix(s, ")") && strings.Count(s, "(") < strings.Count(s, ")") || strings.HasSuffix(s, "]") && strings.Count(s, "[") < strings.Count(s, "]") || strings.HasSuffix(s, "}") && strings.Count(s, "{") < strings.Count(s, "}") {
-		s = strings.TrimRight(s[:len(s)-1], ".,;:!?*")
+	const stops, more = ".,;:!?*'\"”’»…|", ".,;:!?*"
+	s = strings.TrimRight(s, stops)
+	for _, pair := range [...]string{"()", "[]", "{}"} {
+		extra := strings.Count(s, pair[1:]) - strings.Count(s, pair[:1])
+		for ; extra > 0 && strings.HasSuffix(s, pair[1:]); extra-- {
+			s = strings.TrimRight(s[:len(s)-1], more)
+		}
 	}
 	return s
 }
