@@ -23,9 +23,18 @@ func (c *check) allow(duties []gate.Header) *authv3.CheckResponse {
 		set = append(set, gate.Header{Name: "content-type", Value: "application/json"}) // spelled as the upstream surely reads it
 	}
 	if c.version != "" {
-		set = append(set, gate.Header{Name: mcp.HeaderSession, Value: c.x.Session}, gate.Header{Name: envoymap.VersionHeader, Value: c.version})
+		set = append(set, gate.Header{Name: envoymap.VersionHeader, Value: c.version})
 	}
-	if !c.x.Revision.Modern() {
+	if c.x.Revision.Modern() {
+		// The guards were not told of a session, since that era has none. A
+		// server of both eras must not find one by it.
+		if _, n := c.headers.Get(mcp.HeaderSession); n > 0 {
+			remove = append(remove, mcp.HeaderSession)
+		}
+	} else {
+		if c.version != "" {
+			set = append(set, gate.Header{Name: mcp.HeaderSession, Value: c.x.Session})
+		}
 		// No server of a legacy revision checks them, and whoever reads them
 		// instead of the body would see another call.
 		for _, name := range []string{mcp.HeaderMethod, mcp.HeaderName} {

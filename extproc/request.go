@@ -147,6 +147,7 @@ func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 		m.reject(ctx, nil, mcp.ToServer, fault(guard.TooLarge, "body is over limits.body"))
 		return
 	}
+	session := m.x.Session != ""
 	msg, f := m.snap.Read(&m.x, m.srv, b.Body)
 	if f != nil {
 		m.reject(ctx, nil, mcp.ToServer, f)
@@ -168,6 +169,11 @@ func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 		// No server of a legacy revision checks them, and whoever reads them
 		// instead of the body would see another call.
 		c.remove = []string{mcp.HeaderMethod, mcp.HeaderName}
+	}
+	if session && m.x.Revision.Modern() {
+		// The guards were not told of it, since that era has no sessions. A
+		// server of both eras must not find one by it.
+		c.remove = append(c.remove, mcp.HeaderSession)
 	}
 	if id := m.x.Asked.ID; m.lean && envoymap.HeaderID(id) {
 		c.add(envoymap.IDHeader, string(id))

@@ -29,6 +29,10 @@ func checkRequest(t *testing.T, service authv3.AuthorizationClient, tr *transcri
 	case d == nil:
 		if resp.GetStatus().GetCode() != 0 || through.upstream == "" {
 			t.Errorf("ext_authz let go what ext_proc refused: %v", resp)
+			return
+		}
+		if got := upstream(req.Method, sent(headers(req, body), resp.GetOkResponse()), body); got != through.upstream {
+			t.Errorf("with ext_authz the server gets:\n%s\nwith ext_proc:\n%s", got, through.upstream)
 		}
 	default:
 		got := make(http.Header)
@@ -39,6 +43,23 @@ func checkRequest(t *testing.T, service authv3.AuthorizationClient, tr *transcri
 			t.Errorf("ext_authz refused with:\n%s\next_proc came to:\n%s", text, through.client)
 		}
 	}
+}
+
+// sent is the header block that Envoy sends on after ext_authz let it go.
+func sent(block [][2]string, ok *authv3.OkHttpResponse) http.Header {
+	h := make(http.Header)
+	for _, f := range block {
+		if !strings.HasPrefix(f[0], ":") {
+			h.Add(f[0], f[1])
+		}
+	}
+	for _, name := range ok.GetHeadersToRemove() {
+		h.Del(name)
+	}
+	for _, o := range ok.GetHeaders() {
+		h.Set(o.GetHeader().GetKey(), o.GetHeader().GetValue())
+	}
+	return h
 }
 
 // editsRequest reports whether a guard edited the client's message, which

@@ -133,7 +133,7 @@ var exchange = regexp.MustCompile(`"exchange":"([0-9a-f]{32})"`)
 
 func client(who *testenv.Issuer, status int, h http.Header, body string) string {
 	s := fmt.Sprintf("%d\n", status)
-	for _, name := range []string{"Content-Type", "Mcp-Session-Id", "Allow", "Retry-After", "Www-Authenticate"} {
+	for _, name := range []string{"Content-Type", "Mcp-Session-Id", "Allow", "Retry-After", "Www-Authenticate", "Location", "Set-Cookie"} {
 		if v := h.Get(name); v != "" && (name != "Content-Type" || body != "") {
 			s += name + ": " + v + "\n"
 		}
