@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,5 +39,8 @@ func Principal(data []byte) (*guard.Principal, error) {
 	slices.Sort(p.Roles)
 	slices.Sort(p.Scopes)
 	out := guard.Principal(p)
+	if out.IsAnonymous() && len(p.Roles)+len(p.Scopes)+len(p.Tenant) > 0 {
+		return nil, errors.New("principal: without subject, client and peer it is nobody, and has no roles, scopes or tenant")
+	}
 	return &out, nil
 }

@@ -141,6 +141,9 @@ func Cases(data []byte) ([]Case, error) {
 			Target: policy.Target{Kind: r.Target.Kind, Name: r.Target.Name}, Method: r.Method, Kind: mcp.Request,
 			Revision: mcp.R20251125, Source: r.Source, Labels: r.Labels, Time: r.Time,
 		}
+		if in.Principal.IsAnonymous() && len(p.Roles)+len(p.Scopes)+len(p.Tenant) > 0 {
+			return nil, fmt.Errorf("opa: cases: %s: a principal without subject, client and peer is nobody, and has no roles, scopes or tenant", r.Name)
+		}
 		if in.Method == "" {
 			in.Method = methods[in.Target.Kind]
 		}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/policies"
+)
+
+// releaseKeys writes a key pair and returns references to it.
+func releaseKeys(t *testing.T) (private, public string) {
+	t.Helper()
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	save := func(name, kind string, der []byte, err error) string {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "file:" + write(t, name, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(priv)
+	private = save("release.pem", "PRIVATE KEY", der, err)
+	der, err = x509.MarshalPKIXPublicKey(pub)
+	return private, save("release.pub", "PUBLIC KEY", der, err)
+}
+
+const support = `{"roles":{"support":{"clearance":"internal","servers":{"crm":[{"tools":["search_*"]}]}}},
+ "tools":{},"servers":{},"settings":{"freeze":false,"ranks":{"public":0,"internal":1},"unclassified":"internal","sensitive_max_age":300,"client_requests":[],"scope_mapping":{},"hints":{"tool_not_allowed":"Ask for the role support."}}}`
+
+func TestAPolicyIsTestedBuiltSignedVerifiedAndDecides(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "bundle")
+	if err := os.CopyFS(source, policies.Default()); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"roles", "tools", "servers", "settings"} {
+		if err := os.RemoveAll(filepath.Join(source, "org", part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(source, "org", "data.json"), []byte(support), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	private, public := releaseKeys(t)
+	_, stranger := releaseKeys(t)
+	built, signed := filepath.Join(dir, "built.tar.gz"), filepath.Join(dir, "signed.tar.gz")
+	cases := write(t, "cases.json", `[{"name":"support searches","principal":{"subject":"sue","roles":["support"]},"server":{"name":"crm"},"target":{"kind":"tool","name":"search_x"}},
+		{"name":"support drops","principal":{"subject":"sue","roles":["support"]},"server":{"name":"crm"},"target":{"kind":"tool","name":"drop"}}]`)
+	cfg := write(t, "policy.yaml", strings.Replace(good, "policy_engine: none", "policy_engine: OPA, decision_cache_ttl: 5m", 1)+
+		"guards: {policy: {bundle: "+signed+", keys: [{id: k1, algorithm: EdDSA, key: \""+public+"\"}]}}\n")
+	alice := write(t, "alice.json", `{"subject":"alice","roles":["support"]}`)
+	search := write(t, "search.json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_x"}}`)
+	drop := write(t, "drop.json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop"}}`)
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"the default bundle's tests", []string{"policy", "test", "default"}, 0, "0 failed"},
+		{"the bundle's own", []string{"policy", "test", source}, 0, "0 failed"},
+		{"what changes", []string{"policy", "diff", "default", source, "--cases", cases}, 1, "support searches: deny server_not_allowed -> allow"},
+		{"nothing changes", []string{"policy", "diff", source, source, "--cases", cases}, 0, "0 of 2"},
+		{"build without a semantic version", []string{"policy", "build", source, "--version", "1.4", "-o", built}, 1, "no semantic version"},
+		{"build", []string{"policy", "build", source, "--version", "1.4.0", "-o", built}, 0, ""},
+		{"what was built is not signed", []string{"policy", "verify", built, "--key", public, "--id", "k1"}, 1, "signature"},
+		{"sign with a key that is no reference", []string{"policy", "sign", built, "--key", "secret", "--id", "k1", "-o", signed}, 1, "not a reference"},
+		{"sign", []string{"policy", "sign", built, "--key", private, "--id", "k1", "-o", signed}, 0, ""},
+		{"verify", []string{"policy", "verify", signed, "--key", public, "--id", "k1"}, 0, "1.4.0+"},
+		{"a stranger's key", []string{"policy", "verify", signed, "--key", stranger, "--id", "k1"}, 1, ""},
+		{"the configuration", []string{"validate", cfg}, 0, "good"},
+		{"alice searches", []string{"explain", "-c", cfg, "--server", "crm", "--principal", alice, search}, 0, `"policy": "1.4.0+`},
+		{"alice drops", []string{"explain", "-c", cfg, "--server", "crm", "--principal", alice, drop}, 1, `"reason": "unknown_target"`},
+		{"nobody searches", []string{"explain", "-c", cfg, "--server", "crm", search}, 1, `"reason": "unknown_server"`},
+		{"a principal that is nobody", []string{"explain", "-c", cfg, "--server", "crm", "--principal", write(t, "p.json", `{"roles":["support"]}`), search}, 1, "it is nobody"},
+		{"a principal with a misspelt role", []string{"explain", "-c", cfg, "--server", "crm", "--principal", write(t, "p.json", `{"role":"support"}`), search}, 1, "unknown field"},
+	} {
+		code, out, words := say(c.args...)
+		if code != c.code || !strings.Contains(out+words, c.want) {
+			t.Errorf("%s: exit %d\n%s%s", c.name, code, out, words)
+		}
+	}
+}
+
+func TestPolicySettingsWithoutEffectAreRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Replace(good, "policy_engine: none", "policy_engine: none, decision_cache_ttl: 5m", 1):                                                "has no effect",
+		good + "guards: {policy: {hide: false}}\n":                                                                                                    "has no effect",
+		strings.Replace(good, "policy_engine: none", "policy_engine: Cedar", 1):                                                                       "not available in this build",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: /tmp/x}}\n":                                "needs keys",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {mode: off}}\n":                                     "contradicts",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: /no/where, signatures: optional}}\n":       "no such file",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: \"https://x/b\", signatures: optional}}\n": "directory or a file",
+	} {
+		if code, _, words := say("validate", write(t, "c.yaml", text)); code != 1 || !strings.Contains(words, want) {
+			t.Errorf("want %s, got exit %d: %s\n%s", want, code, words, text)
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package policy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	guardpolicy "github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/integration/testenv"
+	"github.com/sallyport/sallyport/internal/opa"
+	"github.com/sallyport/sallyport/mcp"
+	"github.com/sallyport/sallyport/policies"
+)
+
+// writeBundle writes the default rules with the table's organisation.
+func writeBundle(t testing.TB, data []byte) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "bundle")
+	if err := os.CopyFS(dir, policies.Default()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "org")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "org"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Write(t, filepath.Join(dir, "org", "data.json"), string(data))
+	return dir
+}
+
+func TestTheDecisionTable(t *testing.T) {
+	all, err := rows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 280 {
+		t.Errorf("only %d rows", len(all))
+	}
+	b, err := opa.Load(writeBundle(t, organisation), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ttl := range map[string]time.Duration{"every decision made anew": 0, "decisions used again": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			p, err := opa.New(b, opa.Settings{CacheTTL: ttl, Deadline: 10 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := chain(t, p)
+			for range 2 { // the second time from the cache, where there is one
+				for _, r := range all {
+					m, f := mcp.NewDecoder(mcp.Config{}).Decode(mcp.ToServer, r.message())
+					if f != nil {
+						t.Fatalf("%s: %v", r, f)
+					}
+					d := c.Run(context.Background(), r.exchange(&m), &m)
+					if d.Reason != r.want || (d.Action == guard.Allow) != (r.want == "") {
+						t.Errorf("%s: got %s %s (%s), want %q", r, d.Action, d.Reason, d.Detail, r.want)
+					}
+				}
+			}
+			t.Logf("%d rows, %+v", len(all), p.Stats())
+		})
+	}
+}
+
+// chain holds the policy guard alone, which says openly what it hides otherwise.
+func chain(t testing.TB, p guardpolicy.Decider) *guard.Chain {
+	t.Helper()
+	spec := guardpolicy.Spec(func(guardpolicy.Config) (guardpolicy.Decider, error) { return p, nil })
+	g, err := spec.Build(func(c any) error {
+		c.(*guardpolicy.Config).Hide = false
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := guard.New(guard.Host{
+		Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}),
+		Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
+			return wait(ctx)
+		},
+	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestTheDecisionTableThroughEnvoy asks the same through a real Envoy. Nobody
+// can prove to be somebody there without an identity provider, so each role of
+// the table in turn is what the bundle gives to whoever is anonymous, for the
+// rows that need nothing of a principal but its role.
+func TestTheDecisionTableThroughEnvoy(t *testing.T) {
+	all, err := rows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"hello"},{"name":"other"}]}}`)
+	}))
+	t.Cleanup(u.Close)
+	servers := ""
+	for _, s := range []string{"crm internal", "hr confidential", "lobby public", "unregistered internal"} {
+		name, class, _ := strings.Cut(s, " ")
+		servers += fmt.Sprintf("  - {name: %s, url: %s, owner: team-%s, data_classification: %s}\n", name, u.URL, name, class)
+	}
+	dir := writeBundle(t, as(t, "anonymous"))
+	text := strings.Replace(testenv.Config(t, servers, "guards: {policy: {bundle: "+dir+", signatures: optional, hide: false, poll: 100ms}}\n"),
+		"policy_engine: none", "policy_engine: OPA, decision_cache_ttl: 5m", 1)
+	path := filepath.Join(t.TempDir(), "sallyport.yaml")
+	testenv.Write(t, path, text)
+	g := testenv.StartFile(t, path)
+
+	asked := 0
+	for _, role := range []string{"anonymous", "support", "auditor", "clerk"} {
+		before := g.Get(t, "/v1/status")
+		testenv.Write(t, filepath.Join(dir, "org", "data.json"), string(as(t, role)))
+		if role != "anonymous" {
+			testenv.Eventually(t, 30*time.Second, "the bundle for "+role, func() bool { return revision(t, g.Get(t, "/v1/status")) != revision(t, before) })
+		}
+		for _, r := range all {
+			if !fits(r, role) {
+				continue
+			}
+			asked++
+			reason := post(t, g.MCP+"/mcp/"+r.server.Name, r.message())
+			if reason != string(r.want) {
+				t.Errorf("%s: got %q, want %q", r, reason, r.want)
+			}
+		}
+	}
+	if asked < 150 {
+		t.Errorf("only %d rows were asked", asked)
+	}
+	t.Logf("%d rows through Envoy", asked)
+
+	// A list shows what may be used, and what is bad is not taken.
+	if got := body(t, g.MCP+"/mcp/lobby", []byte(`{"jsonrpc":"2.0","id":7,"method":"tools/list"}`)); !strings.Contains(got, "hello") || strings.Contains(got, "other") {
+		t.Errorf("the list shows %s", got)
+	}
+	good := revision(t, g.Get(t, "/v1/status"))
+	testenv.Write(t, filepath.Join(dir, "sallyport", "main.rego"), "package sallyport\naccess := {")
+	testenv.Eventually(t, 30*time.Second, "the status says what is wrong", func() bool { return strings.Contains(g.Get(t, "/v1/status"), "rego_parse_error") })
+	if now := revision(t, g.Get(t, "/v1/status")); now != good {
+		t.Errorf("the revision became %s", now)
+	}
+	if reason := post(t, g.MCP+"/mcp/lobby", row{method: "tools/call", target: "other"}.message()); reason != string(guardpolicy.ToolNotAllowed) {
+		t.Errorf("with a bad bundle on disk: %q", reason)
+	}
+}
+
+// fits reports whether a row needs nothing of its principal but the role.
+func fits(r row, role string) bool {
+	name := map[string]string{"nobody": "anonymous"}[r.principal]
+	if name == "" {
+		name = r.principal
+	}
+	tenant := r.server.Name == "hr" && r.want != guardpolicy.ServerNotAllowed || r.target == "tenant_report"
+	return name == role && !tenant && r.target != "refund"
+}
+
+// as gives the anonymous principal the rights of a role.
+func as(t testing.TB, role string) []byte {
+	t.Helper()
+	var org map[string]any
+	if err := json.Unmarshal(organisation, &org); err != nil {
+		t.Fatal(err)
+	}
+	roles := org["roles"].(map[string]any)
+	roles["anonymous"] = roles[role]
+	b, err := json.Marshal(org)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func revision(t testing.TB, status string) string {
+	t.Helper()
+	var s struct{ Policy struct{ Revision string } }
+	if err := json.Unmarshal([]byte(status), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s.Policy.Revision
+}
+
+func body(t testing.TB, url string, message []byte) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header.Set("Mcp-Protocol-Version", "2025-11-25")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// post returns the reason of a refusal, or "".
+func post(t testing.TB, url string, message []byte) string {
+	t.Helper()
+	var reply struct {
+		Error *struct{ Data struct{ Reason string } }
+	}
+	text := body(t, url, message)
+	if err := json.Unmarshal([]byte(text), &reply); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if reply.Error == nil {
+		return ""
+	}
+	return reply.Error.Data.Reason
+}
