@@ -14,7 +14,7 @@ var givenText string
 var surnameText string
 
 var given, surname, notName = set(givenText), set(surnameText), set(`
-street road avenue lane drive court square park river lake station university college school hospital church city town
+valley falls conference trip festival club bay cape port springs heights street road avenue lane drive court square park river lake station university college school hospital church city town
 county state island islands beach hill bridge airport tower building house hotel inc ltd llc gmbh corp company group bank
 university award prize cup league team model series class method function server client api sdk version release studio
 project program center centre museum theatre north south east west day night week monday tuesday wednesday thursday friday

@@ -1,0 +1,82 @@
+package automaton
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+var patterns = []string{
+	`a(?:b|c)*d`, `[0-9]{3}(?:[ -]?[0-9]{2}){1,3}`, `(?i)token=[^\s"]{2,}`, `a{2,5}`, `\pL+@[a-z.]+`, `x[^-]*y`, `(?:a|ab)(?:c|bcd)`,
+}
+
+// all takes every end.
+func all(int, int) bool { return true }
+
+func TestEachPatternMatchesAsRegexpSays(t *testing.T) {
+	a, err := Compile(patterns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var oracles []*regexp.Regexp
+	for _, p := range patterns {
+		re := regexp.MustCompile(`^(?:` + p + `)`)
+		re.Longest()
+		oracles = append(oracles, re)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := []byte(rapid.StringMatching(`[abcdxy0-9 @.é=TtOoKkEeNn"-]{0,40}`).Draw(t, "text"))
+		at := 0
+		if len(text) > 0 {
+			at = rapid.IntRange(0, len(text)-1).Draw(t, "at")
+		}
+		if at < len(text) && text[at]&0xc0 == 0x80 {
+			return // inside a character
+		}
+		var got, want []string
+		for _, h := range a.MatchAt(nil, text, at, 1<<20, all) {
+			got = append(got, fmt.Sprint(h.Pattern, ":", h.End))
+		}
+		for i, re := range oracles {
+			if m := re.FindIndex(text[at:]); m != nil && m[1] > 0 {
+				want = append(want, fmt.Sprint(i, ":", at+m[1]))
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%q from %d: %v, regexp says %v", text, at, got, want)
+		}
+	})
+}
+
+func TestManyGoroutinesShareItsStates(t *testing.T) {
+	a, err := Compile(patterns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for k := range 200 {
+				text := fmt.Appendf(nil, "token=%d%d aabcd 123-45 678", i, k)
+				if hits := a.MatchAt(nil, text, 0, 1<<20, all); len(hits) != 1 {
+					t.Errorf("%q: %v", text, hits)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestWhatItCannotMatchIsRefused(t *testing.T) {
+	for _, p := range []string{`^a`, `a$`, `\ba`, `straße`, `(`, `a{2000}`} {
+		if _, err := Compile([]string{p}); err == nil {
+			t.Errorf("%s: accepted", p)
+		}
+	}
+}
