@@ -1,0 +1,104 @@
+package quota
+
+import (
+	"context"
+	"time"
+)
+
+// Limiter counts calls. A Limiter that replicas share makes one limit of all of
+// them. It is called concurrently.
+//
+// A counter slides: in any span as long as a window, at most its count of calls
+// is admitted, over all replicas, plus what replicas held ready when the span
+// began (see [Lease]). What is refused is charged nowhere.
+type Limiter interface {
+	// TryTake charges one call to every counter or to none, from what is known
+	// in this process. It reports false, and has charged nothing, when somebody
+	// else has to be asked: Take does that.
+	TryTake(charges []Charge) (Answer, bool)
+
+	// Take is TryTake, but may wait. An error means that it gave up before there
+	// was an answer, and has charged nothing.
+	Take(ctx context.Context, charges []Charge) (Answer, error)
+
+	// Return gives back what an admitted call was charged. It does not wait.
+	Return(charges []Charge)
+}
+
+// Outcome is what a Limiter comes to.
+type Outcome uint8
+
+// The outcomes. The zero Outcome refuses.
+const (
+	Unavailable Outcome = iota // the calls cannot be counted, and the rule's on_error is deny
+	Exceeded                   // some counter has no room
+	Admitted
+)
+
+// Answer is what a Limiter says about one call.
+type Answer struct {
+	Outcome  Outcome
+	Charge   int           // index of the charge that refused
+	After    time.Duration // with Exceeded: when that counter has room again, if nobody else takes it
+	Cause    error         // with Unavailable: why
+	Unshared bool          // with Admitted: some counter was this replica's own, or none at all, by its rule's on_error
+}
+
+// Key names a counter. It is a digest, so that counters of any caller are of one
+// size and tell nobody's name.
+type Key [16]byte
+
+// Charge is one call's claim on one counter.
+type Charge struct {
+	Limit *Limit
+	Key   Key
+	Group uint64 // counters of one group can be charged together
+
+	Held  Held  // the limiter's own: where the call is charged
+	Stamp int64 // the limiter's own: when it was charged
+}
+
+// Held says where a call is charged.
+type Held uint8
+
+// Where a call can be charged.
+const (
+	Nowhere   Held = iota
+	Shared         // in the shared counter
+	Own            // in a counter of this process
+	Unlimited      // in none, as there is none to be had
+)
+
+// Limit is what a Limiter has to know of a rule. It does not change.
+type Limit struct {
+	Name    string
+	Windows []Window // at least one; shortest first, each with a length of its own
+	Exact   bool
+	OnError OnError
+	Lease   Lease
+}
+
+// Window is a number of calls in a span of time.
+type Window struct {
+	Count uint32 // at least 1
+	Per   time.Duration
+}
+
+// Longest returns the longest span.
+func (l *Limit) Longest() time.Duration { return l.Windows[len(l.Windows)-1].Per }
+
+// OnError says what becomes of a call that cannot be counted.
+type OnError uint8
+
+// What may become of it. The zero OnError refuses it.
+const (
+	OnErrorDeny  OnError = iota
+	OnErrorAllow         // it passes uncounted
+	OnErrorLocal         // this replica counts by itself, with its share of the limit
+)
+
+// Lease bounds what one replica takes ahead of the calls of one counter.
+type Lease struct {
+	Max  uint32        // calls; never more than an eighth of what is left
+	Time time.Duration // after which unused ones go back
+}

@@ -1,0 +1,293 @@
+// Package quotatest holds what every quota.Limiter must do.
+package quotatest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/guard/quota"
+)
+
+// Run checks the limiters that fresh makes. It works in real time, with windows
+// of less than a second.
+func Run(t *testing.T, fresh func(t *testing.T) quota.Limiter) {
+	for _, c := range []struct {
+		name string
+		do   func(s *suite, t *testing.T)
+	}{
+		{"a limit admits its count and no more", (*suite).count},
+		{"the time that a refusal names is the time when there is room", (*suite).honest},
+		{"every window of a limit counts", (*suite).windows},
+		{"the boundary of a window cannot be used twice", (*suite).slides},
+		{"what is refused by one counter is charged to none", (*suite).nothing},
+		{"what is given back can be taken again", (*suite).back},
+		{"what is given back twice counts once", (*suite).twice},
+		{"what is given back late makes no room", (*suite).late},
+		{"one key is not charged for another", (*suite).apart},
+		{"limits of different lengths do not mix", (*suite).rename},
+		{"many at once get the count and no more", (*suite).crowd},
+		{"who has left is charged nothing, or gets an answer", (*suite).left},
+	} {
+		for _, exact := range []bool{false, true} {
+			name := c.name
+			if exact {
+				name += ", exact"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				c.do(&suite{Limiter: fresh(t), exact: exact}, t)
+			})
+		}
+	}
+}
+
+type suite struct {
+	quota.Limiter
+	exact bool
+}
+
+// Limit returns a limit with these windows.
+func Limit(name string, exact bool, windows ...quota.Window) *quota.Limit {
+	return &quota.Limit{Name: name, Windows: windows, Exact: exact, Lease: quota.Lease{Max: 100, Time: windows[0].Per / 10}}
+}
+
+func (s *suite) limit(windows ...quota.Window) *quota.Limit {
+	return Limit("test", s.exact, windows...)
+}
+
+// Key returns a key for a name.
+func Key(name string) quota.Key {
+	sum := sha256.Sum256([]byte(name))
+	return quota.Key(sum[:16])
+}
+
+// Charge returns a claim on the counter of a name.
+func Charge(l *quota.Limit, name string) quota.Charge {
+	k := Key(name + "/" + l.Name)
+	group := Key(name)
+	return quota.Charge{Limit: l, Key: k, Group: binary.BigEndian.Uint64(group[:])}
+}
+
+// Take takes as the guard does.
+func Take(ctx context.Context, l quota.Limiter, charges []quota.Charge) (quota.Answer, error) {
+	if a, known := l.TryTake(charges); known {
+		return a, nil
+	}
+	return l.Take(ctx, charges)
+}
+
+func (s *suite) take(t *testing.T, charges ...quota.Charge) (quota.Answer, []quota.Charge) {
+	t.Helper()
+	a, err := Take(t.Context(), s, charges)
+	if err != nil || a.Outcome == quota.Unavailable {
+		t.Fatalf("take: %v, %v", err, a.Cause)
+	}
+	return a, charges
+}
+
+// until takes one after the other until it is refused.
+func (s *suite) until(t *testing.T, l *quota.Limit, name string) (n int, a quota.Answer) {
+	t.Helper()
+	for n = 0; n < 10_000; n++ {
+		if a, _ = s.take(t, Charge(l, name)); a.Outcome != quota.Admitted {
+			return n, a
+		}
+	}
+	t.Fatal("never refused")
+	return 0, a
+}
+
+const long = time.Hour
+
+func (s *suite) count(t *testing.T) {
+	for _, want := range []uint32{1, 7, 300} {
+		if n, a := s.until(t, s.limit(quota.Window{Count: want, Per: long}), string(rune('a'+want))); n != int(want) || a.After <= 0 || a.After > long+long/10 {
+			t.Errorf("limit %d: admitted %d, then room after %v", want, n, a.After)
+		}
+	}
+}
+
+func (s *suite) honest(t *testing.T) {
+	l := s.limit(quota.Window{Count: 3, Per: 600 * time.Millisecond})
+	_, a := s.until(t, l, "a")
+	if a.After > 700*time.Millisecond {
+		t.Fatalf("room after %v", a.After)
+	}
+	time.Sleep(a.After + 20*time.Millisecond) // the limiter may count in whole milliseconds
+	if a, _ := s.take(t, Charge(l, "a")); a.Outcome != quota.Admitted {
+		t.Errorf("refused at the time that was named; now %v", a.After)
+	}
+}
+
+func (s *suite) windows(t *testing.T) {
+	l := s.limit(quota.Window{Count: 3, Per: 400 * time.Millisecond}, quota.Window{Count: 5, Per: long})
+	if n, _ := s.until(t, l, "a"); n != 3 {
+		t.Fatalf("the short window admitted %d", n)
+	}
+	time.Sleep(500 * time.Millisecond)
+	if n, a := s.until(t, l, "a"); n != 2 || a.After < long/2 {
+		t.Errorf("the long window admitted %d more, and names %v", n, a.After)
+	}
+}
+
+func (s *suite) slides(t *testing.T) {
+	const per, count = 500 * time.Millisecond, 10
+	l := s.limit(quota.Window{Count: count, Per: per})
+	var asked, times []time.Time // the call was admitted after asked and before times
+	for end := time.Now().Add(4 * per); time.Now().Before(end); time.Sleep(3 * time.Millisecond) {
+		before := time.Now()
+		if a, _ := s.take(t, Charge(l, "a")); a.Outcome == quota.Admitted {
+			asked, times = append(asked, before), append(times, time.Now())
+		}
+	}
+	slack := 0 // what was held ready when the span began
+	if !s.exact {
+		slack = count / 8
+	}
+	for i := range asked {
+		if j := i + count + slack; j < len(times) && times[j].Sub(asked[i]) < per {
+			t.Fatalf("%d calls within %v", count+slack+1, times[j].Sub(asked[i]))
+		}
+	}
+	if len(times) < 3*count {
+		t.Errorf("only %d calls in four windows", len(times))
+	}
+}
+
+func (s *suite) nothing(t *testing.T) {
+	wide, narrow := Limit("wide", s.exact, quota.Window{Count: 10, Per: long}), Limit("narrow", s.exact, quota.Window{Count: 1, Per: long})
+	s.take(t, Charge(narrow, "a"))
+	for range 20 {
+		for _, charges := range [][]quota.Charge{
+			{Charge(wide, "a"), Charge(narrow, "a")},
+			{Charge(narrow, "a"), Charge(wide, "a")},
+			{Charge(wide, "b"), Charge(narrow, "a")}, // counters apart
+		} {
+			if a, _ := s.take(t, charges...); a.Outcome != quota.Exceeded || charges[a.Charge].Limit != narrow {
+				t.Fatalf("got %+v", a)
+			}
+		}
+	}
+	for _, name := range []string{"a", "b"} {
+		if n, _ := s.until(t, wide, name); n != 10 {
+			t.Errorf("%s has %d left of 10", name, n)
+		}
+	}
+}
+
+// settled asks until something given back has arrived.
+func (s *suite) settled(t *testing.T, l *quota.Limit, name string) bool {
+	t.Helper()
+	for range 100 {
+		if a, _ := s.take(t, Charge(l, name)); a.Outcome == quota.Admitted {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
+}
+
+func (s *suite) back(t *testing.T) {
+	l := s.limit(quota.Window{Count: 4, Per: long / 2}, quota.Window{Count: 5, Per: long})
+	_, charges := s.take(t, Charge(l, "a"))
+	if n, _ := s.until(t, l, "a"); n != 3 {
+		t.Fatalf("%d more admitted", n)
+	}
+	s.Return(charges)
+	if !s.settled(t, l, "a") {
+		t.Fatal("what was given back cannot be taken")
+	}
+	if a, _ := s.take(t, Charge(l, "a")); a.Outcome == quota.Admitted {
+		t.Error("more came back than was given")
+	}
+}
+
+func (s *suite) twice(t *testing.T) {
+	l := s.limit(quota.Window{Count: 3, Per: long})
+	_, charges := s.take(t, Charge(l, "a"))
+	s.until(t, l, "a")
+	s.Return(charges)
+	s.Return(charges)
+	if !s.settled(t, l, "a") {
+		t.Fatal("what was given back cannot be taken")
+	}
+	time.Sleep(200 * time.Millisecond)
+	if a, _ := s.take(t, Charge(l, "a")); a.Outcome == quota.Admitted {
+		t.Error("one call was given back twice")
+	}
+}
+
+func (s *suite) late(t *testing.T) {
+	l := s.limit(quota.Window{Count: 2, Per: 300 * time.Millisecond}, quota.Window{Count: 1000, Per: long})
+	_, charges := s.take(t, Charge(l, "a"))
+	time.Sleep(400 * time.Millisecond)
+	s.until(t, l, "a")
+	s.Return(charges) // its short window is left behind
+	time.Sleep(50 * time.Millisecond)
+	if a, _ := s.take(t, Charge(l, "a")); a.Outcome == quota.Admitted {
+		t.Error("a call of the past made room in the present")
+	}
+}
+
+func (s *suite) apart(t *testing.T) {
+	l := s.limit(quota.Window{Count: 5, Per: long})
+	s.until(t, l, "a")
+	if n, _ := s.until(t, l, "b"); n != 5 {
+		t.Errorf("b got %d", n)
+	}
+}
+
+func (s *suite) rename(t *testing.T) {
+	short, tall := Limit("x", s.exact, quota.Window{Count: 5, Per: long}), Limit("y", s.exact, quota.Window{Count: 5, Per: long}, quota.Window{Count: 8, Per: 2 * long})
+	s.until(t, short, "a")
+	if n, _ := s.until(t, tall, "a"); n != 5 {
+		t.Errorf("got %d", n)
+	}
+}
+
+func (s *suite) crowd(t *testing.T) {
+	const count = 200
+	l := s.limit(quota.Window{Count: count, Per: long})
+	var admitted atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 100 {
+				a, err := Take(t.Context(), s, []quota.Charge{Charge(l, "a")})
+				if err != nil {
+					t.Error(err)
+				}
+				if a.Outcome == quota.Admitted {
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := admitted.Load(); n != count {
+		t.Errorf("admitted %d of %d", n, count)
+	}
+}
+
+func (s *suite) left(t *testing.T) {
+	l := s.limit(quota.Window{Count: 5, Per: long})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n := 0
+	for range 3 {
+		charges := []quota.Charge{Charge(l, "a")}
+		if a, err := Take(ctx, s, charges); err == nil && a.Outcome == quota.Admitted {
+			n++
+		} else if err != nil && charges[0].Held != quota.Nowhere {
+			t.Error("an error, and a charge is held")
+		}
+	}
+	if more, _ := s.until(t, l, "a"); n+more > 5 || n+more < 2 {
+		t.Errorf("admitted %d to who had left and %d to others", n, more)
+	}
+}

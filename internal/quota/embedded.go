@@ -1,0 +1,152 @@
+package quota
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/guard/quota"
+)
+
+// Embedded is a [quota.Limiter] for a gateway of one process.
+type Embedded struct {
+	now      func() time.Duration // since some moment; it does not go back
+	counters *Table[counter]
+	most     atomic.Int64
+	crowded  atomic.Uint64
+}
+
+type counter struct {
+	mu      sync.Mutex
+	gone    bool
+	until   int64 // when all of it is left behind
+	windows []window
+}
+
+// NewEmbedded returns a limiter for at most most counters. now is a clock that
+// does not go back.
+func NewEmbedded(now func() time.Duration, most int) *Embedded {
+	e := &Embedded{now: now, counters: NewTable[counter](17)}
+	e.Bound(most)
+	return e
+}
+
+// Bound changes the number of counters.
+func (e *Embedded) Bound(most int) { e.most.Store(int64(most)) }
+
+// Keys returns the number of counters.
+func (e *Embedded) Keys() int { return e.counters.Len() }
+
+// Crowded returns how often a counter was shared by keys for want of room.
+func (e *Embedded) Crowded() uint64 { return e.crowded.Load() }
+
+// TryTake always knows.
+func (e *Embedded) TryTake(charges []quota.Charge) (quota.Answer, bool) {
+	for i := range charges {
+		if wait := e.Charge(&charges[i], 1); wait > 0 {
+			e.Return(charges[:i])
+			return quota.Answer{Outcome: quota.Exceeded, Charge: i, After: wait}, true
+		}
+	}
+	return quota.Answer{Outcome: quota.Admitted}, true
+}
+
+// Take is TryTake.
+func (e *Embedded) Take(_ context.Context, charges []quota.Charge) (quota.Answer, error) {
+	a, _ := e.TryTake(charges)
+	return a, nil
+}
+
+// Charge charges one call to one counter, with one of shares of its limit. It
+// returns 0, or how long it takes until there is room.
+func (e *Embedded) Charge(c *quota.Charge, shares uint32) time.Duration {
+	now := int64(e.now())
+	n := e.lock(c)
+	defer n.mu.Unlock()
+	var wait time.Duration
+	for i, q := range c.Limit.Windows {
+		n.windows[i].slide(now, q.Per)
+		wait = max(wait, n.windows[i].free(now, q, max(1, q.Count/shares)))
+	}
+	if wait > 0 {
+		return wait
+	}
+	for i := range n.windows {
+		n.windows[i].add()
+	}
+	longest := int64(c.Limit.Longest())
+	n.until = now + longest + longest/Slices + 1
+	c.Held, c.Stamp = quota.Own, now
+	return 0
+}
+
+// lock returns the counter of a charge, locked.
+func (e *Embedded) lock(c *quota.Charge) *counter {
+	for {
+		n := e.counters.Add(c.Key, int(e.most.Load()))
+		if n == nil {
+			// Room for new keys is used up. Those share a counter, so that nobody
+			// gets round a limit by making up keys.
+			e.crowded.Add(1)
+			c.Key = crowd(c.Limit)
+			n = e.counters.Add(c.Key, math.MaxInt)
+		}
+		n.mu.Lock()
+		if !n.gone {
+			if n.windows == nil {
+				n.windows = make([]window, len(c.Limit.Windows))
+			}
+			return n
+		}
+		n.mu.Unlock()
+	}
+}
+
+// crowd is the counter of the keys for which there is no room.
+func crowd(l *quota.Limit) quota.Key {
+	id := []byte("crowd " + l.Name)
+	for _, w := range l.Windows {
+		id = binary.BigEndian.AppendUint64(id, uint64(w.Per))
+	}
+	sum := sha256.Sum256(id)
+	return quota.Key(sum[:16])
+}
+
+// Return gives back.
+func (e *Embedded) Return(charges []quota.Charge) {
+	now := int64(e.now())
+	for i := range charges {
+		c := &charges[i]
+		if c.Held != quota.Own {
+			continue
+		}
+		c.Held = quota.Nowhere
+		n := e.counters.Get(c.Key)
+		if n == nil {
+			continue
+		}
+		n.mu.Lock()
+		for j, q := range c.Limit.Windows {
+			if j < len(n.windows) {
+				n.windows[j].slide(now, q.Per)
+				n.windows[j].remove(c.Stamp, q.Per)
+			}
+		}
+		n.mu.Unlock()
+	}
+}
+
+// Sweep forgets counters that are of no use any more.
+func (e *Embedded) Sweep() {
+	now := int64(e.now())
+	e.counters.Sweep(func(n *counter) bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.gone = n.until < now
+		return n.gone
+	})
+}

@@ -1,0 +1,107 @@
+// Package redis counts calls in a Redis that all replicas share.
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	_ "embed"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Options say where Redis is.
+type Options struct {
+	Addresses        []string // of one server, of sentinels, or of some nodes of a cluster
+	Master           string   // that sentinels watch; empty without sentinels
+	Cluster          bool
+	Database         int
+	Username         string
+	Password         string
+	SentinelPassword string
+	TLS              *tls.Config   // nil for none
+	Timeout          time.Duration // of one trip
+	Prefix           string        // of all keys
+}
+
+// connect returns a client. It connects when it is used first.
+func connect(o Options) redis.UniversalClient {
+	logging.Disable() // the library's own words go to stderr; what matters is in Status
+	u := &redis.UniversalOptions{
+		Addrs: o.Addresses, MasterName: o.Master, IsClusterMode: o.Cluster, DB: o.Database,
+		Username: o.Username, Password: o.Password, SentinelPassword: o.SentinelPassword, TLSConfig: o.TLS,
+		// A trip that failed may have been counted. Counting it again would be
+		// wrong, and giving it back twice would be worse.
+		MaxRetries:  -1,
+		DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout,
+		DialerRetries: 1, ContextTimeoutEnabled: true, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	switch {
+	case o.Master != "":
+		return redis.NewFailoverClient(u.Failover())
+	case o.Cluster:
+		return redis.NewClusterClient(u.Cluster())
+	}
+	return redis.NewClient(u.Simple())
+}
+
+var (
+	//go:embed take.lua
+	takeSource string
+	//go:embed giveback.lua
+	giveBackSource string
+	//go:embed beat.lua
+	beatSource string
+
+	takeScript     = redis.NewScript(takeSource)
+	giveBackScript = redis.NewScript(giveBackSource)
+	beatScript     = redis.NewScript(beatSource)
+)
+
+// call is one run of a script.
+type call struct {
+	keys []string
+	args []any
+	out  *redis.Cmd
+}
+
+// run runs a script once for each call, in one trip, and once more for those
+// that found it forgotten. Errors are in the calls.
+func run(ctx context.Context, c redis.UniversalClient, s *redis.Script, calls []call) {
+	if len(calls) == 1 {
+		one := &calls[0]
+		if one.out = s.EvalSha(ctx, c, one.keys, one.args...); forgotten(one.out.Err()) {
+			one.out = s.Eval(ctx, c, one.keys, one.args...)
+		}
+		return
+	}
+	send := func(do func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd, all bool) {
+		p := c.Pipeline()
+		for i := range calls {
+			if one := &calls[i]; all || forgotten(one.out.Err()) {
+				one.out = do(ctx, p, one.keys, one.args...)
+			}
+		}
+		if p.Len() > 0 {
+			_, _ = p.Exec(ctx)
+		}
+	}
+	send(s.EvalSha, true)
+	send(s.Eval, false)
+}
+
+func forgotten(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") }
+
+// numbers reads a reply of n whole numbers.
+func numbers(c *redis.Cmd, n int) ([]int64, error) {
+	out, err := c.Int64Slice()
+	if err == nil && len(out) != n {
+		err = fmt.Errorf("redis: a reply of %d numbers instead of %d", len(out), n)
+	}
+	return out, err
+}
