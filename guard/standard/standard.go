@@ -10,12 +10,14 @@ import (
 	"github.com/sallyport/sallyport/guard/identity"
 	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/guard/quota"
 )
 
 // Ports are what guards need from outside the process. A guard whose port is
 // nil is left out of the chain.
 type Ports struct {
 	Identity  identity.Source
+	Quota     quota.Port
 	Egress    egress.Ports
 	Policy    policy.Source
 	Injection injection.Ports
@@ -29,6 +31,7 @@ func Specs(p Ports) []guard.Spec {
 		envelope.Spec(),
 		identity.Spec(p.Identity),
 		policy.Spec(p.Policy),
+		quota.Spec(p.Quota), // behind policy: names that nobody may use get no counters
 		egress.Spec(p.Egress),
 		injection.Spec(p.Injection),
 		dlp.Spec(p.Content), // last towards the server, first towards the client: what others look at is already clean

@@ -127,6 +127,9 @@ func (g *Gateway) serve(ctx context.Context) error {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, run := errgroup.WithContext(run)
+	counting, stopCounting := context.WithCancel(context.WithoutCancel(ctx)) // until the last exchange has settled
+	defer stopCounting()
+	group.Go(func() error { g.lasting.limits.run(counting); return nil })
 	group.Go(func() error { return judge.Serve(ln.judge) })
 	group.Go(func() error { return control.Serve(ln.control) })
 	group.Go(func() error {
@@ -159,6 +162,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 		stop()
 		judge.Stop()
 		g.checks.Wait()
+		stopCounting()
 		control.Stop()
 		return web.Close()
 	})

@@ -12,6 +12,7 @@ type lasting struct {
 	keys   verify.Pool // of token issuers
 	bundle bundle
 	dir    string // where relative paths of guards begin
+	limits limits // counters of calls
 }
 
 // needsToken reports whether callers must show a token.

@@ -25,6 +25,8 @@ func (g *Gateway) gauges() []gauge {
 		{"mcp.gateway.config.rejected", "1 while the configuration in the files is not in force, because it is wrong or Envoy rejected it.", func() int64 { return flag(g.configRejected()) }},
 		{"mcp.gateway.servers", "MCP servers that are registered.", func() int64 { return int64(len(g.holder.Current().View.Servers())) }},
 		{"mcp.gateway.streams.open", "Event streams that are open.", func() int64 { return int64(g.procs.Open()) }},
+		{"mcp.gateway.quota.keys", "Counters of calls that this process keeps.", func() int64 { return int64(g.lasting.limits.status().Keys) }},
+		{"mcp.gateway.quota.degraded", "1 while Redis cannot be asked, and each rule's on_error decides.", func() int64 { return flag(g.lasting.limits.status().Trouble != "") }},
 		{"mcp.gateway.receipts.blocked", "1 while receipts are not kept, because writing fails or the queue is full.", func() int64 { return flag(g.receipts.Trouble() != nil) }},
 	}
 }
@@ -34,6 +36,11 @@ func (g *Gateway) counters() []counter {
 		{"mcp.gateway.receipts.written", "Receipts written.", func() uint64 { n, _, _ := g.receipts.Counts(); return n }},
 		{"mcp.gateway.receipts.dropped", "Receipts not kept because the queue was full; under block their messages were refused.", func() uint64 { _, n, _ := g.receipts.Counts(); return n }},
 		{"mcp.gateway.receipts.failed", "Receipts lost because writing them failed.", func() uint64 { _, _, n := g.receipts.Counts(); return n }},
+		{"mcp.gateway.quota.trips", "Questions about quotas that went to Redis.", func() uint64 { return g.lasting.limits.status().Trips }},
+		{"mcp.gateway.quota.failures", "Of those, how many were not answered.", func() uint64 { return g.lasting.limits.status().Failures }},
+		{"mcp.gateway.quota.unshared", "Calls admitted by on_error allow or local.", func() uint64 { return g.lasting.limits.status().Unshared }},
+		{"mcp.gateway.quota.unavailable", "Calls refused because they could not be counted.", func() uint64 { return g.lasting.limits.status().Unavailable }},
+		{"mcp.gateway.quota.crowded", "Calls charged to a shared counter because guards.quota.max_keys were in use.", func() uint64 { return g.lasting.limits.status().Crowded }},
 		{"mcp.gateway.xds.nacks", "Configurations that an Envoy rejected.", func() uint64 { return g.xds.Status().Counters.NACKs }},
 		{"mcp.gateway.xds.reverts", "Returns to the last good configuration after a rejection.", func() uint64 { return g.xds.Status().Counters.Reverts }},
 		{"mcp.gateway.xds.pushes", "Configurations sent to Envoys.", func() uint64 { return g.xds.Status().Counters.Pushes }},

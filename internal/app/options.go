@@ -24,6 +24,8 @@ func ConfigOptions() config.Options {
 			"gateway.authorization.policy_engine=none",
 			"gateway.authorization.policy_engine=OPA",
 			"gateway.authorization.decision_cache_ttl",
+			"gateway.rate_limiting.per_principal",
+			"gateway.rate_limiting.per_tool",
 			"gateway.egress_control",
 		},
 	}

@@ -17,6 +17,7 @@ type Status struct {
 	Guards        []Guard      `json:"guards"`
 	Policy        PolicyStatus `json:"policy"`
 	Receipts      Receipts     `json:"receipts"`
+	Quota         Quota        `json:"quota"`
 	OpenStreams   int          `json:"open_streams"`
 	ExtAuthz      ExtAuthz     `json:"ext_authz"`
 	EnvoyRestarts uint64       `json:"envoy_restarts"`
@@ -76,6 +77,7 @@ func (g *Gateway) status() Status {
 	}
 	s.Policy = g.policyStatus(snap)
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
+	s.Quota = g.lasting.limits.status()
 	s.ExtAuthz.Available = snap.RequestsOnly == nil
 	if !s.ExtAuthz.Available {
 		s.ExtAuthz.Why = snap.RequestsOnly.Error()

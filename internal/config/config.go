@@ -42,6 +42,7 @@ type Config struct {
 	Envoy     Envoy      `yaml:"envoy" doc:"Envoy itself"`
 	Limits    Limits     `yaml:"limits" doc:"Bounds of messages, connections and waiting"`
 	MCP       MCP        `yaml:"mcp" doc:"What the decoder accepts"`
+	Redis     Redis      `yaml:"redis" doc:"What replicas share, such as counters of quotas"`
 	Receipts  Receipts   `yaml:"receipts" doc:"Where every decision is recorded"`
 	Log       Log        `yaml:"log" doc:"The gateway's own log, on stderr"`
 
@@ -159,6 +160,7 @@ func Default() Config {
 			HeadersTime: 10 * time.Second, RequestTime: time.Minute, StreamIdle: 5 * time.Minute,
 			ConnectionIdle: time.Hour, UpstreamIdle: 4 * time.Second, Drain: 10 * time.Second,
 		},
+		Redis:    Redis{Timeout: 250 * time.Millisecond, Prefix: "sallyport"},
 		Receipts: Receipts{Path: "stdout", WhenFull: "block", Queue: 8192},
 		Log:      Log{Level: "info", Format: "text"},
 	}

@@ -1,0 +1,164 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/guard/quota"
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/config/notation"
+	own "github.com/sallyport/sallyport/internal/quota"
+	"github.com/sallyport/sallyport/internal/redis"
+)
+
+// limits keeps the counters of calls, which a reload does not touch. They are
+// made when the first configuration with a limit needs them.
+type limits struct {
+	mu       sync.Mutex
+	embedded *own.Embedded
+	shared   *redis.Limiter
+}
+
+// port is what guard/quota needs: where calls are counted, and the guide's rules.
+func (l *limits) port(cfg *config.Config) quota.Port {
+	p := quota.Port{Limiter: func(c quota.Config) (quota.Limiter, error) { return l.limiter(cfg.Redis, c) }}
+	add := func(name string, limit notation.Rates, by ...string) {
+		if len(limit) > 0 {
+			p.Rules = append(p.Rules, quota.Rule{Name: name, By: by, Limit: limit, OnError: "deny"})
+		}
+	}
+	add("per_principal", cfg.Gateway.RateLimiting.PerPrincipal, "principal")
+	add("per_tool", cfg.Gateway.RateLimiting.PerTool, "principal", "tool")
+	return p
+}
+
+func (l *limits) limiter(cfg config.Redis, c quota.Config) (quota.Limiter, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	began := time.Now()
+	now := func() time.Duration { return time.Since(began) }
+	switch {
+	case l.shared != nil:
+		l.shared.Bound(c.MaxKeys)
+	case l.embedded != nil:
+		l.embedded.Bound(c.MaxKeys)
+	case len(cfg.Addresses) == 0:
+		l.embedded = own.NewEmbedded(now, c.MaxKeys)
+	default:
+		o, err := redisOptions(cfg)
+		if err != nil {
+			return nil, err
+		}
+		l.shared = redis.New(o, now, c.MaxKeys)
+	}
+	if l.shared != nil {
+		return l.shared, nil
+	}
+	return l.embedded, nil
+}
+
+func redisOptions(cfg config.Redis) (redis.Options, error) {
+	o := redis.Options{
+		Master: cfg.SentinelMaster, Cluster: cfg.Cluster, Database: cfg.Database,
+		Username: cfg.Username, Timeout: cfg.Timeout, Prefix: cfg.Prefix,
+	}
+	for _, a := range cfg.Addresses {
+		o.Addresses = append(o.Addresses, a.String())
+	}
+	for _, s := range []struct {
+		ref notation.SecretRef
+		to  *string
+	}{{cfg.Password, &o.Password}, {cfg.SentinelPassword, &o.SentinelPassword}} {
+		if s.ref.Kind == "" {
+			continue
+		}
+		secret, err := s.ref.Resolve()
+		if err != nil {
+			return o, fmt.Errorf("redis: %w", err)
+		}
+		*s.to = secret.Reveal()
+	}
+	if !cfg.TLS.Enabled {
+		return o, nil
+	}
+	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.TLS.ServerName}
+	if cfg.TLS.CA != "" {
+		pem, err := os.ReadFile(cfg.TLS.CA)
+		if err != nil {
+			return o, fmt.Errorf("redis.tls.ca: %w", err)
+		}
+		o.TLS.RootCAs = x509.NewCertPool()
+		if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return o, errors.New("redis.tls.ca: no certificate in it")
+		}
+	}
+	if cfg.TLS.Certificate != "" {
+		pair, err := tls.LoadX509KeyPair(cfg.TLS.Certificate, cfg.TLS.Key)
+		if err != nil {
+			return o, fmt.Errorf("redis.tls.certificate: %w", err)
+		}
+		o.TLS.Certificates = []tls.Certificate{pair}
+	}
+	return o, nil
+}
+
+// run keeps the counters in order until ctx ends.
+func (l *limits) run(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		l.mu.Lock()
+		shared, embedded := l.shared, l.embedded
+		l.mu.Unlock()
+		switch {
+		case shared != nil:
+			shared.Run(ctx)
+			return
+		case embedded != nil:
+			embedded.Sweep()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// Quota tells how counting calls goes.
+type Quota struct {
+	Counted     string `json:"counted,omitempty"` // "here" or "redis"; nothing without rules
+	Keys        int    `json:"keys"`
+	Crowded     uint64 `json:"crowded"`
+	Trouble     string `json:"trouble,omitempty"` // why Redis is not asked at the moment
+	Replicas    int    `json:"replicas,omitempty"`
+	Trips       uint64 `json:"trips"`
+	Failures    uint64 `json:"failures"`
+	Opened      uint64 `json:"breaker_opened"`
+	Unshared    uint64 `json:"unshared"`
+	Unavailable uint64 `json:"unavailable"`
+	Lost        uint64 `json:"lost"`
+}
+
+func (l *limits) status() Quota {
+	l.mu.Lock()
+	shared, embedded := l.shared, l.embedded
+	l.mu.Unlock()
+	switch {
+	case shared != nil:
+		s := shared.Status()
+		return Quota{
+			Counted: "redis", Keys: s.Keys, Crowded: s.Crowded, Trouble: s.Trouble, Replicas: s.Replicas, Trips: s.Trips,
+			Failures: s.Failures, Opened: s.Opened, Unshared: s.Unshared, Unavailable: s.Unavailable, Lost: s.Lost,
+		}
+	case embedded != nil:
+		return Quota{Counted: "here", Keys: embedded.Keys(), Crowded: embedded.Crowded()}
+	}
+	return Quota{}
+}
