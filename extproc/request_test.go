@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -34,6 +35,24 @@ func TestAJudgedRequestGoesOnUntouchedAndCleaned(t *testing.T) {
 	}
 	if !slices.Contains(r.GetRequestBody().GetResponse().GetHeaderMutation().GetRemoveHeaders(), "mcp-name") {
 		t.Error("a header that names another tool than a legacy body goes on")
+	}
+}
+
+// No guard hears of a session in the modern era, so that a server of both eras
+// must not be led to one, whether the gateway tagged it or not.
+func TestAModernRequestTakesNoSessionToTheServer(t *testing.T) {
+	const body = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	for _, session := range []string{"s1", gate.Tag("v1", "s1")} {
+		f := newFixture(t)
+		e := f.dial(t)
+		e.say(requestHeaders(false, ":method", "POST", ":path", "/mcp/two", ":authority", "localhost", "content-type", "application/json",
+			"mcp-protocol-version", "2026-07-28", "mcp-method", "tools/call", "mcp-name", "read", "mcp-session-id", session))
+		e.hear()
+		e.say(requestBody(body))
+		m := e.hear().GetRequestBody().GetResponse().GetHeaderMutation()
+		if !slices.Contains(m.GetRemoveHeaders(), "mcp-session-id") {
+			t.Errorf("the session %q goes on: %v", session, m)
+		}
 	}
 }
 
