@@ -82,6 +82,24 @@ func (j *judges) set(b *build) {
 	j.holder.Swap(b.snapshot)
 }
 
+// inForce returns the configuration that judges, and with what.
+func (j *judges) inForce() (*build, *gate.Snapshot) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.current, j.current.snapshot
+}
+
+// renew makes s judge under the configuration of, which has not changed for
+// Envoy. If another one came into force meanwhile, nothing happens.
+func (j *judges) renew(of *build, s *gate.Snapshot) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.current == of {
+		of.snapshot = s
+		j.holder.Swap(s)
+	}
+}
+
 // refused returns the version that Envoy rejected, if that is what the files
 // say now.
 func (j *judges) refused() string {

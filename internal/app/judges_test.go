@@ -40,3 +40,20 @@ func TestWhoJudgesFollowsWhatEnvoyHas(t *testing.T) {
 		})
 	}
 }
+
+func TestANewPolicyNeverBringsBackAnOldConfiguration(t *testing.T) {
+	a, b := testBuild("a"), testBuild("b")
+	j := &judges{holder: gate.NewHolder(nil)}
+	j.swap(a)
+	was, _ := j.inForce()
+	j.swap(b) // while the policy was made ready
+	j.renew(was, &gate.Snapshot{})
+	if j.holder.Current() != b.snapshot {
+		t.Error("the old configuration judges")
+	}
+	next := &gate.Snapshot{}
+	j.renew(b, next)
+	if now, s := j.inForce(); j.holder.Current() != next || now != b || s != next {
+		t.Error("the new policy does not judge")
+	}
+}

@@ -171,7 +171,8 @@ func (b *bundle) fall(c policy.Config, err error) *opa.Bundle {
 func (g *Gateway) watchPolicy(ctx context.Context) error {
 	told := ""
 	for {
-		c, ok := g.source.Current().Guards["policy"].Config.(*policy.Config)
+		now, _ := g.judges.inForce()
+		c, ok := now.cfg.Guards["policy"].Config.(*policy.Config)
 		if !ok {
 			return nil
 		}
@@ -180,19 +181,18 @@ func (g *Gateway) watchPolicy(ctx context.Context) error {
 			return nil
 		case <-time.After(c.Poll):
 		}
-		live := g.holder.Current().Policy
-		if live == nil || c.Bundle == "" {
+		now, snap := g.judges.inForce()
+		live := snap.Policy
+		if c, ok = now.cfg.Guards["policy"].Config.(*policy.Config); !ok || live == nil || c.Bundle == "" {
 			continue
 		}
 		b, err := g.lasting.open(*c)
 		switch {
 		case err != nil: // cannot be: a bundle is in force
 		case b.Revision() != live.Revision():
-			var next *build
-			if next, err = g.build(g.source.Current()); err == nil {
-				err = g.offer(next)
-			}
-			if err == nil {
+			var next *gate.Snapshot
+			if next, err = g.lasting.snapshot(now.cfg, g.receipts, g.metrics); err == nil {
+				g.judges.renew(now, next)
 				g.log.Info("policy taken", "revision", b.Revision(), "before", live.Revision())
 				told = ""
 				continue

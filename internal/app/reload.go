@@ -76,6 +76,7 @@ func (g *Gateway) retry() {
 
 // build is one configuration, ready to serve: what judges, and what Envoy gets.
 type build struct {
+	cfg       *config.Config
 	snapshot  *gate.Snapshot
 	resources *xds.Resources
 	version   string // of the resources
@@ -86,7 +87,7 @@ func (g *Gateway) build(cfg *config.Config) (*build, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &build{snapshot: snap}
+	b := &build{cfg: cfg, snapshot: snap}
 	if b.resources, err = xds.Build(cfg.View(), g.settings(cfg, snap.Chain)); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,8 @@ import data.sallyport.lib
 
 allowed if {
 	input.direction == "to_server"
-	member
+	some role in lib.roles
+	data.org.roles[role].servers[input.server.name]
 }
 
 allowed if {

@@ -4,7 +4,7 @@ package sallyport.tenants
 
 import data.sallyport.lib
 
-allowed if not lib.server
+allowed if not data.org.servers[input.server.name]
 
 allowed if {
 	server_allowed
