@@ -1,6 +1,8 @@
 package app
 
 import (
+	"path/filepath"
+
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -14,5 +16,5 @@ func Snapshot(path string, observers ...guard.Observer) (*gate.Snapshot, error) 
 	if err != nil {
 		return nil, err
 	}
-	return new(lasting).snapshot(cfg, observers...)
+	return (&lasting{dir: filepath.Dir(path)}).snapshot(cfg, observers...)
 }
