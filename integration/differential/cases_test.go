@@ -28,7 +28,6 @@ type oddity struct {
 	status   int    // HTTP status
 	framing  string // how the body is sent; see reply framings in upstream_test.go
 	trailers []string
-	late     bool // something follows the answer, which a client may or may not still see
 }
 
 // load reads the corpus in a folder of testdata. Each archive holds cases of
@@ -38,8 +37,8 @@ type oddity struct {
 // Keys are why; header, which may be repeated, and era, which stands for the
 // headers of that era. Replies also have status; framing; trailer; media, which
 // is json or events; era, of the client; ends, for the line ends of the body when
-// they are not LF; cut, for a body without its last line end; and late, when
-// something follows the answer. Headers and bodies are templates between « and », so that bytes which are no text can be seen:
+// they are not LF; and cut, for a body without its last line end. Headers and
+// bodies are templates between « and », so that bytes which are no text can be seen:
 // «hex "efbbbf"», «rep 3 "["», «utf16le "{}"».
 func load(t testing.TB, folder string) []oddity {
 	t.Helper()
@@ -104,8 +103,6 @@ func parse(f txtar.File, replies bool) (oddity, error) {
 			c.framing = value
 		case "trailer":
 			c.trailers = append(c.trailers, value)
-		case "late":
-			c.late = true
 		case "cut":
 			cut = true
 		case "ends":
