@@ -14,17 +14,18 @@ import (
 // x.Asked. The message shares memory with body.
 func (s *Snapshot) Read(x *guard.Exchange, srv *registry.Server, body []byte) (mcp.Message, *mcp.Fault) {
 	m, f := s.Decoder.Decode(mcp.ToServer, body)
-	if f != nil {
-		return m, f
+	if f == nil {
+		f = s.place(x, srv, &m)
 	}
-	return m, s.place(x, srv, &m)
+	return m, f
 }
 
 // Transport is Read for a bodyless request; method is mcp.MethodListen or
 // mcp.MethodClose.
 func (s *Snapshot) Transport(x *guard.Exchange, srv *registry.Server, method string) (mcp.Message, *mcp.Fault) {
 	m := mcp.TransportMessage(method)
-	return m, s.place(x, srv, &m)
+	f := s.place(x, srv, &m)
+	return m, f
 }
 
 // place finds the revision of m, and whether m may be said in it to srv.
