@@ -62,7 +62,7 @@ var build struct { // the binary under test is built once per test process
 func Binary(t testing.TB) string {
 	t.Helper()
 	build.once.Do(func() {
-		dir, err := os.MkdirTemp("", "sallyport-bin-")
+		dir, err := os.MkdirTemp("", "sallyport-bin-") //nolint:usetesting // outlives the test that builds first
 		if err != nil {
 			build.err = err
 			return
@@ -127,7 +127,10 @@ func StartFile(t testing.TB, path string) *Gateway {
 	t.Cleanup(func() {
 		_ = g.Cmd.Process.Signal(syscall.SIGTERM)
 		select {
-		case <-g.Exited:
+		case err := <-g.Exited:
+			if err != nil && !t.Failed() {
+				t.Errorf("the gateway ended with %v after SIGTERM", err)
+			}
 		case <-time.After(20 * time.Second):
 			cancel()
 			t.Error("the gateway did not stop within 20 s of SIGTERM")
