@@ -63,7 +63,10 @@ func New(b *Bundle, s Settings) (*Policy, error) {
 	if err != nil || masks == nil {
 		return p, err
 	}
-	return p, p.readMasks(masks)
+	if err := p.readMasks(masks); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // prepare compiles the query for one entry point; it returns nil where the

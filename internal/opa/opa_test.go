@@ -1,7 +1,6 @@
 package opa
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,12 +52,4 @@ func policyOf(t testing.TB, files map[string]string, s Settings) *Policy {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func decoded(t testing.TB, text string) (v any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
 }

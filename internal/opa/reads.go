@@ -19,7 +19,7 @@ func (r *reads) has(m member) bool { return r.members&(1<<m) != 0 }
 func readsOf(c *ast.Compiler, ref ast.Ref) reads {
 	var r reads
 	seen := make(map[*ast.Rule]bool)
-	todo := c.GetRulesDynamic(ref)
+	todo := c.GetRulesDynamicWithOpts(ref, ast.RulesOptions{})
 	for len(todo) > 0 {
 		rule := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
