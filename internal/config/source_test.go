@@ -21,12 +21,12 @@ type watched struct {
 	dir string
 }
 
-func watch(t *testing.T, accept func(old, next *config.Config) error) watched {
+func watch(t *testing.T) watched {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sallyport.yaml"), base+"registry: {directory: servers.d}\n")
 	write(t, filepath.Join(dir, "servers.d/crm.yaml"), "name: crm\nurl: http://127.0.0.1:1/\n")
-	return watchFile(t, filepath.Join(dir, "sallyport.yaml"), accept)
+	return watchFile(t, filepath.Join(dir, "sallyport.yaml"), nil)
 }
 
 func watchFile(t *testing.T, path string, accept func(old, next *config.Config) error) watched {
@@ -68,7 +68,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func TestServersComeAndGoWithTheirFiles(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Run("watch", func(t *testing.T) {
-		w := watch(t, nil)
+		w := watch(t)
 		settings := w.Current().Revision()
 		write(t, filepath.Join(w.dir, "servers.d/data.yaml"), "name: data\nurl: http://127.0.0.1:2/\n")
 		eventually(t, "a new file's server", func() bool { return w.names() == "crm data" })
@@ -156,7 +156,7 @@ func link(t *testing.T, target, path string) {
 }
 
 func TestABadFileKeepsTheLastGoodConfigurationAndSaysWhy(t *testing.T) {
-	w := watch(t, nil)
+	w := watch(t)
 	before := w.Current()
 	bad := filepath.Join(w.dir, "servers.d/bad.yaml")
 	write(t, bad, "name: bad\nurl: htp://h/\n")
@@ -180,7 +180,7 @@ func TestABadFileKeepsTheLastGoodConfigurationAndSaysWhy(t *testing.T) {
 }
 
 func TestAnEmptiedOrLostFileKeepsTheLastGoodConfiguration(t *testing.T) {
-	w := watch(t, nil)
+	w := watch(t)
 	path := filepath.Join(w.dir, "sallyport.yaml")
 	write(t, path, "")
 	eventually(t, "the refusal of an empty file", func() bool { return w.Status().Error != nil })
@@ -259,7 +259,7 @@ func TestWhoAppliesAChangeMayRefuseIt(t *testing.T) {
 }
 
 func TestALogBesideTheConfigurationDoesNotHoldUpChanges(t *testing.T) {
-	w := watch(t, nil)
+	w := watch(t)
 	log := filepath.Join(w.dir, "receipts.jsonl")
 	stop := make(chan struct{})
 	done := make(chan struct{})

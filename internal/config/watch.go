@@ -84,13 +84,13 @@ func (s *Source) concerns(e fsnotify.Event) bool {
 // those that symbolic links lead to.
 func (s *Source) follow(w *fsnotify.Watcher) error {
 	want := []string{filepath.Dir(s.path)}
-	if real, err := filepath.EvalSymlinks(s.path); err == nil {
-		want = append(want, filepath.Dir(real))
+	if target, err := filepath.EvalSymlinks(s.path); err == nil {
+		want = append(want, filepath.Dir(target))
 	}
 	if d := s.Current().Registry.Directory; d != "" {
 		want = append(want, filepath.Dir(d))
-		if real, err := filepath.EvalSymlinks(d); err == nil {
-			d = real
+		if target, err := filepath.EvalSymlinks(d); err == nil {
+			d = target
 		}
 		want = append(want, d)
 	}

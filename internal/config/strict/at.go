@@ -32,9 +32,16 @@ func (f *file) report(line, column int, path, text string) {
 	f.broken[path] = true
 	for i := strings.LastIndexAny(path, ".["); i >= 0; i = strings.LastIndexAny(path, ".[") {
 		path = path[:i]
-		f.broken[path] = f.broken[path]
+		f.below(path)
 	}
-	f.broken[""] = f.broken[""]
+	f.below("")
+}
+
+// below notes that something under path has a problem, if path itself has none.
+func (f *file) below(path string) {
+	if !f.broken[path] {
+		f.broken[path] = false
+	}
 }
 
 // Problems returns what was found wrong so far in the whole file.
