@@ -122,7 +122,7 @@ func raw(t *testing.T, url, text string) string {
 func TestExtAuthzHoldsAgainstAttacks(t *testing.T) {
 	service, kill := startSallyport(t, "extauthz: {role: required}\n")
 	u := newRecorder(t)
-	url, _ := start(t, "static-extauthz.yaml", map[int]int{8080: 0, 9004: 0, 9001: service, 39102: u.port})
+	url := start(t, "static-extauthz.yaml", map[int]int{8080: 0, 9004: 0, 9001: service, 39102: u.port})
 	mcp := url + "/mcp"
 
 	t.Run("an allowed call arrives byte for byte, without credentials and forged headers", func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestExtAuthzHoldsAgainstAttacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = resp.Body.Close()
-			if resp.StatusCode != 200 {
+			if resp.StatusCode != http.StatusOK {
 				t.Errorf("%s: %d", method, resp.StatusCode)
 			}
 		}
@@ -216,7 +216,7 @@ func TestExtAuthzHoldsInABadlyConfiguredEnvoy(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			u := newRecorder(t)
-			url, _ := start(t, "static-extauthz.yaml", map[int]int{8080: 0, 9004: 0, 9001: service, 39102: u.port}, tt.from, tt.to)
+			url := start(t, "static-extauthz.yaml", map[int]int{8080: 0, 9004: 0, 9001: service, 39102: u.port}, tt.from, tt.to)
 			header, body := tt.body()
 			c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 			if err != nil {

@@ -124,7 +124,7 @@ func TestStaticFilesJudgeAndFailClosed(t *testing.T) {
 	for _, file := range []string{"static-extproc.yaml", "static-extauthz.yaml"} {
 		t.Run(file, func(t *testing.T) {
 			service, stop := startJudge(t, "everything")
-			url, _ := start(t, file, map[int]int{8080: 0, 9004: 0, 9001: service, 39102: upstream(t)})
+			url := start(t, file, map[int]int{8080: 0, 9004: 0, 9001: service, 39102: upstream(t)})
 			code, body, _ := post(t, url+"/mcp", call, "authorization", "Bearer secret")
 			if code != 200 || !strings.HasPrefix(body, "/ "+call+` auth="" host="127.0.0.1:`) {
 				t.Errorf("an allowed call: %d %q", code, body)
@@ -147,7 +147,7 @@ func TestStaticFilesJudgeAndFailClosed(t *testing.T) {
 
 func TestErrorsOfEnvoyCarryTheIDOnceExtProcHasReadIt(t *testing.T) {
 	service, _ := startJudge(t, "everything")
-	url, _ := start(t, "static-extproc.yaml", map[int]int{8080: 0, 9004: 0, 9001: service, 39102: 1})
+	url := start(t, "static-extproc.yaml", map[int]int{8080: 0, 9004: 0, 9001: service, 39102: 1})
 	code, body, h := post(t, url+"/mcp", call)
 	isError(t, code, body, h, 503, `{"jsonrpc":"2.0","id":7,"error":{"code":-31502`)
 }
@@ -175,7 +175,7 @@ func TestTheServerCanBeNamedPerRoute(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
 			service, _ := startJudge(t, "other")
-			url, _ := start(t, tt.file, map[int]int{8080: 0, 9004: 0, 9001: service, 39102: upstream(t)},
+			url := start(t, tt.file, map[int]int{8080: 0, 9004: 0, 9001: service, 39102: upstream(t)},
 				"\n                match: {path: /mcp}", tt.override)
 			if code, body, _ := post(t, url+"/mcp", call); code != 200 {
 				t.Errorf("got %d %q", code, body)
@@ -210,7 +210,7 @@ func TestADSBootstrapServesTheRegistry(t *testing.T) {
 	if err := s.Push(r); err != nil {
 		t.Fatal(err)
 	}
-	url, _ := start(t, "ads-bootstrap.yaml", map[int]int{9004: 0, 9002: lis.Addr().(*net.TCPAddr).Port})
+	url := start(t, "ads-bootstrap.yaml", map[int]int{9004: 0, 9002: lis.Addr().(*net.TCPAddr).Port})
 	wait(t, "readiness", s.Ready)
 	if code, body, _ := post(t, url+"/mcp/everything", call); code != 200 || !strings.HasPrefix(body, "/ "+call) {
 		t.Errorf("got %d %q", code, body)

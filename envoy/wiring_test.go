@@ -63,7 +63,7 @@ func TestEnvoyAcceptsTheFilesAsTheyAre(t *testing.T) {
 
 // start runs a file with some of its ports replaced, and returns the URL of the
 // listener, if it has one.
-func start(t *testing.T, file string, ports map[int]int, more ...string) (url, admin string) {
+func start(t *testing.T, file string, ports map[int]int, more ...string) (url string) {
 	t.Helper()
 	bin := binary(t)
 	b, err := os.ReadFile(file)
@@ -103,13 +103,14 @@ func start(t *testing.T, file string, ports map[int]int, more ...string) (url, a
 			t.Logf("envoy's log:\n%s", log.String())
 		}
 	})
+	var admin string
 	wait(t, "envoy's admin interface", func() bool {
 		b, err := os.ReadFile(adminFile)
 		admin = "http://" + string(b)
 		return err == nil && len(b) > 0
 	})
 	wait(t, "the listener", func() bool { url = listener(admin); return url != "" })
-	return url, admin
+	return url
 }
 
 func listener(admin string) string {

@@ -106,11 +106,11 @@ func startEnvoy(t testing.TB, config []byte) *envoy {
 	return e
 }
 
-// listener returns the address of a listener once Envoy has it.
-func (e *envoy) listener(t testing.TB, name string) string {
+// listener returns the address of the listener once Envoy has it.
+func (e *envoy) listener(t testing.TB) string {
 	t.Helper()
 	var address string
-	eventually(t, "listener "+name, func() bool {
+	eventually(t, "the listener", func() bool {
 		var out struct {
 			Statuses []struct {
 				Name    string `json:"name"`
@@ -126,7 +126,7 @@ func (e *envoy) listener(t testing.TB, name string) string {
 			return false
 		}
 		for _, l := range out.Statuses {
-			if l.Name == name && strings.HasPrefix(e.get(t, "/ready"), "LIVE") {
+			if l.Name == "mcp" && strings.HasPrefix(e.get(t, "/ready"), "LIVE") {
 				address = net.JoinHostPort(l.Address.Socket.Address, strconv.Itoa(l.Address.Socket.Port))
 				return true
 			}

@@ -111,7 +111,7 @@ func TestChangesLoseNoRequest(t *testing.T) {
 	stays := server(t, "stays", a.URL)
 	at := func(up string) registry.Server { return server(t, "changes", up) }
 	apply(stays, at(b.URL))
-	base := "http://" + e.listener(t, "mcp")
+	base := "http://" + e.listener(t)
 	neighbour := startLoad(t, base+"/mcp/stays", "a /mcp")
 	changing := startLoad(t, base+"/mcp/changes", "b /mcp", "c /mcp", "slow /mcp")
 

@@ -39,7 +39,7 @@ func TestARejectedConfigurationGivesWayToTheLastGoodOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	settle(t, p, good)
-	base := "http://" + e.listener(t, "mcp")
+	base := "http://" + e.listener(t)
 	l := startLoad(t, base+"/mcp/a", "a /mcp")
 
 	bad := broken(t, set, server(t, "a", a.URL), server(t, "b", b.URL))
@@ -103,7 +103,7 @@ func TestARejectedClusterIsTakenBackAtOnce(t *testing.T) {
 	if s.NACKs[0].Kind != "clusters" || s.Resources["clusters"] != 1 {
 		t.Errorf("status %+v", s)
 	}
-	if code, body, _ := get(t, "http://"+e.listener(t, "mcp")+"/mcp/b"); code != http.StatusNotFound {
+	if code, body, _ := get(t, "http://"+e.listener(t)+"/mcp/b"); code != http.StatusNotFound {
 		t.Errorf("a route of the rejected configuration is in force: %d %q", code, body)
 	}
 }
@@ -141,7 +141,7 @@ func TestARejectedFirstConfigurationIsReplacedByTheNext(t *testing.T) {
 	}
 	push(t, p, set, server(t, "a", a.URL))
 	eventually(t, "readiness", p.Ready)
-	if code, _, _ := get(t, "http://"+e.listener(t, "mcp")+"/mcp/a"); code != http.StatusOK {
+	if code, _, _ := get(t, "http://"+e.listener(t)+"/mcp/a"); code != http.StatusOK {
 		t.Errorf("got %d", code)
 	}
 }

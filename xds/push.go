@@ -258,7 +258,7 @@ func (s *Server) accept() {
 	if g == nil || g == s.good || g.nacked != nil || s.step != "" {
 		return
 	}
-	var some, all bool = false, true
+	some, all := false, true
 	for _, n := range s.nodes {
 		if n.accepted(s.versions, settled) {
 			some = true

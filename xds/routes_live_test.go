@@ -20,7 +20,7 @@ func serveView(t testing.TB, s Settings, servers ...registry.Server) (string, *e
 	p := startPlane(t, "127.0.0.1:0", quick)
 	e := adsEnvoy(t, p, "envoy-1")
 	push(t, p, s, servers...)
-	base := "http://" + e.listener(t, "mcp")
+	base := "http://" + e.listener(t)
 	eventually(t, "readiness", p.Ready)
 	return base, e, p
 }

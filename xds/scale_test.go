@@ -63,7 +63,7 @@ func TestTwoThousandServersAndOneMore(t *testing.T) {
 	building, accepting := step(append([]registry.Server(nil), servers[:2000]...))
 	t.Logf("first: built in %v, accepted in %v", building, accepting)
 	before := p.Status().Counters.Sent
-	l := startLoad(t, "http://"+e.listener(t, "mcp")+"/mcp/server-1999", "a /mcp")
+	l := startLoad(t, "http://"+e.listener(t)+"/mcp/server-1999", "a /mcp")
 	building, accepting = step(append([]registry.Server(nil), servers...))
 	t.Logf("one more, under load: built in %v, accepted in %v", building, accepting)
 	if n := p.Status().Counters.Sent - before; n != 2 {
@@ -71,7 +71,7 @@ func TestTwoThousandServersAndOneMore(t *testing.T) {
 	}
 	l.check(t)
 	for _, name := range []string{"server-0000", "server-2000"} {
-		if code, _, _ := get(t, "http://"+e.listener(t, "mcp")+"/mcp/"+name); code != http.StatusOK {
+		if code, _, _ := get(t, "http://"+e.listener(t)+"/mcp/"+name); code != http.StatusOK {
 			t.Errorf("%s: got %d", name, code)
 		}
 	}

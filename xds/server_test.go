@@ -28,7 +28,7 @@ func TestTheFirstPushMakesEnvoyServeAndTheServerReady(t *testing.T) {
 		t.Fatal("ready before anything was pushed")
 	}
 	push(t, p, testSettings(), server(t, "a", up.URL))
-	base := "http://" + e.listener(t, "mcp")
+	base := "http://" + e.listener(t)
 	eventually(t, "readiness", p.Ready)
 	code, body, h := get(t, base+"/mcp/a")
 	if code != http.StatusOK || body != "a /mcp" {
@@ -48,7 +48,7 @@ func TestARestartedServerFindsItsEnvoysUpToDate(t *testing.T) {
 	p := startPlane(t, "127.0.0.1:0", quick)
 	e := adsEnvoy(t, p, "envoy-1")
 	push(t, p, testSettings(), server(t, "a", up.URL))
-	base := "http://" + e.listener(t, "mcp")
+	base := "http://" + e.listener(t)
 	eventually(t, "readiness", p.Ready)
 	l := startLoad(t, base+"/mcp/a", "a /mcp")
 
@@ -100,7 +100,7 @@ func TestAllEnvoysOfAFleetGetTheSame(t *testing.T) {
 	eventually(t, "readiness", p.Ready)
 	two := adsEnvoy(t, p, "envoy-2")
 	for _, e := range []*envoy{one, two} {
-		if code, _, _ := get(t, "http://"+e.listener(t, "mcp")+"/mcp/a"); code != http.StatusOK {
+		if code, _, _ := get(t, "http://"+e.listener(t)+"/mcp/a"); code != http.StatusOK {
 			t.Errorf("got %d", code)
 		}
 	}
