@@ -58,12 +58,12 @@ func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decisio
 }
 
 // entry is what the journal says about an answer, or about its absence.
-func (member *Member) entry(v *Verdict, err error) Entry {
-	e := Entry{Guard: member.Spec.Name, Mode: member.Mode, Action: v.Action, Reason: v.Reason, Detail: v.Detail, Err: err}
+func (m *Member) entry(v *Verdict, err error) Entry {
+	e := Entry{Guard: m.Spec.Name, Mode: m.Mode, Action: v.Action, Reason: v.Reason, Detail: v.Detail, Err: err}
 	if err == nil {
 		return e
 	}
-	e.Action, e.Reason, e.Detail = member.OnError, GuardError, ""
+	e.Action, e.Reason, e.Detail = m.OnError, GuardError, ""
 	var broken *Defect
 	switch {
 	case errors.As(err, &broken):

@@ -177,7 +177,7 @@ func TestAGuardSeesWhatItWants(t *testing.T) {
 			if got := len(d.Journal) == 1; got != tt.seen || d.Action != guard.Allow {
 				t.Errorf("asked: %v, want %v", got, tt.seen)
 			}
-			if c.Wants(tt.want.Direction) != true || c.Wants(1-tt.want.Direction) != false {
+			if !c.Wants(tt.want.Direction) || c.Wants(1-tt.want.Direction) {
 				t.Error("the chain wants other directions than its guard")
 			}
 		})

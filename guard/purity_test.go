@@ -191,6 +191,6 @@ func impurities(f *ast.File, globals map[string]bool) []impurity {
 }
 
 // isTopLevel tells a package variable from a local one of the same name.
-func isTopLevel(f *ast.File, o *ast.Object) bool {
+func isTopLevel(f *ast.File, o *ast.Object) bool { //nolint:staticcheck // knows less than go/types, and needs no imports resolved
 	return f.Scope != nil && f.Scope.Lookup(o.Name) == o
 }
