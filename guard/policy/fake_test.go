@@ -111,13 +111,11 @@ func exchange(rev mcp.Revision, m *mcp.Message) *guard.Exchange {
 	return x
 }
 
-func asking(t fataler, rev mcp.Revision, method string) *guard.Exchange {
+func asking(rev mcp.Revision, method string) *guard.Exchange {
 	x := exchange(rev, nil)
 	x.Asked = guard.Asked{Kind: mcp.Request, ID: []byte("7"), Method: method}
 	return x
 }
-
-func params(m *mcp.Message) string { return string(m.Params) }
 
 func wants(t *testing.T, got, want string) {
 	t.Helper()

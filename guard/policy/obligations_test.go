@@ -130,7 +130,7 @@ func TestResultsAreMaskedWhereverTheyRepeatThemselves(t *testing.T) {
 func TestResultsOfForgottenCallsAreWithheldWherePoliciesMask(t *testing.T) {
 	late := exchange(mcp.R20251125, nil)
 	late.Asked = guard.Asked{Kind: mcp.Transport, Method: mcp.MethodListen}
-	for name, x := range map[string]*guard.Exchange{"a resumed stream": late, "the result of a task": asking(t, mcp.R20251125, "tasks/result")} {
+	for name, x := range map[string]*guard.Exchange{"a resumed stream": late, "the result of a task": asking(mcp.R20251125, "tasks/result")} {
 		r := &rules{access: yes, masks: true}
 		m := result(t, `{"content":[],"structuredContent":{"ssn":"1"}}`)
 		if d := chain(t, r, true).Run(context.Background(), x, m); d.Reason != policy.PolicyDenied {

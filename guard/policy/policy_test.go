@@ -127,7 +127,7 @@ func TestServersAreAskedAboutToo(t *testing.T) {
 		if strings.Contains(text, "resultType") {
 			rev = mcp.R20260728
 		}
-		if d := c.Run(context.Background(), asking(t, rev, "tools/call"), m); d.Action != want {
+		if d := c.Run(context.Background(), asking(rev, "tools/call"), m); d.Action != want {
 			t.Errorf("%s: got %v", text, d)
 		}
 	}

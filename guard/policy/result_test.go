@@ -33,13 +33,13 @@ func TestListsShowOnlyWhatTheirReaderMayUse(t *testing.T) {
 		{"what a tool gives is no list", "tools/call", `{"tools":[{"name":"b"}]}`, `{"tools":[{"name":"b"}]}`, mcp.R20251125},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := c.Run(context.Background(), asking(t, tt.rev, tt.method), result(t, tt.in))
+			d := c.Run(context.Background(), asking(tt.rev, tt.method), result(t, tt.in))
 			if d.Action != guard.Allow || string(d.Message.Result) != tt.want {
 				t.Errorf("got %v %s, want %s", d.Action, d.Message.Result, tt.want)
 			}
 		})
 	}
-	if d := c.Run(context.Background(), asking(t, mcp.R20251125, "tools/list"), result(t, `{"tools":{"name":"b"}}`)); d.Reason != guard.UpstreamBadReply {
+	if d := c.Run(context.Background(), asking(mcp.R20251125, "tools/list"), result(t, `{"tools":{"name":"b"}}`)); d.Reason != guard.UpstreamBadReply {
 		t.Errorf("a list that is none: %v", d)
 	}
 }
@@ -57,7 +57,7 @@ func TestALateListIsFilteredAlthoughNobodyKnowsWhoAsked(t *testing.T) {
 func TestCapabilitiesThatNobodyMayListAreNotOffered(t *testing.T) {
 	r := &rules{access: func(in *policy.Input) policy.Decision { return policy.Decision{Allow: in.Method != "prompts/list"} }}
 	for _, method := range []string{"initialize", "server/discover"} {
-		d := chain(t, r, true).Run(context.Background(), asking(t, mcp.R20251125, method), result(t, `{"capabilities":{"prompts":{"listChanged":true},"tools":{},"logging":{}},"serverInfo":{}}`))
+		d := chain(t, r, true).Run(context.Background(), asking(mcp.R20251125, method), result(t, `{"capabilities":{"prompts":{"listChanged":true},"tools":{},"logging":{}},"serverInfo":{}}`))
 		if string(d.Message.Result) != `{"capabilities":{"tools":{},"logging":{}},"serverInfo":{}}` {
 			t.Errorf("%s: got %v %s", method, d, d.Message.Result)
 		}
@@ -95,7 +95,7 @@ func TestListAndCallNeverDisagree(t *testing.T) {
 		for i, n := range names {
 			items[i] = fmt.Sprintf(`{"name":%q}`, n)
 		}
-		d := c.Run(context.Background(), asking(t, mcp.R20251125, "tools/list"), result(t, `{"tools":[`+strings.Join(items, ",")+`]}`))
+		d := c.Run(context.Background(), asking(mcp.R20251125, "tools/list"), result(t, `{"tools":[`+strings.Join(items, ",")+`]}`))
 		var got struct{ Tools []struct{ Name string } }
 		if err := json.Unmarshal(d.Message.Result, &got); err != nil {
 			t.Fatal(err)
