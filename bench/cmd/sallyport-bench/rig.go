@@ -101,7 +101,7 @@ func revision(era string) (string, error) {
 
 // save writes a file, with the folders above it.
 func save(path string, write func(io.Writer) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
 	f, err := os.Create(path)
