@@ -79,7 +79,8 @@ func parseAuthority(s string) (Destination, error) {
 	if strings.ContainsAny(s, "@%<>\"'`{}|^ \\") {
 		return Destination{}, doubt("user info, an escape or a forbidden character before the host's end")
 	}
-	host, port, hasPort := s, "", false
+	var host, port string
+	var hasPort bool
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {

@@ -76,7 +76,7 @@ func (r *Reader) EachText(raw []byte, visit func(*Text)) error {
 				t.Value, t.at = r.value, r.at
 			}
 		}
-		if beside != nil && l.Kind != mcp.LeafKey && bytes.IndexAny(raw[besideEnd:l.Start], "{}[]") < 0 {
+		if beside != nil && l.Kind != mcp.LeafKey && !bytes.ContainsAny(raw[besideEnd:l.Start], "{}[]") {
 			t.Beside = beside
 		}
 		visit(t)
