@@ -94,7 +94,7 @@ func (c *check) pin(session string) (ok bool) {
 // message reads the client's message, or makes the one that a bodyless request
 // stands for.
 func (c *check) message() (mcp.Message, *mcp.Fault) {
-	method := ""
+	var method string
 	switch c.x.Verb {
 	case http.MethodPost:
 		if len(c.body) == 0 {

@@ -40,7 +40,9 @@ func BenchmarkExchange(b *testing.B) {
 							b.Fatal(err)
 						}
 					}
-					m.settle(ctx, nil)
+					if err := m.settle(ctx, nil); err != nil {
+						b.Fatal(err)
+					}
 					if answers != 4 || m.ending != guard.Completed {
 						b.Fatalf("%d answers, ending %v", answers, m.ending)
 					}
@@ -60,7 +62,7 @@ func benchSnapshot(b *testing.B, observed bool) *gate.Snapshot {
 	}
 	var observers []guard.Observer
 	if observed {
-		receipts := audit.New(io.Discard, 8192, audit.Block, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		receipts := audit.New(io.Discard, 8192, audit.Block, slog.New(slog.DiscardHandler))
 		b.Cleanup(func() { _ = receipts.Close(b.Context()) })
 		metrics, err := telemetry.New()
 		if err != nil {

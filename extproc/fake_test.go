@@ -125,7 +125,7 @@ func (f *fixture) dial(t testing.TB) *envoy {
 	t.Cleanup(func() {
 		e.cancel()
 		select {
-		case <-e.done:
+		case <-e.done: //nolint:errcheck // what the cancel made of it
 		case <-time.After(10 * time.Second):
 			t.Error("Process did not return after the cancel")
 		}

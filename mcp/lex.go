@@ -170,7 +170,7 @@ func hex4(b []byte, i int) (r rune, ok bool) {
 func runeLen(b []byte, i int) int {
 	c := b[i]
 	low, high := byte(0x80), byte(0xbf) // bounds of the second byte
-	n := 0
+	var n int
 	switch {
 	case c < 0xc2:
 		return 0
@@ -250,7 +250,7 @@ func digits(b []byte, i int) int {
 
 // lexLiteral returns the offset after true, false or null at i.
 func lexLiteral(b []byte, i int) (end int, ok bool) {
-	word := ""
+	var word string
 	switch b[i] {
 	case 't':
 		word = "true"

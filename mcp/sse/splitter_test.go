@@ -18,7 +18,7 @@ func split(t testing.TB, maxEvent int, chunks ...string) (events []string, dropp
 	s := sse.NewSplitter(maxEvent)
 	for _, chunk := range chunks {
 		buf := []byte(chunk)
-		if err = s.Push(buf, func(e sse.Event) error {
+		if err := s.Push(buf, func(e sse.Event) error {
 			events = append(events, describe(e))
 			return nil
 		}); err != nil {
