@@ -33,7 +33,7 @@ func project(t *testing.T) *types.Project {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := cli.ProjectFromOptions(t.Context(), o)
+	p, err := o.LoadProject(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestServersAreReachedFromTheGatewayOnly(t *testing.T) {
 					t.Errorf("%s: ports %v, network mode %q, networks %v", service.Name, service.Ports, service.NetworkMode, service.NetworksByPriority())
 				}
 				for network := range service.Networks {
-					if got := members(p, network); !slices.Equal(got, slices.Sorted(slices.Values([]string{"door", service.Name}))) || !bool(p.Networks[network].Internal) {
+					if got := members(p, network); !slices.Equal(got, slices.Sorted(slices.Values([]string{"door", service.Name}))) || !p.Networks[network].Internal {
 						t.Errorf("network %s of %s: members %v, internal %v", network, service.Name, got, p.Networks[network].Internal)
 					}
 				}

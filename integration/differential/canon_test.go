@@ -3,6 +3,7 @@ package differential
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -25,8 +26,8 @@ func canonical(text []byte) (string, error) {
 	if err := dec.Decode(&v); err != nil {
 		return "", err
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return "", fmt.Errorf("more than one value: %v", err)
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return "", errors.New("more than one value")
 	}
 	return write(v), nil
 }

@@ -105,7 +105,7 @@ func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
 				resp := send(t, ctx, verb, url, token, body)
 				text, _ := io.ReadAll(resp.Body)
 				challenge := resp.Header.Get("Www-Authenticate")
-				if resp.StatusCode != 401 || !strings.Contains(challenge, `resource_metadata="`+public+`/.well-known/oauth-protected-resource/mcp/crm"`) ||
+				if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(challenge, `resource_metadata="`+public+`/.well-known/oauth-protected-resource/mcp/crm"`) ||
 					strings.Contains(challenge, "error=") == (token == "") || !strings.Contains(challenge, `scope="mcp"`) || !strings.Contains(string(text), `"reason":"unauthenticated"`) {
 					t.Errorf("%s: %d %q %s", verb, resp.StatusCode, challenge, text)
 				}
@@ -122,11 +122,11 @@ func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
 			Resource             string   `json:"resource"`
 			AuthorizationServers []string `json:"authorization_servers"`
 		}
-		if err := json.NewDecoder(resp.Body).Decode(&m); err != nil || resp.StatusCode != 200 || m.Resource != resource || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != p.url {
+		if err := json.NewDecoder(resp.Body).Decode(&m); err != nil || resp.StatusCode != http.StatusOK || m.Resource != resource || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != p.url {
 			t.Errorf("metadata of %q: %d %+v %v", path, resp.StatusCode, m, err)
 		}
 	}
-	if resp := send(t, ctx, http.MethodGet, g.MCP+"/.well-known/oauth-protected-resource/mcp/nobody", "", ""); resp.StatusCode != 404 {
+	if resp := send(t, ctx, http.MethodGet, g.MCP+"/.well-known/oauth-protected-resource/mcp/nobody", "", ""); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("metadata of an unknown server: %d", resp.StatusCode)
 	}
 }
@@ -173,7 +173,7 @@ func TestAStrangersBodyIsNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 401 {
+	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("%d", resp.StatusCode)
 	}
 }
@@ -182,7 +182,7 @@ func TestAStreamEndsReadablyWhenItsTokenExpires(t *testing.T) {
 	p := newProvider(t)
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		for n := 0; n < 600; n++ {
+		for n := range 600 {
 			fmt.Fprintf(w, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":%d}}\n\n", n)
 			_ = http.NewResponseController(w).Flush()
 			select {
@@ -197,7 +197,7 @@ func TestAStreamEndsReadablyWhenItsTokenExpires(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	resp := send(t, ctx, http.MethodPost, g.MCP+"/mcp/crm", p.token(t, public+"/mcp/crm", 4*time.Second), `{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"watch"}}`)
-	if resp.StatusCode != 200 {
+	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d", resp.StatusCode)
 	}
 	var last string

@@ -128,7 +128,7 @@ var built sync.Map // package path -> func() (string, error), once per test proc
 func build(t testing.TB, pkg string) string {
 	t.Helper()
 	once, _ := built.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
-		folder, err := os.MkdirTemp("", "sallyport-peers-")
+		folder, err := os.MkdirTemp("", "sallyport-peers-") //nolint:usetesting // outlives the test that builds first
 		if err != nil {
 			return "", err
 		}

@@ -104,7 +104,7 @@ func free(t *testing.T, n int) []int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
+		defer l.Close() //nolint:revive,gocritic // all are held until all are chosen, so that they differ
 		out = append(out, l.Addr().(*net.TCPAddr).Port)
 	}
 	return out

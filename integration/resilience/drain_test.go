@@ -19,7 +19,7 @@ import (
 )
 
 // follow opens an event stream and returns all it holds when it has ended.
-func follow(t testing.TB, url, id string, open func()) (string, error) {
+func follow(url, id string, open func()) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":"stream"}}`, id)
@@ -58,7 +58,7 @@ func endWell(t *testing.T, url string, stop func()) {
 		all.Go(func() {
 			defer once()
 			id := fmt.Sprintf("stream-%d", i)
-			got, err := follow(t, url, id, once)
+			got, err := follow(url, id, once)
 			events := strings.Split(strings.TrimSpace(got), "\n\n")
 			last := events[len(events)-1]
 			if err != nil || !strings.Contains(last, `"id":"`+id+`"`) || !strings.Contains(last, "gateway_stopping") {
