@@ -26,7 +26,8 @@ func validateCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := app.Validate(args[0])
-			if asJSON {
+			switch {
+			case asJSON:
 				out := struct {
 					Valid  bool     `json:"valid"`
 					Errors []string `json:"errors"`
@@ -37,9 +38,9 @@ func validateCommand() *cobra.Command {
 				if err := json.NewEncoder(cmd.OutOrStdout()).Encode(out); err != nil {
 					return err
 				}
-			} else if err != nil {
+			case err != nil:
 				fmt.Fprintln(cmd.ErrOrStderr(), err)
-			} else {
+			default:
 				fmt.Fprintln(cmd.OutOrStdout(), args[0]+": good")
 			}
 			if err != nil {

@@ -39,7 +39,7 @@ func (g *Gateway) child(ctx context.Context, group *errgroup.Group) <-chan struc
 		if err != nil {
 			return fmt.Errorf("app: %w", err)
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // a bootstrap without secrets
 		if g.envoy.Bootstrap, err = Bootstrap(g.cfg, g.ports.control); err != nil {
 			return err
 		}

@@ -97,7 +97,7 @@ func (p *Process) once(ctx context.Context, config string, drain time.Duration) 
 	if p.Concurrency > 0 {
 		args = append(args, "--concurrency", strconv.Itoa(p.Concurrency))
 	}
-	cmd := exec.Command(p.Binary, args...)
+	cmd := exec.Command(p.Binary, args...) //nolint:noctx // a context would kill it; stop drains it first
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

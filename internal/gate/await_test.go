@@ -29,7 +29,7 @@ func TestAnAnswerInTimeIsTheAnswer(t *testing.T) {
 	broken := errors.New("down")
 	for _, want := range []error{nil, broken} {
 		v, err := gate.Await(t.Context(), time.Minute, func(context.Context) (guard.Verdict, error) { return guard.Pass(), want })
-		if err != want || v.Action != guard.Allow {
+		if !errors.Is(err, want) || v.Action != guard.Allow {
 			t.Errorf("got %s, %v", v.Action, err)
 		}
 	}

@@ -6,7 +6,6 @@ package hosttest
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http/httptest"
 	"testing"
@@ -50,7 +49,7 @@ func connect(t *testing.T, server *mcp.Server, version string, o *mcp.ClientOpti
 		}
 		transport = near
 	} else {
-		web := httptest.NewServer(host.Handler(server, slog.New(slog.NewTextHandler(io.Discard, nil))))
+		web := httptest.NewServer(host.Handler(server, slog.New(slog.DiscardHandler)))
 		t.Cleanup(web.Close)
 		transport = &mcp.StreamableClientTransport{Endpoint: web.URL}
 	}

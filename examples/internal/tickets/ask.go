@@ -97,7 +97,7 @@ func (s *store) summariseTool(_ context.Context, r *mcp.CallToolRequest, in idIn
 	return nil, summaryOut{t.ID, text, model}, nil
 }
 
-func question(t Ticket) *mcp.CreateMessageParams { //nolint:staticcheck // sampling is deprecated in 2026-07-28, and still what legacy clients have
+func question(t Ticket) *mcp.CreateMessageParams { // sampling is deprecated in 2026-07-28, and still what legacy clients have
 	return &mcp.CreateMessageParams{
 		MaxTokens:    200,
 		SystemPrompt: "You sum up support tickets in one plain sentence.",
