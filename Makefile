@@ -4,6 +4,8 @@ TOOLS := .tools
 VENV  := $(TOOLS)/venv
 PEERS := $(TOOLS)/venv-peers
 ENVOY_VERSION := 1.40.0
+LINT_VERSION := v2.15.0
+LINT := $(TOOLS)/.golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
 .PHONY: eval help build tools peers redis run test check bench soak fuzz lint changelog
@@ -38,9 +40,14 @@ redis: ## install redis-server, from apt where it is missing
 run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
 
+# Folders whose tests start Envoys, and therefore run one package at a time.
+ENVOYS := xds envoy cmd bench integration
+empty :=
+space := $(empty) $(empty)
+
 test: tools peers redis ## all tests, with a real Envoy and Redis
-	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE '/(integration|xds|envoy)(/|$$)')
-	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 ./xds/... ./envoy/... ./integration/... # one at a time: each starts Envoys
+	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE "^$$(go list -m)/($(subst $(space),|,$(ENVOYS)))(/|$$)")
+	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $(ENVOYS:%=./%/...)
 
 bench: build tools ## what a call costs: direct, Envoy, no-op ext_proc, gateway; under 3 minutes; results in bench/out
 	@mkdir -p bench/out
@@ -51,16 +58,21 @@ soak: build tools ## how long events of a stream are delayed, over SOAK=10m; res
 	@mkdir -p bench/out
 	bin/sallyport-bench sse --duration $(SOAK) --json bench/out/soak.json | tee bench/out/soak.md; exit $${PIPESTATUS[0]}
 
-lint: ## formatting and vet
+lint: $(LINT) ## formatting, and what .golangci.yml asks for
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
-	go vet ./...
+	$(TOOLS)/bin/golangci-lint run
+
+$(LINT):
+	GOBIN=$(abspath $(TOOLS)/bin) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@rm -f $(TOOLS)/.golangci-lint-*; touch $@
 
 fuzz: ## fuzz the parsers for a bounded time
 	@for pkg in ./mcp ./mcp/sse ./extproc ./internal/inspect/view ./internal/inspect/wire ./internal/inspect/recogniser ./internal/inspect/injection ./guard/dlp; do \
 	  for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg || exit 1; done; done
 
-check: lint test fuzz ## exactly what CI runs
+check: ## exactly what CI runs: lint, test and fuzz, each timed
+	@./.ci/run
 
 changelog: ## fold changes/unreleased into CHANGELOG.md: make changelog VERSION=v0.1.0
 	@./changes/fold "$(VERSION)"
