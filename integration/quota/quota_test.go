@@ -1,0 +1,219 @@
+// Package quota tests limits of calls through real gateways, with real Envoys,
+// a real Redis and real clients of both eras.
+package quota
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mark3labs/mcp-go/client"
+	"github.com/mark3labs/mcp-go/client/transport"
+	mcpgo "github.com/mark3labs/mcp-go/mcp"
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/sallyport/sallyport/integration/testenv"
+)
+
+// guide is the guide's block, word for word but for the last line, which nothing
+// enforces yet.
+const guide = "  rate_limiting:\n    per_principal: \"1000/hour\"\n    per_tool: \"100/hour\"\n"
+
+func server(t testing.TB) string {
+	t.Helper()
+	s := sdk.NewServer(&sdk.Implementation{Name: "echo", Version: "1"}, nil)
+	for _, name := range []string{"echo", "other"} {
+		sdk.AddTool(s, &sdk.Tool{Name: name, Description: "Says it again."}, func(_ context.Context, _ *sdk.CallToolRequest, in struct {
+			Text string `json:"text"`
+		}) (*sdk.CallToolResult, any, error) {
+			return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: in.Text}}}, nil, nil
+		})
+	}
+	sessions := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s }, nil)
+	modern := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s }, &sdk.StreamableHTTPOptions{Stateless: true})
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Mcp-Protocol-Version") == "2026-07-28" {
+			modern.ServeHTTP(w, r)
+			return
+		}
+		sessions.ServeHTTP(w, r)
+	}))
+	t.Cleanup(h.Close)
+	return h.URL
+}
+
+// gateway starts one in front of an echo server. block goes into its gateway
+// block, more beside it.
+func gateway(t testing.TB, url, block, more string) *testenv.Gateway {
+	t.Helper()
+	text := testenv.Config(t, "  - {name: echo, url: "+url+"}\n", more)
+	text = strings.Replace(text, "authorization: {policy_engine: none}\n", "authorization: {policy_engine: none}\n"+block, 1)
+	path := t.TempDir() + "/sallyport.yaml"
+	testenv.Write(t, path, text)
+	return testenv.StartFile(t, path)
+}
+
+const modern = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"TOOL","arguments":{"text":"x"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"NAME","version":"8"},"io.modelcontextprotocol/clientCapabilities":{}}}}`
+
+// stateless calls a tool as a client of 2026-07-28 does, without a session.
+func stateless(t testing.TB, g *testenv.Gateway, tool, name string) (int, http.Header, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	body := strings.NewReplacer("TOOL", tool, "NAME", name).Replace(modern)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.MCP+"/mcp/echo", bytes.NewReader([]byte(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range map[string]string{"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": tool} {
+		req.Header.Set(k, v)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(b)
+}
+
+// caller is an SDK's client of one revision: with a session up to 2025-11-25, and
+// without one from 2026-07-28 on.
+func caller(t testing.TB, g *testenv.Gateway, revision string) func(tool string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	wire, err := transport.NewStreamableHTTP(g.MCP + "/mcp/echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client.NewClient(wire, client.WithProtocolVersion(revision))
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var begin mcpgo.InitializeRequest
+	begin.Params.ProtocolVersion = revision
+	begin.Params.ClientInfo = mcpgo.Implementation{Name: "test", Version: "1"}
+	if r, err := c.Initialize(ctx, begin); err != nil || r.ProtocolVersion != revision {
+		t.Fatalf("initialize: %v, %v", r, err)
+	}
+	return func(tool string) error {
+		var call mcpgo.CallToolRequest
+		call.Params.Name, call.Params.Arguments = tool, map[string]any{"text": "x"}
+		_, err := c.CallTool(ctx, call)
+		return err
+	}
+}
+
+func TestTheGuidesBlockTakesEffectForClientsOfBothEras(t *testing.T) {
+	g := gateway(t, server(t), guide, "")
+	call, free := caller(t, g, "2025-11-25"), caller(t, g, "2026-07-28")
+	for i := range 50 {
+		if err := call("echo"); err != nil {
+			t.Fatalf("session call %d: %v", i, err)
+		}
+		if code, _, body := stateless(t, g, "echo", "client"+strconv.Itoa(i)); code != 200 {
+			t.Fatalf("stateless call %d: %d %s", i, code, body)
+		}
+	}
+	// 100 calls of one tool: both are at the end, whatever they call themselves.
+	code, h, body := stateless(t, g, "echo", "somebody else")
+	if wait, err := strconv.Atoi(h.Get("Retry-After")); code != 429 || err != nil || wait < 3000 || wait > 3800 ||
+		!strings.Contains(body, `"id":7`) || !strings.Contains(body, "-31429") || !strings.Contains(body, "Limit per_tool: 100/hour. Try again in ") {
+		t.Errorf("stateless: %d, Retry-After %q, %s", code, h.Get("Retry-After"), body)
+	}
+	for name, again := range map[string]func(string) error{
+		"session": call, "a new session": caller(t, g, "2025-11-25"), "no session": free,
+	} {
+		if err := again("echo"); err == nil || !strings.Contains(err.Error(), "quota of calls is used up") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := call("other"); err != nil {
+		t.Errorf("another tool: %v", err)
+	}
+	if code, _, body := stateless(t, g, "other", "x"); code != 200 {
+		t.Errorf("another tool: %d %s", code, body)
+	}
+}
+
+// The official Go SDK does not read the body of a 429; its session lives on.
+func TestTheOfficialSDKSurvivesARefusal(t *testing.T) {
+	g := gateway(t, server(t), "  rate_limiting: {per_tool: 1/hour}\n", "")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	s, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(ctx, &sdk.StreamableClientTransport{Endpoint: g.MCP + "/mcp/echo"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	call := func(tool string) error {
+		_, err := s.CallTool(ctx, &sdk.CallToolParams{Name: tool, Arguments: map[string]any{"text": "x"}})
+		return err
+	}
+	if err := call("echo"); err != nil {
+		t.Fatal(err)
+	}
+	if err := call("echo"); err == nil || errors.Is(err, sdk.ErrConnectionClosed) {
+		t.Errorf("over the limit: %v", err)
+	}
+	if err := call("other"); err != nil {
+		t.Errorf("after the refusal: %v", err)
+	}
+}
+
+func TestTwoGatewaysShareAQuota(t *testing.T) {
+	r := testenv.StartRedis(t, "--requirepass", "secret-word")
+	t.Setenv("TEST_REDIS_PASSWORD", "secret-word")
+	more := "redis: {addresses: [\"" + r.Address + "\"], password: \"env:TEST_REDIS_PASSWORD\", timeout: 900ms}\n" +
+		"guards: {quota: {rules: [{name: echoes, by: [tool], tools: [ec*], limit: 20/hour, exact: true}, {name: all, limit: 1000/minute, on_error: local}]}}\n"
+	url := server(t)
+	one, two := gateway(t, url, "", more), gateway(t, url, "", more)
+	admitted := 0
+	for i := range 30 {
+		g := one
+		if i%2 == 1 {
+			g = two
+		}
+		if code, _, body := stateless(t, g, "echo", "x"); code == 200 {
+			admitted++
+		} else if code != 429 || !strings.Contains(body, "echoes") {
+			t.Fatalf("%d %s", code, body)
+		}
+	}
+	if admitted != 20 {
+		t.Errorf("two gateways admitted %d of 20", admitted)
+	}
+	// Redis goes away: what must be counted is refused, what has a local share is not.
+	r.Stop()
+	testenv.Eventually(t, 20*time.Second, "the status says so", func() bool {
+		stateless(t, one, "echo", "x")
+		return strings.Contains(one.Get(t, "/v1/status"), `"trouble": "redis: `) || strings.Contains(one.Get(t, "/v1/status"), `"trouble":"redis: `)
+	})
+	if !strings.Contains(one.Get(t, "/metrics"), "mcp_gateway_quota_degraded 1") {
+		t.Error("the metrics do not say so")
+	}
+	if code, _, body := stateless(t, one, "echo", "x"); code != 503 || !strings.Contains(body, "quota_unavailable") || strings.Contains(body, r.Address) {
+		t.Errorf("deny: %d %s", code, body)
+	}
+	if code, _, body := stateless(t, one, "other", "x"); code != 200 {
+		t.Errorf("local: %d %s", code, body)
+	}
+	r.Start(t)
+	testenv.Eventually(t, 30*time.Second, "counting goes on", func() bool {
+		code, _, _ := stateless(t, one, "echo", "x")
+		return code == 200
+	})
+}
