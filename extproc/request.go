@@ -72,6 +72,9 @@ func (m *machine) pin(session string) (version string, ok bool) {
 		return "", true
 	}
 	version, m.x.Session, ok = gate.Untag(m.srv, session)
+	if version != "" {
+		m.x.Server.Version = version
+	}
 	return version, ok
 }
 

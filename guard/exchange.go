@@ -50,6 +50,7 @@ type Server struct {
 	Owner          string
 	Domain         string
 	Classification string
+	Version        string // that serves the exchange; empty while only the route knows
 }
 
 // Peer is the client's end of the connection, as far as the host's transport

@@ -25,7 +25,7 @@ var rules = []struct {
 	{"internal/inspect", []string{module + "mcp", module + "internal/inspect", "golang.org/x/text", "golang.org/x/net/idna", "go.yaml.in/yaml"}, []string{"net/http/", "os", "net", "log"}},
 	{"internal/registry", []string{module + "mcp"}, nil},
 	{"internal/gate", []string{module + "mcp", module + "guard", module + "internal/registry"}, nil},
-	{"internal/audit", []string{module + "mcp", module + "guard"}, nil},
+	{"internal/audit", []string{module + "mcp", module + "guard", module + "internal/audit"}, nil},
 }
 
 func TestTheCoreKnowsNoEnvoyRedisOrOPA(t *testing.T) {

@@ -8,10 +8,15 @@ import (
 	"github.com/sallyport/sallyport/mcp"
 )
 
-// appendReceipt writes one decision as a JSON line. It holds no parameters and
-// no results: names, sizes and verdicts only.
-func appendReceipt(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
-	b = append(b, `{"time":"`...)
+// encoder writes one decision as the members of a JSON object. It writes no
+// parameters and no results: names, sizes, digests and verdicts only.
+type encoder struct {
+	config string // revision of the configuration that decided
+	digest int    // largest params or result whose digest is written; 0 for none
+}
+
+func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
+	b = append(b, `"time":"`...)
 	b = d.At.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","exchange":"`...)
 	b = append(b, x.ID...)
@@ -24,54 +29,98 @@ func appendReceipt(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decisio
 	b = field(b, "guard", d.Guard)
 	b = field(b, "detail", d.Detail)
 	b = field(b, "policy", d.Policy)
+	b = field(b, "config", e.config)
 	b = field(b, "server", x.Server.Name)
+	b = field(b, "server_version", x.Server.Version)
 	b = field(b, "revision", x.Revision.String())
 	b = field(b, "http_method", x.Verb)
-	p := &x.Principal
-	b = field(b, "subject", p.Subject)
-	b = field(b, "issuer", p.Issuer)
-	b = field(b, "agent", p.Agent)
-	b = field(b, "client", p.Client)
-	b = field(b, "tenant", p.Tenant)
-	b = field(b, "task", p.Task)
-	b = field(b, "peer", p.Peer)
+	b = principal(b, &x.Principal)
 	if x.Source.IsValid() {
 		b = append(b, `,"source":"`...)
 		b = x.Source.AppendTo(b)
 		b = append(b, '"')
 	}
+	if d.Direction == mcp.ToServer && x.Headers != nil {
+		b = trace(b, x.Headers)
+	}
 	if m != nil {
-		b = field(b, "kind", kind(m.Kind))
-		b = field(b, "method", x.Topic(m))
-		name := m.Name
-		if name == "" && m.Direction == mcp.ToClient {
-			name = x.Asked.Name
-		}
-		b = field(b, "name", name)
-		if len(m.ID) > 0 {
-			b = append(b, `,"id":`...)
-			b = append(b, m.ID...)
-		}
-		b = append(b, `,"bytes":`...)
-		b = strconv.AppendInt(b, int64(len(m.Raw)), 10)
+		b = e.message(b, x, m, d)
 	}
-	if d.Edited {
-		b = append(b, `,"edited":true`...)
-	}
-	if labels := x.Labels(); len(labels) > 0 {
-		b = append(b, `,"labels":[`...)
-		for i, l := range labels {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = mcp.AppendQuote(b, l)
-		}
-		b = append(b, ']')
-	}
+	b = obligations(b, d.Obligations)
+	b = list(b, "labels", x.Labels())
 	b = journal(b, d.Journal)
 	b = append(b, `,"took_us":`...)
-	b = strconv.AppendInt(b, d.Took.Microseconds(), 10)
-	return append(b, "}\n"...)
+	return strconv.AppendInt(b, d.Took.Microseconds(), 10)
+}
+
+func principal(b []byte, p *guard.Principal) []byte {
+	b = field(b, "subject", p.Subject)
+	b = field(b, "issuer", p.Issuer)
+	b = field(b, "agent", p.Agent)
+	b = list(b, "actors", p.Actors)
+	b = field(b, "client", p.Client)
+	b = field(b, "tenant", p.Tenant)
+	b = field(b, "task", p.Task)
+	return field(b, "peer", p.Peer)
+}
+
+func (e *encoder) message(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
+	b = field(b, "kind", kind(m.Kind))
+	b = field(b, "method", x.Topic(m))
+	name := m.Name
+	if name == "" && m.Direction == mcp.ToClient {
+		name = x.Asked.Name
+	}
+	b = field(b, "name", name)
+	if len(m.ID) > 0 {
+		b = append(b, `,"id":`...)
+		b = append(b, m.ID...)
+	}
+	b = append(b, `,"bytes":`...)
+	b = strconv.AppendInt(b, int64(len(m.Raw)), 10)
+	b = digest(b, "params_sha256", m.Params, e.digest)
+	b = digest(b, "result_sha256", m.Result, e.digest)
+	if d.Edited {
+		b = append(b, `,"edited":true`...)
+		b = digest(b, "edited_params_sha256", d.Message.Params, e.digest)
+		b = digest(b, "edited_result_sha256", d.Message.Result, e.digest)
+	}
+	return b
+}
+
+// obligations writes what the host had to do, without the values.
+func obligations(b []byte, all []guard.Obligation) []byte {
+	begun := false
+	for i := range all {
+		o := &all[i]
+		word := ""
+		switch o.Kind {
+		case guard.SetHeader:
+			word = "set_header:"
+		case guard.RetryAfter:
+			word = "retry_after"
+		case guard.Challenge:
+			word = "challenge"
+		case guard.Constrain:
+			word = "constrain"
+		default: // labels stand under labels
+			continue
+		}
+		if !begun {
+			b, begun = append(b, `,"obligations":[`...), true
+		} else {
+			b = append(b, ',')
+		}
+		b = append(append(b, '"'), word...)
+		if o.Kind == guard.SetHeader {
+			b = append(b, o.Name...) // the chain has checked that it is a token
+		}
+		b = append(b, '"')
+	}
+	if begun {
+		b = append(b, ']')
+	}
+	return b
 }
 
 func journal(b []byte, entries []guard.Entry) []byte {
@@ -94,19 +143,11 @@ func journal(b []byte, entries []guard.Entry) []byte {
 		if e.Err != nil {
 			b = field(b, "error", e.Err.Error())
 		}
+		b = append(b, `,"took_us":`...)
+		b = strconv.AppendInt(b, e.Took.Microseconds(), 10)
 		b = append(b, '}')
 	}
 	return append(b, ']')
-}
-
-func field(b []byte, name, value string) []byte {
-	if value == "" {
-		return b
-	}
-	b = append(b, ',', '"')
-	b = append(b, name...)
-	b = append(b, `":`...)
-	return mcp.AppendQuote(b, value)
 }
 
 func kind(k mcp.Kind) string {

@@ -34,9 +34,10 @@ const retry = 250 * time.Millisecond
 
 var errFull = errors.New("audit: the receipt queue is full")
 
-// Receipts writes one JSON line per decision. Observe only encodes and
+// Receipts writes one JSON line per decision, plain. Observe only encodes and
 // enqueues; one goroutine writes.
 type Receipts struct {
+	encoder
 	queue   chan []byte
 	rule    WhenFull
 	log     *slog.Logger
@@ -63,13 +64,23 @@ func (r *Receipts) Counts() (written, dropped, failed uint64) {
 	return r.written.Load(), r.dropped.Load(), r.failed.Load()
 }
 
+// Under returns the observer for decisions of one configuration, which its
+// receipts name, with digests of what has at most so many bytes.
+func (r *Receipts) Under(config string, digest int) guard.Observer {
+	return under[*Receipts]{r, encoder{config, digest}}
+}
+
 // Observe enqueues the receipt of one decision.
 func (r *Receipts) Observe(ctx context.Context, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
+	return r.observe(ctx, &r.encoder, x, m, d)
+}
+
+func (r *Receipts) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
 	if r.rule == Block && r.broken.Load() {
 		return errors.New("audit: receipts cannot be written")
 	}
 	buf := r.pool.Get().(*[]byte)
-	line := appendReceipt((*buf)[:0], x, m, d)
+	line := append(e.members(append((*buf)[:0], `{"v":1,`...), x, m, d), "}\n"...)
 	select {
 	case r.queue <- line:
 		return nil

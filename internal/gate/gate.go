@@ -72,6 +72,9 @@ func (s *Snapshot) Begin(x *guard.Exchange, name string) *registry.Server {
 		return nil
 	}
 	x.Server = guard.Server{Name: srv.Name, Owner: srv.Owner, Domain: srv.Domain, Classification: string(srv.Classification)}
+	if len(srv.Versions) == 1 {
+		x.Server.Version = srv.Versions[0].Name
+	}
 	return srv
 }
 

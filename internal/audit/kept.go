@@ -1,0 +1,147 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/audit/ledger"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Kept keeps receipts in a ledger, where nobody can change them unseen. What
+// Observe has taken is in the ledger's spool and outlives the process.
+type Kept struct {
+	spool   *ledger.Spool
+	rule    WhenFull
+	log     *slog.Logger
+	pool    sync.Pool
+	written atomic.Uint64
+	dropped atomic.Uint64
+	broken  atomic.Bool
+	why     atomic.Value // string, while broken
+	quit    chan struct{}
+	done    chan struct{}
+	end     error // of the writer, once done
+}
+
+// Keep opens a ledger and begins to write it. Close ends that.
+func Keep(o ledger.Options, rule WhenFull) (*Kept, error) {
+	l, err := ledger.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kept{spool: l.Spool(), rule: rule, log: o.Log, quit: make(chan struct{}), done: make(chan struct{})}
+	k.pool.New = func() any { b := make([]byte, 0, 1024); return &b }
+	go func() {
+		defer close(k.done)
+		k.end = l.Run(k.quit, (*monitor)(k))
+	}()
+	return k, nil
+}
+
+// Under returns the observer for decisions of one configuration, which its
+// receipts name, with digests of what has at most so many bytes.
+func (k *Kept) Under(config string, digest int) guard.Observer {
+	return under[*Kept]{k, encoder{config, digest}}
+}
+
+func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
+	if k.rule == Block && k.broken.Load() {
+		k.dropped.Add(1)
+		return errors.New("audit: receipts cannot be written")
+	}
+	buf := k.pool.Get().(*[]byte)
+	*buf = e.members((*buf)[:0], x, m, d)
+	err := k.spool.Put(*buf)
+	if errors.Is(err, ledger.ErrFull) && k.rule == Block {
+		err = k.wait(ctx, *buf)
+	}
+	if cap(*buf) <= 1<<16 {
+		k.pool.Put(buf)
+	}
+	if err == nil {
+		return nil
+	}
+	k.dropped.Add(1)
+	if k.rule == DropAndCount {
+		return nil
+	}
+	return err
+}
+
+// wait tries until there is room or patience ends. Room is looked for rather
+// than told of: whoever waits here is slow already, and nobody else should pay.
+func (k *Kept) wait(ctx context.Context, receipt []byte) error {
+	limit := time.NewTimer(blockLimit)
+	defer limit.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			if err := k.spool.Put(receipt); !errors.Is(err, ledger.ErrFull) {
+				return err
+			}
+		case <-ctx.Done():
+			return errFull
+		case <-limit.C:
+			return errFull
+		}
+	}
+}
+
+// Counts returns how many receipts were written and dropped since the start.
+// None fail: what cannot be written waits in the spool.
+func (k *Kept) Counts() (written, dropped, failed uint64) {
+	return k.written.Load(), k.dropped.Load(), 0
+}
+
+// Trouble returns why receipts are not kept at the moment, or nil.
+func (k *Kept) Trouble() error {
+	if k.broken.Load() {
+		why, _ := k.why.Load().(string)
+		return errors.New("audit: receipts cannot be written: " + why)
+	}
+	if used, size := k.spool.Used(); used > size-size/64 {
+		return errFull
+	}
+	return nil
+}
+
+// Close writes what is in the spool and ends the writer. Observe must not be
+// called any more.
+func (k *Kept) Close(ctx context.Context) error {
+	close(k.quit)
+	select {
+	case <-k.done:
+		return k.end
+	case <-ctx.Done():
+		return fmt.Errorf("audit: close: %w", ctx.Err())
+	}
+}
+
+// monitor is the side of Kept that the writer talks to.
+type monitor Kept
+
+// Lost returns how many receipts were not kept.
+func (m *monitor) Lost() uint64 { return m.dropped.Load() }
+
+// Wrote notes an attempt to write, and says so when that begins or ceases to fail.
+func (m *monitor) Wrote(receipts uint64, err error) {
+	m.written.Add(receipts)
+	switch {
+	case err != nil:
+		m.why.Store(err.Error())
+		if !m.broken.Swap(true) {
+			m.log.Error("receipts cannot be written", "err", err, "when_full", string(m.rule))
+		}
+	case m.broken.Load() && m.broken.Swap(false):
+		m.log.Info("receipts are written again")
+	}
+}
