@@ -48,7 +48,7 @@ type Gateway struct {
 	ports    addresses
 	holder   *gate.Holder
 	metrics  *telemetry.Metrics
-	receipts *audit.Receipts
+	receipts receipts
 	procs    *extproc.Server
 	checks   *extauthz.Server
 	xds      *xds.Server
@@ -74,11 +74,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if g.metrics, err = telemetry.New(); err != nil {
 		return err
 	}
-	out, closeOut, err := receiptWriter(cfg.Receipts, o.Stdout)
+	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.log)
 	if err != nil {
 		return err
 	}
-	g.receipts = audit.New(out, cfg.Receipts.Queue, audit.WhenFull(cfg.Receipts.WhenFull), g.log)
+	g.receipts = out
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()

@@ -3,11 +3,9 @@ package app
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
@@ -111,17 +109,4 @@ func logger(c config.Log) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(os.Stderr, o)), nil
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
-}
-
-// receiptWriter opens where receipts go, for appending. A pipe that nobody reads
-// is an error rather than a start that waits without a word.
-func receiptWriter(c config.Receipts, stdout io.Writer) (io.Writer, func() error, error) {
-	if c.Path == "stdout" {
-		return stdout, func() error { return nil }, nil
-	}
-	f, err := os.OpenFile(c.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("receipts.path: %w", err)
-	}
-	return f, f.Close, nil
 }

@@ -123,11 +123,22 @@ type MCP struct {
 	Revisions    []declare.Revision `yaml:"revisions" doc:"Protocol revisions that the gateway speaks; all when absent"`
 }
 
-// Receipts says where decisions are recorded, and what happens when they cannot be.
+// Receipts says where decisions are recorded, and what happens when they cannot
+// be: as plain lines at Path, or in Directory, where nobody can change them
+// unseen.
 type Receipts struct {
-	Path     string `yaml:"path" restart:"true" doc:"stdout, or a file to append to; relative to this file"`
+	Path     string `yaml:"path" restart:"true" doc:"stdout, or a file to append plain lines to; relative to this file"`
 	WhenFull string `yaml:"when_full" oneof:"block|drop_and_count" restart:"true" doc:"What happens when decisions are made faster than they can be written: block traffic, or drop receipts and count them"`
-	Queue    int    `yaml:"queue" min:"1" max:"1000000" restart:"true" doc:"Receipts that may wait to be written"`
+	Queue    int    `yaml:"queue" min:"1" max:"1000000" restart:"true" doc:"Receipts that may wait to be written; with directory, KiB of them, and at least 1024"`
+
+	DigestUpTo notation.Size `yaml:"digest_up_to" max:"64MiB" doc:"Largest params or result whose SHA-256 the receipt holds; 0B for none"`
+
+	Directory       string             `yaml:"directory" restart:"true" doc:"Folder for chained and signed receipts, of this gateway alone, instead of path; relative to this file"`
+	SegmentSize     notation.Size      `yaml:"segment_size" min:"64KiB" max:"16GiB" restart:"true" doc:"With directory: a file ends when it is larger"`
+	SegmentTime     time.Duration      `yaml:"segment_time" min:"1s" max:"30d" restart:"true" doc:"With directory: a file ends when it is older"`
+	CheckpointEvery time.Duration      `yaml:"checkpoint_every" min:"10ms" max:"1h" restart:"true" doc:"With directory: how long receipts wait to be signed; what is younger, whoever can write the folder can cut off unseen"`
+	SignWith        notation.SecretRef `yaml:"sign_with" restart:"true" doc:"With directory: Ed25519 key in PKCS 8 PEM that signs checkpoints, as sallyport audit keygen makes it"`
+	Publish         string             `yaml:"publish" restart:"true" doc:"With directory: file outside of it that checkpoints are also appended to, so that a cut directory is noticed; relative to this file"`
 }
 
 // Log is the gateway's own log.
@@ -160,8 +171,11 @@ func Default() Config {
 			HeadersTime: 10 * time.Second, RequestTime: time.Minute, StreamIdle: 5 * time.Minute,
 			ConnectionIdle: time.Hour, UpstreamIdle: 4 * time.Second, Drain: 10 * time.Second,
 		},
-		Redis:    Redis{Timeout: 250 * time.Millisecond, Prefix: "sallyport"},
-		Receipts: Receipts{Path: "stdout", WhenFull: "block", Queue: 8192},
-		Log:      Log{Level: "info", Format: "text"},
+		Redis: Redis{Timeout: 250 * time.Millisecond, Prefix: "sallyport"},
+		Receipts: Receipts{
+			Path: "stdout", WhenFull: "block", Queue: 8192, DigestUpTo: 64 * notation.KiB,
+			SegmentSize: 64 * notation.MiB, SegmentTime: 24 * time.Hour, CheckpointEvery: 10 * time.Second,
+		},
+		Log: Log{Level: "info", Format: "text"},
 	}
 }

@@ -133,7 +133,7 @@ func revision(c *Config, data []byte) string {
 
 // resolve makes relative paths begin at the configuration's own directory.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path, &c.Redis.TLS.CA, &c.Redis.TLS.Certificate, &c.Redis.TLS.Key}
+	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path, &c.Receipts.Directory, &c.Receipts.Publish, &c.Redis.TLS.CA, &c.Redis.TLS.Certificate, &c.Redis.TLS.Key}
 	for i := range c.Listeners {
 		t := &c.Listeners[i].TLS
 		paths = append(paths, &t.Certificate, &t.Key, &t.ClientCA)
@@ -156,9 +156,7 @@ func (c *Config) check(at strict.At) {
 	if p := at.Field("limits").Field("headers"); p.OK() && c.Limits.Headers%1024 != 0 {
 		p.Report("must be whole KiB")
 	}
-	if p := at.Field("receipts").Field("path"); c.Receipts.Path == "" && p.Exists() {
-		p.Report("is empty; write stdout or the path of a file")
-	}
+	c.checkReceipts(at.Field("receipts"))
 }
 
 // checkStatements demands that what is wide open is said out loud.

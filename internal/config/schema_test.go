@@ -98,6 +98,7 @@ func TestSchemaAndLoaderAgree(t *testing.T) {
 		{"mcp: {any_names: 'yes'}", false},
 		{"receipts: {path: stdout, when_full: drop_and_count, queue: 10}", true},
 		{"receipts: {when_full: drop}", false},
+		{"receipts: {directory: r, sign_with: \"file:/k.pem\", publish: p.jsonl, segment_size: 1MiB, segment_time: 1h, checkpoint_every: 1s, digest_up_to: 0B}", true},
 		{"receipts: {queue: 0}", false},
 		{"log: {level: debug, format: json}", true},
 		{"log: {level: loud}", false},
@@ -165,7 +166,7 @@ func TestTheSchemaOpensWithTheCapabilities(t *testing.T) {
 // see most of what the loader refuses.
 func TestTheSchemaFollowsTheLoaderOnEveryExample(t *testing.T) {
 	beyond := map[string]bool{ // rules between settings, about files, or about the text of the file
-		"addresses": true, "tls": true, "directory": true, "no-directory": true, "guard-check": true,
+		"addresses": true, "tls": true, "directory": true, "receipts": true, "receipts-plain": true, "no-directory": true, "guard-check": true,
 		"yaml": true, "syntax": true, "documents": true, "empty": true,
 	}
 	s := schema(t, options())

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/audit"
+	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/ledger"
+	"github.com/sallyport/sallyport/internal/config"
+)
+
+// receipts keeps a receipt of every decision, in whatever way is configured.
+type receipts interface {
+	Under(config string, digest int) guard.Observer
+	Counts() (written, dropped, failed uint64)
+	Trouble() error
+	Close(context.Context) error
+}
+
+// openReceipts begins to keep receipts. The function it returns closes what
+// they were written to.
+func openReceipts(c config.Receipts, stdout io.Writer, log *slog.Logger) (receipts, func() error, error) {
+	if c.Directory != "" {
+		kept, err := keepReceipts(c, log)
+		return kept, func() error { return nil }, err
+	}
+	out, closeOut, err := receiptWriter(c, stdout)
+	if err != nil {
+		return nil, nil, err
+	}
+	return audit.New(out, c.Queue, audit.WhenFull(c.WhenFull), log), closeOut, nil
+}
+
+func keepReceipts(c config.Receipts, log *slog.Logger) (receipts, error) {
+	pem, err := c.SignWith.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("receipts.sign_with: %w", err)
+	}
+	key, err := chain.ParsePrivateKey([]byte(pem.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("receipts.sign_with: %s: %w", c.SignWith, err)
+	}
+	kept, err := audit.Keep(ledger.Options{
+		Directory: c.Directory, SegmentSize: int64(c.SegmentSize), SegmentTime: c.SegmentTime, CheckpointEvery: c.CheckpointEvery,
+		Key: key, Publish: c.Publish, Spool: max(c.Queue, 1024) << 10, Log: log, Now: time.Now,
+	}, audit.WhenFull(c.WhenFull))
+	if err != nil {
+		return nil, fmt.Errorf("receipts.directory: %w", err)
+	}
+	return kept, nil
+}
+
+// receiptWriter opens where receipts go, for appending. A pipe that nobody reads
+// is an error rather than a start that waits without a word.
+func receiptWriter(c config.Receipts, stdout io.Writer) (io.Writer, func() error, error) {
+	if c.Path == "stdout" {
+		return stdout, func() error { return nil }, nil
+	}
+	f, err := os.OpenFile(c.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("receipts.path: %w", err)
+	}
+	return f, f.Close, nil
+}
