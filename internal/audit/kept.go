@@ -108,7 +108,7 @@ func (k *Kept) Trouble() error {
 		why, _ := k.why.Load().(string)
 		return errors.New("audit: receipts cannot be written: " + why)
 	}
-	if used, size := k.spool.Used(); used > size-size/64 {
+	if k.spool.Full() {
 		return errFull
 	}
 	return nil

@@ -67,7 +67,7 @@ func (l *Ledger) wakeUnless(again <-chan time.Time) <-chan struct{} {
 // linger lets receipts come together, since a write for each would cost more
 // than making it did. A spool that fills up is emptied at once.
 func (l *Ledger) linger() {
-	if used, size := l.spool.Used(); used < size/4 {
+	if l.spool.roomy() {
 		time.Sleep(lingering)
 	}
 }

@@ -25,6 +25,7 @@ type Spool struct {
 	head uint64 // offset of the oldest entry; offsets only grow
 	tail uint64 // where the next one goes
 	next uint64 // its number
+	full bool   // something did not fit, and there was no room made since
 
 	read uint64 // how far the writer has read
 	buf  []byte // the writer's
@@ -84,6 +85,7 @@ func (s *Spool) Put(receipt []byte) error {
 	}
 	s.mu.Lock()
 	if s.tail+n-s.head > uint64(len(s.ring)) {
+		s.full = true
 		s.mu.Unlock()
 		return ErrFull
 	}
@@ -128,11 +130,18 @@ func copyOut(ring []byte, offset uint64, b []byte) {
 // Wake tells that something was put in.
 func (s *Spool) Wake() <-chan struct{} { return s.wake }
 
-// Used returns how full the spool is, in bytes.
-func (s *Spool) Used() (bytes, size uint64) {
+// Full reports whether receipts do not fit at the moment.
+func (s *Spool) Full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tail - s.head, uint64(len(s.ring))
+	return s.full
+}
+
+// roomy reports whether little waits.
+func (s *Spool) roomy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tail-s.head < uint64(len(s.ring)/4)
 }
 
 // each reads what was put in and not read before, until f has had enough. The
@@ -157,6 +166,9 @@ func (s *Spool) each(f func(receipt []byte) (more bool)) error {
 // release gives the room of what was read back.
 func (s *Spool) release() {
 	s.mu.Lock()
+	if s.head != s.read {
+		s.full = false
+	}
 	s.head = s.read
 	binary.LittleEndian.PutUint64(s.mem[8:], s.head)
 	s.mu.Unlock()

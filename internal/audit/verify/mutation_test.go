@@ -38,8 +38,11 @@ type mutant struct {
 
 // segment picks a segment and reads its lines.
 func (m *mutant) segment() (file string, text [][]byte) {
-	file = ledger.SegmentFile(m.segments[m.dice.IntN(len(m.segments))])
-	return file, lines(read(m.t, m.path(file)))
+	for len(text) < 4 { // one with receipts
+		file = ledger.SegmentFile(m.segments[m.dice.IntN(len(m.segments))])
+		text = lines(read(m.t, m.path(file)))
+	}
+	return file, text
 }
 
 func (m *mutant) put(file string, text [][]byte) { write(m.t, m.path(file), bytes.Join(text, nil)) }
@@ -56,7 +59,8 @@ func (m *mutant) flip(file string) place {
 // rechain alters a line and makes every hash after it right again, as whoever
 // can write the directory can.
 func (m *mutant) rechain() place {
-	first := m.dice.IntN(len(m.segments))
+	file, _ := m.segment()
+	first := slices.IndexFunc(m.segments, func(n uint64) bool { return ledger.SegmentFile(n) == file })
 	var (
 		at   place
 		head chain.Hash

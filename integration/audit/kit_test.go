@@ -1,0 +1,228 @@
+// Package audit kills the real gateway, and has auditors look at what it leaves.
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/integration/testenv"
+)
+
+// plant is `sallyport serve` on fixed ports, an Envoy, and an MCP server.
+type plant struct {
+	config, mcp, admin       string
+	receipts, published, pub string
+	gateway                  *process
+}
+
+type process struct {
+	*exec.Cmd
+	ended chan struct{}
+	mu    sync.Mutex
+	out   bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(b)
+}
+
+func (p *process) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+// launch starts a program that ends with the test at the latest.
+func launch(t testing.TB, name string, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	p := &process{Cmd: exec.CommandContext(ctx, name, args...), ended: make(chan struct{})}
+	p.Stdout, p.Stderr = p, p
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = p.Wait(); close(p.ended) }() // ProcessState tells
+	t.Cleanup(func() {
+		cancel()
+		<-p.ended
+		if t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(name), p.text())
+		}
+	})
+	return p
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+func startPlant(t testing.TB) *plant {
+	t.Helper()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		var call struct{ ID json.RawMessage }
+		if err != nil || json.Unmarshal(b, &call) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{}}`, call.ID)
+	}))
+	t.Cleanup(func() { upstream.CloseClientConnections(); upstream.Close() })
+	dir := t.TempDir()
+	p := &plant{
+		config: filepath.Join(dir, "sallyport.yaml"), receipts: filepath.Join(dir, "receipts"),
+		published: filepath.Join(dir, "published.jsonl"), pub: filepath.Join(dir, "sign.pub"),
+	}
+	if code, _, words := sallyport(t, "audit", "keygen", filepath.Join(dir, "sign")); code != 0 {
+		t.Fatal(words)
+	}
+	mcp, admin := freePort(t), freePort(t)
+	p.mcp, p.admin = fmt.Sprintf("http://127.0.0.1:%d", mcp), fmt.Sprintf("http://127.0.0.1:%d", admin)
+	testenv.Write(t, p.config, fmt.Sprintf(`listeners: [{address: "127.0.0.1:%d"}]
+gateway: {authentication: {method: none}, authorization: {policy_engine: none}}
+extproc: {address: "127.0.0.1:%d"}
+xds: {address: "127.0.0.1:%d"}
+admin: {address: "127.0.0.1:%d"}
+envoy: {admin_address: "127.0.0.1:%d"}
+receipts:
+  directory: receipts
+  sign_with: file:%s
+  publish: published.jsonl
+  segment_size: 256KiB
+  checkpoint_every: 100ms
+servers: [{name: a, url: %q}]
+`, mcp, freePort(t), freePort(t), admin, freePort(t), filepath.Join(dir, "sign.key"), upstream.URL+"/"))
+	p.serve(t)
+	code, boot, words := sallyport(t, "envoy", "bootstrap", "-c", p.config)
+	if code != 0 {
+		t.Fatal(words)
+	}
+	path := filepath.Join(dir, "envoy.yaml")
+	testenv.Write(t, path, boot)
+	launch(t, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
+	p.ready(t)
+	return p
+}
+
+func (p *plant) serve(t testing.TB) {
+	t.Helper()
+	p.gateway = launch(t, testenv.Binary(t), "serve", "-c", p.config)
+}
+
+func (p *plant) ready(t testing.TB) {
+	t.Helper()
+	testenv.Eventually(t, 30*time.Second, "readiness", func() bool {
+		resp, err := http.Get(p.admin + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// sallyport runs a command of the real binary.
+func sallyport(t testing.TB, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, words bytes.Buffer
+	cmd := exec.Command(testenv.Binary(t), args...)
+	cmd.Stdout, cmd.Stderr = &out, &words
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), words.String()
+}
+
+// callers call from several clients until stopped, and note which calls were
+// acknowledged: whose result came back.
+type callers struct {
+	mu    sync.Mutex
+	acked []string
+	stop  func()
+}
+
+func (p *plant) call(clients int) *callers {
+	c, done := &callers{}, make(chan struct{})
+	var all sync.WaitGroup
+	for n := range clients {
+		all.Go(func() {
+			client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				id := fmt.Sprintf("call-%d-%d", n, i)
+				if acknowledged(client, p.mcp+"/mcp/a", id) {
+					c.mu.Lock()
+					c.acked = append(c.acked, id)
+					c.mu.Unlock()
+				}
+			}
+		})
+	}
+	c.stop = func() { close(done); all.Wait() }
+	return c
+}
+
+func (c *callers) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.acked)
+}
+
+func acknowledged(c *http.Client, url, id string) bool {
+	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}`, id)))
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	resp, err := c.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	var m struct {
+		ID     string
+		Result json.RawMessage
+	}
+	b, err := io.ReadAll(resp.Body)
+	return err == nil && resp.StatusCode == http.StatusOK && json.Unmarshal(b, &m) == nil && m.ID == id && m.Result != nil
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
