@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -196,7 +197,9 @@ func TestTailFollowsIntoNewSegments(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	n := 0
-	go b.keep(t, 200, 4<<10)
+	var writing sync.WaitGroup
+	writing.Go(func() { b.keep(t, 200, 4<<10) })
+	defer writing.Wait()
 	err := verify.Tail(ctx, b.dir, verify.Filter{}, 5, true, func([]byte) error {
 		if n++; n >= 205 {
 			stop()
