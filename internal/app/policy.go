@@ -191,7 +191,7 @@ func (g *Gateway) watchPolicy(ctx context.Context) error {
 		case err != nil: // cannot be: a bundle is in force
 		case b.Revision() != live.Revision():
 			var next *gate.Snapshot
-			if next, err = g.lasting.snapshot(now.cfg, g.receipts, g.metrics); err == nil {
+			if next, err = g.lasting.snapshot(now.cfg, g.observer(now.cfg), g.metrics); err == nil {
 				g.judges.renew(now, next)
 				g.log.Info("policy taken", "revision", b.Revision(), "before", live.Revision())
 				told = ""

@@ -24,6 +24,11 @@ type receipts interface {
 	Close(context.Context) error
 }
 
+// observer is told of the decisions of one configuration.
+func (g *Gateway) observer(cfg *config.Config) guard.Observer {
+	return g.receipts.Under(cfg.Revision(), int(cfg.Receipts.DigestUpTo))
+}
+
 // openReceipts begins to keep receipts. The function it returns closes what
 // they were written to.
 func openReceipts(c config.Receipts, stdout io.Writer, log *slog.Logger) (receipts, func() error, error) {

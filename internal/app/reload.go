@@ -83,7 +83,7 @@ type build struct {
 }
 
 func (g *Gateway) build(cfg *config.Config) (*build, error) {
-	snap, err := g.lasting.snapshot(cfg, g.receipts.Under(cfg.Revision(), int(cfg.Receipts.DigestUpTo)), g.metrics)
+	snap, err := g.lasting.snapshot(cfg, g.observer(cfg), g.metrics)
 	if err != nil {
 		return nil, err
 	}
