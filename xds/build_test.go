@@ -48,6 +48,13 @@ var goldens = []struct {
 			{Name: "mutual", Address: "0.0.0.0", Port: 8444, TLS: &ListenerTLS{CertFile: "/etc/sallyport/tls.pem", KeyFile: "/etc/sallyport/tls.key", ClientCAFile: "/etc/sallyport/clients.pem"}},
 		}
 	}},
+	{name: "listeners-of-a-workload", adjust: func(s *Settings) {
+		s.Workload = &Workload{Chain: []byte("chain"), Key: []byte("key"), Bundles: map[string][]byte{"partner.example": []byte("their bundle"), "company.example": []byte("our bundle")}}
+		s.Listeners = []Listener{
+			{Name: "workloads", Address: "0.0.0.0", Port: 8443, TLS: &ListenerTLS{SPIFFE: true}},
+			{Name: "public-name", Address: "0.0.0.0", Port: 8444, TLS: &ListenerTLS{CertFile: "/etc/sallyport/tls.pem", KeyFile: "/etc/sallyport/tls.key", SPIFFE: true}},
+		}
+	}},
 	{name: "versions", servers: []registry.Server{{Name: "crm", Versions: []registry.Version{
 		{Name: "v1", Weight: 90, Scheme: "http", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "10.0.0.1", Port: 80}, {Host: "10.0.0.2", Port: 80}}, IdleTimeout: time.Hour},
 		{Name: "v2", Weight: 10, Scheme: "http", Path: "/v2/mcp", Endpoints: []registry.Endpoint{{Host: "crm.example.com", Port: 8080}}},

@@ -21,6 +21,8 @@ type Settings struct {
 	// NoExtProc leaves the ext_proc filter out. Nothing is judged then: it
 	// exists so that a benchmark can measure Envoy alone on the same listener.
 	NoExtProc bool
+	// Workload is the gateway's identity as a SPIFFE workload; nil for none.
+	Workload *Workload
 	// Phases says what Envoy sends to ext_proc beside the request's headers.
 	Phases Phases
 	// MessageTimeout is how long Envoy waits for ext_proc's answer to request
@@ -124,8 +126,8 @@ func (s *Settings) validate() error {
 		if l.Port > 65535 {
 			bad("listener %q: port %d is out of range", l.Name, l.Port)
 		}
-		if t := l.TLS; t != nil && (t.CertFile == "" || t.KeyFile == "") {
-			bad("listener %q: TLS needs a certificate and its key", l.Name)
+		if err := l.TLS.validate(s.Workload); err != nil {
+			bad("listener %q: %w", l.Name, err)
 		}
 	}
 	if !s.NoExtProc {

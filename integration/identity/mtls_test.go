@@ -116,7 +116,7 @@ func TestACertificateSaysWhoIsCalling(t *testing.T) {
 		"no certificate":                              trusting(ours, nil),
 		"a certificate of a foreign authority":        trusting(ours, theirs.issue(t, time.Hour, "spiffe://corp.example/desk")),
 		"a certificate that expired":                  trusting(ours, ours.issue(t, -time.Second, "spiffe://corp.example/desk")),
-		"a certificate that the client issued itself": trusting(ours, desk.issue(t)),
+		"a certificate that the client issued itself": trusting(ours, desk.issue(t, "spiffe://corp.example/root")),
 	} {
 		if resp, body, err := post(t, g, conf); err == nil {
 			t.Errorf("%s: %d %q", name, resp.StatusCode, body)
@@ -136,9 +136,9 @@ func TestACertificateSaysWhoIsCalling(t *testing.T) {
 }
 
 // issue signs a certificate with one that is no authority.
-func (p *pair) issue(t testing.TB) *pair {
+func (p *pair) issue(t testing.TB, uri string) *pair {
 	t.Helper()
-	return (&authority{cert: p.leaf, key: p.key}).issue(t, time.Hour, "spiffe://corp.example/root")
+	return (&authority{cert: p.leaf, key: p.key}).issue(t, time.Hour, uri)
 }
 
 // A token that names a certificate is worthless to whoever stole it.

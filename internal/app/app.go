@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/envoyrun"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/spiffe"
 	"github.com/sallyport/sallyport/internal/telemetry"
 	"github.com/sallyport/sallyport/xds"
 )
@@ -53,6 +55,8 @@ type Gateway struct {
 	checks   *extauthz.Server
 	xds      *xds.Server
 	envoy    *envoyrun.Process
+	spiffe   *spiffe.Source // nil where workloads have no SPIFFE ids
+	offering sync.Mutex     // one configuration is built and offered at a time
 	judges   judges
 	lasting  lasting
 	draining atomic.Bool
@@ -95,6 +99,10 @@ func (g *Gateway) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := g.openSPIFFE(ctx); err != nil {
+		return err
+	}
+	defer g.closeSPIFFE()
 	first, err := g.build(g.cfg)
 	if err != nil {
 		return err
@@ -148,6 +156,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	defer stopWatch()
 	group.Go(func() error { return g.watch(watchCtx) })
 	group.Go(func() error { return g.watchPolicy(watchCtx) })
+	group.Go(func() error { return g.followSPIFFE(watchCtx) })
 	envoyDone := g.child(ctx, group)
 	group.Go(func() error { return g.announce(watchCtx) })
 	group.Go(func() error {

@@ -68,6 +68,7 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	for i, a := range g.ports.mcp {
 		s.Listeners = append(s.Listeners, xds.Listener{Name: "mcp" + strconv.Itoa(i), Address: a.Addr().String(), Port: uint32(a.Port()), TLS: listenerTLS(&cfg.Listeners[i].TLS)})
 	}
+	s.Workload = g.workload()
 	s.ExtProc = g.ports.judge
 	s.BodyLimit = uint64(cfg.Limits.Body)
 	s.AccessLog, s.SystemCAFile = cfg.Envoy.AccessLog, cfg.Envoy.SystemCA
@@ -85,7 +86,7 @@ func listenerTLS(t *config.ListenerTLS) *xds.ListenerTLS {
 	if !t.On() {
 		return nil
 	}
-	return &xds.ListenerTLS{CertFile: t.Certificate, KeyFile: t.Key, ClientCAFile: t.ClientCA}
+	return &xds.ListenerTLS{CertFile: t.Certificate, KeyFile: t.Key, ClientCAFile: t.ClientCA, SPIFFE: t.SPIFFE}
 }
 
 // Bootstrap returns the bootstrap of an Envoy that takes its configuration from

@@ -23,6 +23,19 @@ func needsCertificate(a config.Authentication) bool {
 	return a.Method == "mTLS" || a.Method == "mTLS + JWT"
 }
 
+// trustDomains are those whose workloads are believed; none where workloads have
+// no SPIFFE ids.
+func trustDomains(cfg *config.Config) []string {
+	if !cfg.UsesSPIFFE() {
+		return nil
+	}
+	out := make([]string, len(cfg.SPIFFE.TrustDomains))
+	for i, d := range cfg.SPIFFE.TrustDomains {
+		out[i] = string(d)
+	}
+	return out
+}
+
 // identitySource makes the guard's port as gateway.authentication demands, and
 // has s tell clients where to get tokens.
 func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.Source {
@@ -33,7 +46,7 @@ func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.
 	return func(c identity.Config) (identity.Authenticator, error) {
 		a, err := verify.New(verify.Options{
 			Config: c, Token: needsToken(method), Certificate: needsCertificate(method),
-			Lifetime: cfg.Identity.TokenLifetime.Max, Keys: &l.keys,
+			TrustDomains: trustDomains(cfg), Lifetime: cfg.Identity.TokenLifetime.Max, Keys: &l.keys,
 		})
 		if err != nil {
 			return nil, err

@@ -100,6 +100,13 @@ func (j *judges) renew(of *build, s *gate.Snapshot) {
 	}
 }
 
+// newest returns what was offered last, and what judges with it.
+func (j *judges) newest() (*build, *gate.Snapshot) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.wanted, j.wanted.snapshot
+}
+
 // refused returns the version that Envoy rejected, if that is what the files
 // say now.
 func (j *judges) refused() string {

@@ -20,6 +20,8 @@ func ConfigOptions() config.Options {
 			"gateway.authentication.method=JWT",
 			"gateway.authentication.method=mTLS",
 			"gateway.authentication.method=mTLS + JWT",
+			"gateway.authentication.workload_identity",
+			"identity_framework.workload_identity",
 			"identity_framework.token_lifetime",
 			"gateway.authorization.policy_engine=none",
 			"gateway.authorization.policy_engine=OPA",

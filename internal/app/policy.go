@@ -166,6 +166,18 @@ func (b *bundle) fall(c policy.Config, err error) *opa.Bundle {
 	return b.good
 }
 
+// renew has a new release judge under the configuration of now. Whatever else is
+// offered waits.
+func (g *Gateway) renew(now *build) error {
+	g.offering.Lock()
+	defer g.offering.Unlock()
+	next, err := g.lasting.snapshot(now.cfg, g.observer(now.cfg), g.metrics)
+	if err == nil {
+		g.judges.renew(now, next)
+	}
+	return err
+}
+
 // watchPolicy takes a new release of the bundle when there is one. All of it
 // takes effect at once, for exchanges that begin from then on.
 func (g *Gateway) watchPolicy(ctx context.Context) error {
@@ -190,9 +202,7 @@ func (g *Gateway) watchPolicy(ctx context.Context) error {
 		switch {
 		case err != nil: // cannot be: a bundle is in force
 		case b.Revision() != live.Revision():
-			var next *gate.Snapshot
-			if next, err = g.lasting.snapshot(now.cfg, g.observer(now.cfg), g.metrics); err == nil {
-				g.judges.renew(now, next)
+			if err = g.renew(now); err == nil {
 				g.log.Info("policy taken", "revision", b.Revision(), "before", live.Revision())
 				told = ""
 				continue

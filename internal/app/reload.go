@@ -63,6 +63,8 @@ func (g *Gateway) retry() {
 	if version == "" || g.source.Status().Error != nil {
 		return
 	}
+	g.offering.Lock()
+	defer g.offering.Unlock()
 	b, err := g.build(g.source.Current())
 	if err == nil {
 		g.log.Info("offering Envoy again what it rejected", "version", version)
@@ -87,7 +89,12 @@ func (g *Gateway) build(cfg *config.Config) (*build, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &build{cfg: cfg, snapshot: snap}
+	return g.resources(cfg, snap)
+}
+
+// resources makes what Envoy gets for what judges.
+func (g *Gateway) resources(cfg *config.Config, snap *gate.Snapshot) (b *build, err error) {
+	b = &build{cfg: cfg, snapshot: snap}
 	if b.resources, err = xds.Build(cfg.View(), g.settings(cfg, snap.Chain)); err != nil {
 		return nil, err
 	}
@@ -99,6 +106,8 @@ func (g *Gateway) build(cfg *config.Config) (*build, error) {
 
 // accept is asked by the source before a change takes effect.
 func (g *Gateway) accept(_, next *config.Config) error {
+	g.offering.Lock()
+	defer g.offering.Unlock()
 	b, err := g.build(next)
 	if err != nil {
 		return err

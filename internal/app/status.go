@@ -20,6 +20,7 @@ type Status struct {
 	Quota         Quota        `json:"quota"`
 	OpenStreams   int          `json:"open_streams"`
 	ExtAuthz      ExtAuthz     `json:"ext_authz"`
+	SPIFFE        *SPIFFE      `json:"spiffe,omitempty"`
 	EnvoyRestarts uint64       `json:"envoy_restarts"`
 	XDS           xds.Status   `json:"xds"`
 }
@@ -85,6 +86,7 @@ func (g *Gateway) status() Status {
 	if err := g.receipts.Trouble(); err != nil {
 		s.Receipts.Trouble = err.Error()
 	}
+	s.SPIFFE = g.spiffeStatus()
 	s.EnvoyRestarts = g.restarts()
 	return s
 }

@@ -16,12 +16,15 @@ import (
 // Options say what callers must show.
 type Options struct {
 	own.Config
-	Token       bool          // a bearer token
-	Certificate bool          // a client certificate that the transport verified
-	Lifetime    time.Duration // the most that a token may live; 0 sets no bound
-	Keys        *Pool         // of issuers; nil begins with none
-	Client      *http.Client  // for issuers; it must not follow redirects to other origins
-	Now         func() time.Time
+	Token       bool // a bearer token
+	Certificate bool // a client certificate that the transport verified
+	// TrustDomains, where there are any, are those that the SPIFFE id of a
+	// certificate must be of.
+	TrustDomains []string
+	Lifetime     time.Duration // the most that a token may live; 0 sets no bound
+	Keys         *Pool         // of issuers; nil begins with none
+	Client       *http.Client  // for issuers; it must not follow redirects to other origins
+	Now          func() time.Time
 }
 
 // Authenticator implements the guard's port.
@@ -79,6 +82,9 @@ func Client() *http.Client {
 func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 	if a.o.Certificate && !x.Peer.Verified {
 		return own.Answer{Detail: "no verified client certificate"}, nil
+	}
+	if x.Peer.Verified && len(a.o.TrustDomains) > 0 && !isWorkload(x.Peer.Name, a.o.TrustDomains) {
+		return own.Answer{Detail: "the certificate names no workload of a trust domain that is believed"}, nil
 	}
 	if !a.o.Token {
 		return own.Answer{Principal: &guard.Principal{Peer: x.Peer.Name}}, nil
