@@ -98,7 +98,7 @@ func TestACertificateSaysWhoIsCalling(t *testing.T) {
 		conf := trusting(ours, desk)
 		limit(conf)
 		resp, body, err := post(t, g, conf, "X-Forwarded-Client-Cert", "By=spiffe://corp.example/gateway;URI=spiffe://corp.example/root", "X-Spiffe-Id", "spiffe://corp.example/root")
-		if err != nil || resp.StatusCode != 200 {
+		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %v %q", name, err, body)
 		}
 		if got := fmt.Sprintf("HTTP/%d over %s", resp.ProtoMajor, tls.VersionName(resp.TLS.Version)); !strings.HasPrefix(strings.Replace(name, "1.1", "1", 1), strings.Replace(got, "1.1", "1", 1)) {
@@ -204,7 +204,7 @@ func TestCertificatesAndAuthoritiesAreReplacedWithoutALostRequest(t *testing.T) 
 				fresh := &http.Client{Transport: &http.Transport{TLSClientConfig: trusting(before, shows.Load()), DisableKeepAlives: true}}
 				for _, c := range []*http.Client{kept, fresh} {
 					resp, body, err := do(context.Background(), c, g.MCP+"/mcp/crm")
-					if err != nil || resp.StatusCode != 200 {
+					if err != nil || resp.StatusCode != http.StatusOK {
 						t.Errorf("a call was lost: %v %s", err, body)
 						return
 					}
@@ -228,7 +228,7 @@ func TestCertificatesAndAuthoritiesAreReplacedWithoutALostRequest(t *testing.T) 
 	served := func(shows *pair) func() bool {
 		return func() bool {
 			resp, _, err := post(t, g, trusting(before, shows))
-			return err == nil && resp.StatusCode == 200
+			return err == nil && resp.StatusCode == http.StatusOK
 		}
 	}
 	more(40)

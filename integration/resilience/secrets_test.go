@@ -62,7 +62,7 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Mcp-Session-Id", n["a session"])
 		if strings.Contains(string(b), "breaks") {
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			fmt.Fprint(w, n["an error page"])
 			return
 		}

@@ -92,6 +92,6 @@ func (r *Redis) Stop() {
 		return
 	}
 	_ = r.cmd.Process.Kill()
-	<-r.done
+	<-r.done //nolint:errcheck // what the kill made of it
 	r.cmd = nil
 }

@@ -33,7 +33,7 @@ type RedisTLS struct {
 
 // Check reports settings that contradict each other.
 func (r *Redis) Check(at strict.At) {
-	field := func(key string) strict.At { return at.Field(key) }
+	field := at.Field
 	if len(r.Addresses) == 0 {
 		if p := field("addresses"); p.OK() && !p.Refused() {
 			at.Report("needs addresses: say where Redis is, or remove the block")

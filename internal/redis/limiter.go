@@ -38,7 +38,7 @@ type counts struct{ trips, failures, unshared, refused, lost atomic.Uint64 }
 // of. now is a clock that does not go back.
 func New(o Options, now func() time.Duration, most int) *Limiter {
 	l := &Limiter{
-		o: o, client: connect(o), now: now, name: fmt.Sprintf("%016x", rand.Uint64()),
+		o: o, client: connect(o), now: now, name: fmt.Sprintf("%016x", rand.Uint64()), //nolint:gosec // a name, no secret
 		leases: own.NewTable[lease](17), local: own.NewEmbedded(now, most),
 	}
 	l.Bound(most)

@@ -60,7 +60,7 @@ func (l *Limiter) Run(ctx context.Context) {
 			l.flush(ctx)
 			pause = tick
 		case !wasOpen:
-			beat = now + pause/2 + rand.N(pause)
+			beat = now + pause/2 + rand.N(pause) //nolint:gosec // spreads the load, hides nothing
 		}
 		wasOpen = open
 		if now >= beat {
@@ -68,7 +68,7 @@ func (l *Limiter) Run(ctx context.Context) {
 			if err := l.beat(ctx); err != nil && ctx.Err() == nil {
 				// Pauses grow and differ, so that replicas do not come back all at once.
 				pause = min(pause*2, slowest)
-				beat = now + pause/2 + rand.N(pause)
+				beat = now + pause/2 + rand.N(pause) //nolint:gosec // spreads the load, hides nothing
 			}
 		}
 		select {

@@ -93,7 +93,7 @@ func (m *Model) probability(s sum) float64 {
 // of words, the runs of three to five bytes in words, and what it speaks of,
 // singly and in pairs, which is the same in many languages. Numbers are all alike.
 func features(sentence []byte, c concept, visit func(uint32)) {
-	for a := range len(conceptNames) {
+	for a := range conceptNames {
 		if c>>a&1 == 0 {
 			continue
 		}

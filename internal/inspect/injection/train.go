@@ -72,7 +72,7 @@ func Train(examples []Example, seed uint64) *Model {
 		e := &examples[i]
 		e.Weight *= (total[0] + total[1]) / (2 * total[e.Label]) / ((total[0] + total[1]) / float64(len(examples)))
 	}
-	rng := rand.New(rand.NewPCG(seed, 1))
+	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same training gives the same model
 	w := make([]float64, buckets)
 	mean := make([]float64, buckets)
 	squares := make([]float64, buckets)

@@ -97,7 +97,7 @@ func (s *Scanner) decoded(e view.Encoded) {
 func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 	near.reset(s.set.words, text)
 	set := s.set
-	for i := 0; i < len(text); i++ {
+	for i := range text {
 		if !set.begins[text[i]] || i > 0 && isWord(text[i-1]) && isWord(text[i]) {
 			continue
 		}
