@@ -20,7 +20,8 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 	h := envoymap.NewHeaders(msg.Headers)
 	m.x.Headers = h
 	m.x.Verb = h.Value(":method")
-	m.x.Path, _, _ = strings.Cut(h.Value(":path"), "?")
+	var query bool
+	m.x.Path, _, query = strings.Cut(h.Value(":path"), "?")
 	if doc, ok := m.snap.Document(m.x.Verb, m.x.Path); ok {
 		m.say(document(doc))
 		m.phase = done
@@ -29,7 +30,7 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 	m.asked = true
 	m.eventsOnly = gate.EventsOnly(h)
 	name := m.server
-	if name == "" {
+	if name == "" && !query { // our own routes match the whole path, so a query leads nowhere
 		name = gate.ServerOf(m.x.Path)
 	}
 	if m.srv = m.snap.Begin(&m.x, name); m.srv == nil {

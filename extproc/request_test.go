@@ -100,6 +100,7 @@ func TestRequestsThatAreRefusedAreAnsweredAtOnceWithTheirID(t *testing.T) {
 		{"a rebound host, with the id all the same", post(append(small, "host", "evil.example")...), callBody, 403, `"id":7`},
 		{"an unknown server, with the id all the same", requestHeaders(false, ":method", "POST", ":path", "/mcp/nobody", ":authority", "localhost", "content-length", "71"), callBody, 404, `"id":7`},
 		{"an unknown server, without a length", requestHeaders(false, ":method", "POST", ":path", "/mcp/nobody", ":authority", "localhost"), "", 404, "unknown_server"},
+		{"a query, which leads to no route", requestHeaders(false, ":method", "POST", ":path", "/mcp/one?x=1", ":authority", "localhost"), "", 404, "unknown_server"},
 		{"two sessions", post(append(small, "mcp-session-id", "a", "mcp-session-id", "b")...), callBody, 400, `"id":7`},
 		{"a session whose version is gone", requestHeaders(false, ":method", "POST", ":path", "/mcp/two", ":authority", "localhost", "mcp-session-id", "v9~x"), "", 404, ""},
 		{"a GET with a body", requestHeaders(false, ":method", "GET", ":path", "/mcp/one", ":authority", "localhost"), "", 400, "invalid_message"},
