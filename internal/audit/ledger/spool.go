@@ -208,8 +208,13 @@ func salvage(path string, seq uint64) ([]leftover, error) {
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("ledger: spool: %w", err)
-	case len(b) <= spoolHead || string(b[:8]) != spoolMagic:
-		return nil, nil
+	}
+	return leftovers(b, seq), nil
+}
+
+func leftovers(b []byte, seq uint64) []leftover {
+	if len(b) <= spoolHead || string(b[:8]) != spoolMagic {
+		return nil
 	}
 	ring, at := b[spoolHead:], binary.LittleEndian.Uint64(b[8:])
 	var out []leftover
@@ -223,5 +228,5 @@ func salvage(path string, seq uint64) ([]leftover, error) {
 		}
 		at += n
 	}
-	return out, nil
+	return out
 }

@@ -223,7 +223,7 @@ func TestADirectoryThatIsNone(t *testing.T) {
 
 func FuzzDirectory(f *testing.F) {
 	b := newBooks(f)
-	b.keep(f, 5, 1<<20)
+	b.keep(f, 2, 1<<20)
 	f.Add(read(f, b.path(ledger.SegmentFile(1))), read(f, b.path(ledger.CheckpointFile)))
 	f.Fuzz(func(t *testing.T, segment, marks []byte) {
 		dir := t.TempDir()
