@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAuditCommandsAnswerByTheirExitCode(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "sign")
+	plain := write(t, "receipts.jsonl", `{"v":1,"time":"2026-11-01T12:00:00Z","action":"deny","reason":"too_large","server":"crm"}`+"\n")
+	for _, c := range []struct {
+		name        string
+		args        []string
+		code        int
+		out, stderr string // parts; "" means that nothing is written there
+	}{
+		{"a key is made", []string{"audit", "keygen", key, "--json"}, 0, `"pub":"` + key + `.pub"`, ""},
+		{"and never replaced", []string{"audit", "keygen", key}, 1, "", "file exists"},
+		{"an empty folder is no evidence", []string{"audit", "verify", dir, "--key", key + ".pub"}, 1, "NOT as it was written", "there are no checkpoints"},
+		{"for machines", []string{"audit", "verify", dir, "--json"}, 1, `"ok":false`, ""},
+		{"a folder that is missing", []string{"audit", "verify", dir + "/no"}, 1, "", "no such file"},
+		{"a private key is none to verify by", []string{"audit", "verify", dir, "--key", key + ".key"}, 1, "", "must be PUBLIC KEY"},
+		{"a folder is missing", []string{"audit", "verify"}, 2, "", "accepts 1 arg"},
+		{"a proof of nothing", []string{"audit", "prove", dir}, 2, "", "at least one of the flags"},
+		{"half a question", []string{"audit", "prove", dir, "--from", "1"}, 2, "", "to"},
+		{"an export that believes anybody", []string{"audit", "export", dir}, 2, "", "required flag"},
+		{"a time that is none", []string{"audit", "query", plain, "--since", "yesterday"}, 2, "", "write a time such as"},
+		{"receipts in a plain file", []string{"audit", "query", plain, "--reason", "too_large"}, 0, `"server":"crm"`, ""},
+		{"none that match", []string{"audit", "query", plain, "--reason", "denied"}, 1, "", ""},
+		{"the newest", []string{"audit", "tail", plain, "-n", "1"}, 0, `"deny"`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, out, words := say(c.args...)
+			if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(words, c.stderr) ||
+				(out == "") != (c.out == "") || (words == "") != (c.stderr == "") {
+				t.Errorf("exit %d\nstdout %s\nstderr %s", code, out, words)
+			}
+		})
+	}
+	if info, err := os.Stat(key + ".key"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the private key: %v, %v", info.Mode(), err)
+	}
+}
