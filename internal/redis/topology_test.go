@@ -66,13 +66,13 @@ func TestSentinelsLeadToTheNewServer(t *testing.T) {
 		}
 		return n == 3
 	})
-	command(t, master, "wait", 1, 5000)
 	copied := connect(Options{Addresses: []string{second.Address}, Timeout: 5 * time.Second})
 	defer copied.Close()
 	testenv.Eventually(t, 20*time.Second, "the second server has them", func() bool {
 		size, err := copied.DBSize(t.Context()).Result()
 		return err == nil && size >= 2 // the counter and the replicas
 	})
+	command(t, master, "wait", 1, 3000)
 	testenv.Eventually(t, 30*time.Second, "the sentinel knows the second server", func() bool {
 		c := connect(Options{Addresses: []string{sentinel.Address}, Timeout: 5 * time.Second})
 		defer c.Close()
