@@ -85,7 +85,7 @@ type plain struct {
 func free(t string) bool { return t == "PERSON" || t == "LOCATION" }
 
 // content measures one detector of spans and returns the labelled records.
-func (e *evaluation) content(name string, class recogniser.Class, any bool) (lines.Detector, []scores.Record, error) {
+func (e *evaluation) content(name string, class recogniser.Class, loose bool) (lines.Detector, []scores.Record, error) {
 	d, err := lines.NewContent(class)
 	if err != nil {
 		return nil, nil, err
@@ -102,7 +102,7 @@ func (e *evaluation) content(name string, class recogniser.Class, any bool) (lin
 		if err := ask(d, r.Line, &f); err != nil {
 			return nil, nil, err
 		}
-		scores.Score(counts, r.Spans, f.Findings, any)
+		scores.Score(counts, r.Spans, f.Findings, loose)
 		if r.Class == "negative" {
 			if harmless++; len(f.Findings) > 0 {
 				flagged++
@@ -255,9 +255,9 @@ func (e *evaluation) destinations() error {
 		if err := ask(d, records[i].Line, &v); err != nil {
 			return err
 		}
-		switch {
-		case v.Verdict == records[i].Verdict || v.Verdict == records[i].AlsoOK:
-		case v.Verdict == "allow":
+		switch v.Verdict {
+		case records[i].Verdict, records[i].AlsoOK:
+		case "allow":
 			wrong.allowed++
 		default:
 			wrong.denied++

@@ -132,7 +132,8 @@ func verifyProof(cmd *cobra.Command, path string, o verify.Options, asJSON bool)
 	if len(o.Keys) == 0 {
 		signatures = "unchecked"
 	}
-	if asJSON {
+	switch {
+	case asJSON:
 		out := struct {
 			OK         bool   `json:"ok"`
 			Signatures string `json:"signatures"`
@@ -144,9 +145,9 @@ func verifyProof(cmd *cobra.Command, path string, o verify.Options, asJSON bool)
 		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(out); err != nil {
 			return err
 		}
-	} else if err == nil {
+	case err == nil:
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: proved, signatures %s\n", path, signatures)
-	} else {
+	default:
 		fmt.Fprintln(cmd.ErrOrStderr(), err)
 	}
 	if err != nil {

@@ -249,10 +249,7 @@ func replaceFile(path string, data []byte) (err error) {
 		_ = tmp.Close()
 		return err
 	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	if err = os.Chmod(tmp.Name(), 0o644); err != nil {
+	if err = errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil { // a bundle is no secret
 		return err
 	}
 	return os.Rename(tmp.Name(), path)

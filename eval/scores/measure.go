@@ -79,8 +79,8 @@ func (c Counts) Recall() float64 {
 
 // Score adds what was found in one text to the counts by type. A span counts as
 // found when findings cover 90 % of it, a finding as right when half of it lies
-// in a span. With any, types need not agree.
-func Score(counts map[string]*Counts, want, found []Span, any bool) {
+// in a span. With loose, types need not agree.
+func Score(counts map[string]*Counts, want, found []Span, loose bool) {
 	at := func(t string) *Counts {
 		if counts[t] == nil {
 			counts[t] = new(Counts)
@@ -90,7 +90,7 @@ func Score(counts map[string]*Counts, want, found []Span, any bool) {
 	for _, w := range want {
 		covered := 0
 		for _, f := range found { // findings do not overlap
-			if any || f.Type == w.Type {
+			if loose || f.Type == w.Type {
 				covered += max(0, min(f.End, w.End)-max(f.Start, w.Start))
 			}
 		}
@@ -102,7 +102,7 @@ func Score(counts map[string]*Counts, want, found []Span, any bool) {
 	}
 	for _, f := range found {
 		right := slices.ContainsFunc(want, func(w Span) bool {
-			return (any || f.Type == w.Type) && 2*(min(f.End, w.End)-max(f.Start, w.Start)) >= f.End-f.Start
+			return (loose || f.Type == w.Type) && 2*(min(f.End, w.End)-max(f.Start, w.Start)) >= f.End-f.Start
 		})
 		if !right {
 			at(f.Type).False++

@@ -77,11 +77,11 @@ func (a *authority) issue(t testing.TB, lives time.Duration, uris ...string) *pa
 	return p
 }
 
-// write puts the pair into dir under a name, as NAME.pem and NAME.key.
-func (p *pair) write(t testing.TB, dir, name string) {
+// write puts the pair into dir as server.pem and server.key.
+func (p *pair) write(t testing.TB, dir string) {
 	t.Helper()
-	testenv.Write(t, filepath.Join(dir, name+".key"), p.pem)
-	testenv.Write(t, filepath.Join(dir, name+".pem"), p.cert)
+	testenv.Write(t, filepath.Join(dir, "server.key"), p.pem)
+	testenv.Write(t, filepath.Join(dir, "server.pem"), p.cert)
 }
 
 func (p *pair) tls() tls.Certificate {

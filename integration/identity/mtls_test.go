@@ -82,7 +82,7 @@ func do(ctx context.Context, client *http.Client, url string, header ...string) 
 
 func TestACertificateSaysWhoIsCalling(t *testing.T) {
 	dir, ours, theirs := t.TempDir(), newAuthority(t), newAuthority(t)
-	ours.issue(t, time.Hour).write(t, dir, "server")
+	ours.issue(t, time.Hour).write(t, dir)
 	testenv.Write(t, filepath.Join(dir, "clients.pem"), ours.pem)
 	upstream, seen := answering(t)
 	g := secure(t, upstream, "method: mTLS", fmt.Sprintf("certificate: %q, key: %q, client_ca: %q", dir+"/server.pem", dir+"/server.key", dir+"/clients.pem"), "")
@@ -144,7 +144,7 @@ func (p *pair) issue(t testing.TB, uri string) *pair {
 // A token that names a certificate is worthless to whoever stole it.
 func TestATokenBoundToACertificateWorksOnItsConnectionOnly(t *testing.T) {
 	dir, ca, p := t.TempDir(), newAuthority(t), newProvider(t)
-	ca.issue(t, time.Hour).write(t, dir, "server")
+	ca.issue(t, time.Hour).write(t, dir)
 	testenv.Write(t, filepath.Join(dir, "clients.pem"), ca.pem)
 	upstream, _ := answering(t)
 	g := secure(t, upstream, "method: mTLS + JWT", fmt.Sprintf("certificate: %q, key: %q, client_ca: %q", dir+"/server.pem", dir+"/server.key", dir+"/clients.pem"),
@@ -184,7 +184,7 @@ func TestATokenBoundToACertificateWorksOnItsConnectionOnly(t *testing.T) {
 func TestCertificatesAndAuthoritiesAreReplacedWithoutALostRequest(t *testing.T) {
 	dir, before, after := t.TempDir(), newAuthority(t), newAuthority(t)
 	first, second := before.issue(t, time.Hour), before.issue(t, time.Hour)
-	first.write(t, dir, "server")
+	first.write(t, dir)
 	clients := filepath.Join(dir, "clients.pem")
 	testenv.Write(t, clients, before.pem)
 	upstream, _ := answering(t)
@@ -232,7 +232,7 @@ func TestCertificatesAndAuthoritiesAreReplacedWithoutALostRequest(t *testing.T) 
 		}
 	}
 	more(40)
-	second.write(t, dir, "server")
+	second.write(t, dir)
 	testenv.Eventually(t, 20*time.Second, "the new certificate", func() bool {
 		n := newest.Load()
 		return n != nil && *n == second.leaf.SerialNumber.String() || t.Failed()

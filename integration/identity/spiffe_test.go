@@ -58,12 +58,12 @@ func asWorkload(t testing.TB, shows *pair, trusts ...*authority) *tls.Config {
 func TestOnlyWorkloadsOfTrustedDomainsConnect(t *testing.T) {
 	company, partner, stranger := newAuthority(t, "spiffe://company.example"), newAuthority(t, "spiffe://partner.example"), newAuthority(t, "spiffe://stranger.example")
 	api := startWorkloadAPI(t)
-	api.give(t, gatewayID, company.issue(t, time.Hour, gatewayID), []*authority{company}, map[string]*authority{"partner.example": partner, "stranger.example": stranger})
+	api.give(t, company.issue(t, time.Hour, gatewayID), []*authority{company}, map[string]*authority{"partner.example": partner, "stranger.example": stranger})
 	g := workloads(t, api)
 
 	for id, a := range map[string]*authority{deskID: company, "spiffe://partner.example/robot": partner} {
 		resp, body, err := post(t, g, asWorkload(t, a.issue(t, time.Hour, id), company), "X-Forwarded-Client-Cert", "URI=spiffe://company.example/root")
-		if err != nil || resp.StatusCode != 200 {
+		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %v %s", id, err, body)
 		}
 		if r := receipts(t, g, `"peer":"`+id+`"`); strings.Contains(r, "example/root") {
@@ -71,7 +71,9 @@ func TestOnlyWorkloadsOfTrustedDomainsConnect(t *testing.T) {
 		}
 	}
 
-	refused := func(resp *http.Response, err error) bool { return err != nil || resp.StatusCode == 401 }
+	refused := func(resp *http.Response, err error) bool {
+		return err != nil || resp.StatusCode == http.StatusUnauthorized
+	}
 	for name, shows := range map[string]*pair{
 		"no certificate": nil,
 		"a federated domain that is not in trust_domains": stranger.issue(t, time.Hour, "spiffe://stranger.example/robot"),
@@ -91,7 +93,7 @@ func TestOnlyWorkloadsOfTrustedDomainsConnect(t *testing.T) {
 	// Envoy verifies a certificate by its first id, and that is who it is, whatever
 	// else it names.
 	two := partner.issue(t, time.Hour, "spiffe://partner.example/two", deskID)
-	if resp, _, err := post(t, g, asWorkload(t, two, company)); err == nil && resp.StatusCode == 200 {
+	if resp, _, err := post(t, g, asWorkload(t, two, company)); err == nil && resp.StatusCode == http.StatusOK {
 		receipts(t, g, `"peer":"spiffe://partner.example/two"`)
 	}
 	if r := receipts(t, g, `"peer"`); strings.Count(r, `"peer":"`+deskID+`"`) != 2 { // its request and the reply
@@ -120,7 +122,7 @@ func dialing(conf *tls.Config, n *atomic.Int64) *http.Client {
 func TestANewSVIDEndsNoConnection(t *testing.T) {
 	before, after := newAuthority(t, "spiffe://company.example"), newAuthority(t, "spiffe://company.example")
 	api := startWorkloadAPI(t)
-	api.give(t, gatewayID, before.issue(t, time.Hour, gatewayID), []*authority{before}, nil)
+	api.give(t, before.issue(t, time.Hour, gatewayID), []*authority{before}, nil)
 	g := workloads(t, api)
 
 	var calls, dials atomic.Int64
@@ -138,7 +140,7 @@ func TestANewSVIDEndsNoConnection(t *testing.T) {
 					c = &http.Client{Transport: &http.Transport{TLSClientConfig: asWorkload(t, shows.Load(), before, after), DisableKeepAlives: true}}
 				}
 				resp, body, err := do(context.Background(), c, g.MCP+"/mcp/crm")
-				if err != nil || resp.StatusCode != 200 {
+				if err != nil || resp.StatusCode != http.StatusOK {
 					t.Errorf("a call was lost: %v %s", err, body)
 					return
 				}
@@ -161,7 +163,7 @@ func TestANewSVIDEndsNoConnection(t *testing.T) {
 	}
 	more(20)
 	second := before.issue(t, time.Hour, gatewayID)
-	api.give(t, gatewayID, second, []*authority{before, after}, nil)
+	api.give(t, second, []*authority{before, after}, nil)
 	testenv.Eventually(t, 20*time.Second, "the new SVID", shown(second))
 	old := shows.Swap(after.issue(t, time.Hour, deskID))
 	more(20)
@@ -169,7 +171,7 @@ func TestANewSVIDEndsNoConnection(t *testing.T) {
 	api.stop() // the agent goes away; nothing else does
 	more(20)
 	third := after.issue(t, time.Hour, gatewayID)
-	api.give(t, gatewayID, third, []*authority{after}, nil)
+	api.give(t, third, []*authority{after}, nil)
 	api.serve(t)
 	testenv.Eventually(t, 40*time.Second, "the SVID of the agent that came back", shown(third))
 	testenv.Eventually(t, 20*time.Second, "the old bundle's end", func() bool {

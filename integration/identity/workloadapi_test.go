@@ -56,16 +56,16 @@ func (w *workloadAPI) stop() {
 	server.Stop()
 }
 
-// give has everybody get this identity, the bundle of its own trust domain, and
-// those of others.
-func (w *workloadAPI) give(t testing.TB, id string, p *pair, own []*authority, others map[string]*authority) {
+// give has everybody get the gateway's identity, the bundle of its own trust
+// domain, and those of others.
+func (w *workloadAPI) give(t testing.TB, p *pair, own []*authority, others map[string]*authority) {
 	t.Helper()
 	secret, err := pkcs8(p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &workload.X509SVIDResponse{FederatedBundles: map[string][]byte{}}
-	svid := &workload.X509SVID{SpiffeId: id, X509Svid: p.leaf.Raw, X509SvidKey: secret}
+	svid := &workload.X509SVID{SpiffeId: gatewayID, X509Svid: p.leaf.Raw, X509SvidKey: secret}
 	for _, a := range own {
 		svid.Bundle = append(svid.Bundle, a.cert.Raw...)
 	}

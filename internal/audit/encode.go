@@ -93,7 +93,7 @@ func obligations(b []byte, all []guard.Obligation) []byte {
 	begun := false
 	for i := range all {
 		o := &all[i]
-		word := ""
+		var word string
 		switch o.Kind {
 		case guard.SetHeader:
 			word = "set_header:"

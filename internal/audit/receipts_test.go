@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -59,7 +58,7 @@ func (d *disk) lines() []string {
 	return strings.Split(strings.TrimSuffix(d.text.String(), "\n"), "\n")
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func decision() *guard.Decision {
 	return &guard.Decision{Action: guard.Allow, At: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}

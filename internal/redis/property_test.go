@@ -79,7 +79,7 @@ func TestReplicasNeverExceedTheBound(t *testing.T) {
 						}
 						working.Wait()
 						if n == 0 && random.IntN(2) == 0 {
-							l.client.Close() // a crash: nothing goes back
+							_ = l.client.Close() // a crash: nothing goes back
 						}
 						cancel()
 						running.Wait()

@@ -166,7 +166,7 @@ func TestACheckpointIsSignedAndCanBeWrittenInOneWayOnly(t *testing.T) {
 		}
 	}
 	other, _, _ := key(t)
-	again, err := (*c).Sign(other)
+	again, err := c.Sign(other)
 	if err != nil {
 		t.Fatal(err)
 	}

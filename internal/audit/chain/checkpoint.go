@@ -32,11 +32,13 @@ type Checkpoint struct {
 }
 
 const (
-	context       = "sallyport receipts checkpoint v1\n" // keeps the signature from meaning anything else
-	sigBegin      = `,"signature":"`
-	sigLen        = len(sigBegin) + 88 + len(`"}`)
-	MaxCheckpoint = 1024 // bytes that a checkpoint's line has at most
+	context  = "sallyport receipts checkpoint v1\n" // keeps the signature from meaning anything else
+	sigBegin = `,"signature":"`
+	sigLen   = len(sigBegin) + 88 + len(`"}`)
 )
+
+// MaxCheckpoint is the most bytes that a checkpoint's line has.
+const MaxCheckpoint = 1024
 
 // KeyID names a public key: the first 8 bytes of its SHA-256, in hex.
 func KeyID(pub ed25519.PublicKey) string {

@@ -67,7 +67,10 @@ func Open(o Options) (_ *Ledger, err error) {
 	if trouble != "" {
 		p.trouble = trouble
 	}
-	return l, l.resume(p)
+	if err := l.resume(p); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // resume goes on after p.

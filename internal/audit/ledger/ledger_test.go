@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -47,7 +47,7 @@ func options(t testing.TB) Options {
 	}
 	return Options{
 		Directory: filepath.Join(t.TempDir(), "receipts"), SegmentSize: 1 << 20, SegmentTime: time.Hour, CheckpointEvery: 10 * time.Millisecond,
-		Key: key, Spool: 1 << 20, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+		Key: key, Spool: 1 << 20, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 }
 
@@ -318,7 +318,7 @@ func TestTheSpoolKeepsOrderAroundItsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
+	defer func() { _ = s.close() }()
 	in, out := 0, 0
 	for round := range 2000 {
 		for n := round % 7; n > 0; n-- {
@@ -341,7 +341,7 @@ func TestTheSpoolKeepsOrderAroundItsEnd(t *testing.T) {
 	if in != out || in < 4000 {
 		t.Errorf("%d in, %d out", in, out)
 	}
-	if err := s.Put(make([]byte, 5000)); err != errBig {
+	if err := s.Put(make([]byte, 5000)); !errors.Is(err, errBig) {
 		t.Error(err)
 	}
 }

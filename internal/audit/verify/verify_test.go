@@ -134,13 +134,14 @@ func TestGrowthBetweenAnyTwoCheckpointsCanBeProved(t *testing.T) {
 			if err := p.Check(b.keys); err != nil {
 				t.Fatalf("%d to %d: %v", from, to, err)
 			}
-			if len(p.Growth) > 0 {
+			switch {
+			case len(p.Growth) > 0:
 				same++
 				p.Growth[0][3] ^= 1
-			} else if len(p.Between) > 0 {
+			case len(p.Between) > 0:
 				other++
 				p.Between = p.Between[1:]
-			} else {
+			default:
 				continue
 			}
 			if p.Check(b.keys) == nil {

@@ -113,7 +113,7 @@ func distinct(examples []Example) []Example {
 		key := uint64(e.Label)
 		features(e.sentence, e.concepts, func(k uint32) {
 			h := fnv.New64a()
-			h.Write([]byte{byte(k), byte(k >> 8)})
+			_, _ = h.Write([]byte{byte(k), byte(k >> 8)})
 			key += h.Sum64()
 		})
 		if !seen[key] {
