@@ -249,7 +249,7 @@ func replaceFile(path string, data []byte) (err error) {
 		_ = tmp.Close()
 		return err
 	}
-	if err = errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil { // a bundle is no secret
+	if err := errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil { // a bundle is no secret
 		return err
 	}
 	return os.Rename(tmp.Name(), path)

@@ -91,15 +91,15 @@ func (s *suite) take(t *testing.T, charges ...quota.Charge) (quota.Answer, []quo
 }
 
 // until takes one after the other until it is refused.
-func (s *suite) until(t *testing.T, l *quota.Limit, name string) (n int, a quota.Answer) {
+func (s *suite) until(t *testing.T, l *quota.Limit, name string) (admitted int, refusal quota.Answer) {
 	t.Helper()
-	for n = 0; n < 10_000; n++ {
-		if a, _ = s.take(t, Charge(l, name)); a.Outcome != quota.Admitted {
+	for n := range 10_000 {
+		if a, _ := s.take(t, Charge(l, name)); a.Outcome != quota.Admitted {
 			return n, a
 		}
 	}
 	t.Fatal("never refused")
-	return 0, a
+	return 0, quota.Answer{}
 }
 
 const long = time.Hour
