@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/sallyport/sallyport/bench/proc"
+	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/xds"
 )
@@ -166,6 +167,19 @@ servers:
 	}
 	r.listeners[s.Name] = listenerOf(ctx, adminFile)
 	return nil
+}
+
+// envelopeOnly switches off every guard but the first, which costs next to
+// nothing, and those that cannot be.
+func envelopeOnly() string {
+	var b strings.Builder
+	b.WriteString("guards:\n")
+	for _, spec := range standard.Specs(standard.Ports{}) {
+		if spec.Name != "envelope" && !spec.Required {
+			b.WriteString("  " + spec.Name + ": {mode: off}\n")
+		}
+	}
+	return b.String()
 }
 
 // argument returns the value of a flag that a process was started with.

@@ -100,7 +100,7 @@ func (r *Rig) start(ctx context.Context) error {
 		case Noop:
 			err = r.noop(ctx, &s, address)
 		case Sallyport:
-			err = r.gateway(ctx, &s, address, "guards: {dlp: {mode: off}, egress: {mode: off}}\n")
+			err = r.gateway(ctx, &s, address, envelopeOnly())
 		case Defaults:
 			err = r.gateway(ctx, &s, address, "")
 		}
