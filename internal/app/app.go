@@ -180,6 +180,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 
 func (g *Gateway) grpcServer() *grpc.Server {
 	return grpc.NewServer(
+		grpc.NumStreamWorkers(256),                                    // goroutines with stacks that have grown; more streams than these get one of their own
 		grpc.WaitForHandlers(true),                                    // exchanges settle before receipts close
 		grpc.MaxRecvMsgSize(int(max(g.cfg.Limits.Body, 1<<20))+1<<20), // a body, and the headers beside it
 		grpc.MaxConcurrentStreams(1<<20),                              // each open exchange is one
