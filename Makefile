@@ -67,9 +67,7 @@ $(LINT):
 	@rm -f $(TOOLS)/.golangci-lint-*; touch $@
 
 fuzz: ## fuzz the parsers for a bounded time
-	@for pkg in ./mcp ./mcp/sse ./extproc ./internal/inspect/view ./internal/inspect/wire ./internal/inspect/recogniser ./internal/inspect/injection ./guard/dlp ./internal/audit/chain ./internal/audit/ledger ./internal/audit/verify; do \
-	  for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
-	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s -fuzzminimizetime 100x $$pkg || exit 1; done; done
+	@.ci/fuzz ./mcp ./mcp/sse ./extproc ./guard/envelope ./internal/inspect/view ./internal/inspect/wire ./internal/inspect/destination ./internal/inspect/recogniser ./internal/inspect/injection ./guard/dlp ./internal/audit/chain ./internal/audit/ledger ./internal/audit/verify
 
 check: ## exactly what CI runs: lint, test and fuzz, each timed
 	@./.ci/run

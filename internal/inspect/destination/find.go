@@ -94,15 +94,14 @@ func find(out []Mention, text, key []byte) []Mention {
 // split returns a URL and the URLs that stand in it, as in a query.
 func split(s string) []string {
 	out := []string{s}
-	low := strings.ToLower(s)
-	for i := strings.Index(low, "://"); i >= 0 && len(out) <= maxNested; {
-		next := strings.Index(low[i+3:], "://")
+	for i := strings.Index(s, "://"); i >= 0 && len(out) <= maxNested; {
+		next := strings.Index(s[i+3:], "://")
 		if next < 0 {
 			break
 		}
 		next += i + 3
 		start := next
-		for start > 0 && (low[start-1] >= 'a' && low[start-1] <= 'z' || low[start-1] >= '0' && low[start-1] <= '9' || low[start-1] == '+') {
+		for start > i+3 && (isLetter(s[start-1]) || s[start-1] >= '0' && s[start-1] <= '9' || s[start-1] == '+') {
 			start--
 		}
 		if start > i+3 && start < next {

@@ -34,6 +34,7 @@ func TestDestinationsAreFoundWhereverTheyStand(t *testing.T) {
 		"http://[::1]:8080/":                               "::1",
 		"at 0x7f.0.0.1:80 there":                           "127.0.0.1",
 		"metadata.google.internal":                         "metadata.google.internal",
+		"https://a.example/İİİİ?u=http://b.example/":       "a.example b.example",
 		"localhost:8080":                                   "localhost",
 		"view-source:https://a.example/":                   "error",
 		"javascript:alert(1)":                              "error",
