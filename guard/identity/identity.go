@@ -22,6 +22,10 @@ type Authenticator interface {
 	Authenticate(x *guard.Exchange) (Answer, error)
 }
 
+// WellKnown is where the metadata of a protected resource is found, before its
+// own path (RFC 9728, 3.1): challenges name it, and hosts serve it.
+const WellKnown = "/.well-known/oauth-protected-resource"
+
 // Answer is what an Authenticator found.
 type Answer struct {
 	Principal *guard.Principal // who it is; nil refuses

@@ -3,16 +3,14 @@ package gate
 import (
 	"net/http"
 	"strings"
-)
 
-// wellKnown is where the metadata of a protected resource is found, before its
-// own path (RFC 9728, 3.1).
-const wellKnown = "/.well-known/oauth-protected-resource"
+	"github.com/sallyport/sallyport/guard/identity"
+)
 
 // Document returns the metadata that a request asks for; ok is false when it
 // asks for none. It is public, and no part of any exchange that is judged.
 func (s *Snapshot) Document(verb, path string) (body []byte, ok bool) {
-	rest, asks := strings.CutPrefix(path, wellKnown)
+	rest, asks := strings.CutPrefix(path, identity.WellKnown)
 	if !asks || s.Metadata == nil || verb != http.MethodGet {
 		return nil, false
 	}

@@ -9,10 +9,6 @@ import (
 	own "github.com/sallyport/sallyport/guard/identity"
 )
 
-// wellKnown is where a resource's metadata is found, before its own path (RFC
-// 9728, 3.1).
-const wellKnown = "/.well-known/oauth-protected-resource"
-
 // Resource returns the identifier of a server as a protected resource (RFC 8707):
 // its public URL. The empty name is the gateway itself.
 func (a *Authenticator) Resource(server string) string {
@@ -36,7 +32,7 @@ func (a *Authenticator) refuse(x *guard.Exchange, i *issuer, why string) own.Ans
 	}
 	// The metadata of the path, so that a client of one server never gets a
 	// token that is good at another.
-	metadata := a.o.PublicURL + wellKnown
+	metadata := a.o.PublicURL + own.WellKnown
 	if x.Server.Name != "" {
 		metadata += "/mcp/" + x.Server.Name
 	}
