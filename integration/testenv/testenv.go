@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +17,17 @@ import (
 	"time"
 )
 
-// Root returns the root of the source tree.
+// Root returns the root of the source tree: the nearest folder with a go.mod,
+// from where the test runs upwards. It is found in this way, and not from where
+// this file was compiled, so that tests also run when built with -trimpath.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	dir, err := os.Getwd()
+	for ; err == nil; dir = filepath.Dir(dir) {
+		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil || dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	return dir
 }
 
 // Envoy returns the path of a real Envoy. Without one the test is skipped, or
