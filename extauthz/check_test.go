@@ -273,3 +273,20 @@ func BenchmarkCheck(b *testing.B) {
 		f.server.Wait()
 	}
 }
+
+func TestHeadersOfGuardsAreForTheReply(t *testing.T) {
+	f := newFixture(t)
+	f.probe.inspect = func(*mcp.Message) (guard.Verdict, error) {
+		v := guard.Pass()
+		v.Obligations = []guard.Obligation{{Kind: guard.ResponseHeader, Name: "ratelimit", Value: `"a";r=3`}}
+		return v, nil
+	}
+	resp, err := f.server.Check(t.Context(), request(call))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := resp.GetOkResponse().GetResponseHeadersToAdd(); len(h) != 1 || h[0].Header.Key != "ratelimit" || h[0].Header.Value != `"a";r=3` {
+		t.Errorf("got %v", h)
+	}
+	f.server.Wait()
+}

@@ -75,7 +75,7 @@ func newFixture(t testing.TB) *fixture {
 	chain, err := guard.New(guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Observers: []guard.Observer{f.watch}},
 		guard.Member{Spec: envelope.Spec(), Guard: env, Timeout: time.Second},
 		guard.Member{Guard: f.probe, Timeout: time.Second, Spec: guard.Spec{
-			Name: "probe", Wants: []guard.Want{{Method: "*", Direction: mcp.ToServer}},
+			Name: "probe", Informs: true, Wants: []guard.Want{{Method: "*", Direction: mcp.ToServer}},
 			Reasons: []guard.ReasonInfo{{Reason: "probe_no", Status: 429, Code: guard.CodeQuota, Text: "No.", When: "In tests."}},
 		}})
 	if err != nil {

@@ -3,6 +3,7 @@ package extproc
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/sallyport/sallyport/guard"
@@ -119,7 +120,7 @@ func (m *machine) bareError() *mcp.Fault {
 func (m *machine) acknowledge() {
 	if !m.empty {
 		m.change.remove = append(m.change.remove, "content-type")
-		m.change.set = nil
+		m.change.set = slices.DeleteFunc(m.change.set, func(h gate.Header) bool { return h.Name == "content-type" })
 		if m.status == http.StatusOK && m.x.Asked.Kind != mcp.Transport {
 			m.change.add(":status", "202")
 			m.status = http.StatusAccepted

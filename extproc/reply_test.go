@@ -7,6 +7,7 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // got is what a client gets of a response.
@@ -146,4 +147,48 @@ func TestAnUpstreamsHeadersAreSortedOut(t *testing.T) {
 			t.Errorf("%q lacks %s", g.headers, want)
 		}
 	}
+}
+
+// A header such as RateLimit is for the client however the reply comes about.
+func TestHeadersOfGuardsAreOnEveryKindOfReply(t *testing.T) {
+	const field = "ratelimit=\"a\";r=3"
+	inform := func(m *mcp.Message) (guard.Verdict, error) {
+		v := guard.Pass()
+		if m.Direction == mcp.ToServer {
+			v.Obligations = []guard.Obligation{{Kind: guard.ResponseHeader, Name: "ratelimit", Value: `"a";r=3`}}
+		}
+		return v, nil
+	}
+	for name, messages := range map[string][]*extprocv3.ProcessingRequest{
+		"JSON":   {responseHeaders(false, ":status", "200", "content-type", "application/json"), responseBody(`{"jsonrpc":"2.0","id":7,"result":{"content":[]}}`, true)},
+		"events": {responseHeaders(false, ":status", "200", "content-type", "text/event-stream"), responseBody("data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"content\":[]}}\n\n", true)},
+	} {
+		f := newFixture(t)
+		f.probe.inspect = inform
+		e := f.dial(t)
+		e.say(post())
+		e.hear()
+		e.say(requestBody(callBody))
+		e.hear()
+		if g := e.play(messages...); !strings.Contains(g.headers, field) {
+			t.Errorf("%s: %+v", name, g)
+		}
+	}
+	f := newFixture(t)
+	f.probe.inspect = func(m *mcp.Message) (guard.Verdict, error) {
+		v, err := inform(m)
+		v.Action, v.Reason = guard.Deny, "probe_no"
+		return v, err
+	}
+	e := f.dial(t)
+	e.say(post())
+	e.hear()
+	e.say(requestBody(callBody))
+	set := e.hear().GetImmediateResponse().GetHeaders().GetSetHeaders()
+	for _, h := range set {
+		if h.Header.Key == "ratelimit" {
+			return
+		}
+	}
+	t.Errorf("the refusal has %v", set)
 }

@@ -46,6 +46,9 @@ func (m *machine) responseHeaders(ctx context.Context, msg *extprocv3.HttpHeader
 	m.status, _ = strconv.Atoi(h.Value(":status"))
 	m.change.remove = h.Withhold()
 	m.tag(h)
+	for _, f := range m.x.ReplyFields() {
+		m.change.add(f.Name, f.Value)
+	}
 	if m.blind {
 		m.say(m.answer.responseHeaders(m.change))
 		m.phase = done

@@ -51,7 +51,7 @@ func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decisio
 			if v.Principal != nil {
 				x.Principal = *v.Principal
 			}
-			d.accept(x, m, edited, v.Obligations)
+			d.accept(x, m, edited, entry.Guard, v.Obligations)
 		}
 	}
 	d.Action = Allow
@@ -81,7 +81,7 @@ func (c *Chain) consult(ctx context.Context, member *Member, x *Exchange, m *mcp
 	if err != nil {
 		return Verdict{}, nil, err
 	}
-	if err := c.check(&v, m == nil, dir); err != nil {
+	if err := c.check(&v, m == nil, dir, member.Spec.Informs); err != nil {
 		return Verdict{}, nil, &Defect{Guard: member.Spec.Name, Err: err}
 	}
 	if len(v.Edits) == 0 {
@@ -125,9 +125,9 @@ func catch(name string, v *Verdict, err *error) {
 }
 
 // accept carries out what came with a yes, as far as it is the chain's to do.
-func (d *Decision) accept(x *Exchange, m, edited *mcp.Message, duties []Obligation) {
+func (d *Decision) accept(x *Exchange, m, edited *mcp.Message, guard string, duties []Obligation) {
 	d.Obligations = append(d.Obligations, duties...)
-	x.label(duties)
+	x.note(d, guard, duties)
 	if edited == nil {
 		return
 	}
@@ -145,7 +145,7 @@ func (d *Decision) accept(x *Exchange, m, edited *mcp.Message, duties []Obligati
 func (d *Decision) refuse(x *Exchange, e *Entry, v *Verdict) {
 	d.Action, d.Reason, d.Guard, d.Detail = e.Action, e.Reason, e.Guard, e.Detail
 	d.Obligations, d.Ticket, d.Hint = v.Obligations, v.Ticket, v.Hint
-	x.label(v.Obligations)
+	x.note(d, e.Guard, v.Obligations)
 	if e.Err != nil {
 		d.Detail = e.Err.Error()
 	}

@@ -173,6 +173,17 @@ func (c *Chain) Wants(d mcp.Direction) bool {
 	return false
 }
 
+// Informs reports whether some guard may give the reply headers. A host then
+// has to see the beginning of each reply.
+func (c *Chain) Informs() bool {
+	for i := range c.members {
+		if c.members[i].Spec.Informs {
+			return true
+		}
+	}
+	return false
+}
+
 // Members returns the guards of the chain in list order. The caller must not
 // change them.
 func (c *Chain) Members() []Member { return c.members }

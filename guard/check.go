@@ -12,7 +12,7 @@ import (
 
 // check refuses verdicts that make no sense, which only a defective guard
 // gives, and obligations that no host could carry out.
-func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction) error {
+func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction, mayInform bool) error {
 	switch {
 	case v.Action > Allow:
 		return fmt.Errorf("unknown action %d", v.Action)
@@ -34,6 +34,9 @@ func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction) error {
 	}
 	for i := range v.Obligations {
 		o := &v.Obligations[i]
+		if o.Kind == ResponseHeader && !mayInform {
+			return errors.New("response header: the guard's Spec does not say that it informs")
+		}
 		if err := o.check(v.Action, admission, dir); err != nil {
 			return err
 		}
@@ -70,6 +73,19 @@ func (o *Obligation) check(a Action, admission bool, dir mcp.Direction) error {
 		if a == Allow || o.Value == "" || !isFieldValue(o.Value) {
 			return errors.New("challenge: it takes one header line and a refusal")
 		}
+	case Raise:
+		if !isEventKind(o.Name) {
+			return fmt.Errorf("raise: %q is not 1 to 64 of a-z 0-9 _", o.Name)
+		}
+	case ResponseHeader:
+		switch {
+		case dir != mcp.ToServer:
+			return errors.New("response header: only with a message to the server; the reply has begun by the time that its messages are judged")
+		case !informs(o.Name):
+			return fmt.Errorf("response header: %q is not a header that a guard may give the reply", o.Name)
+		case o.Value == "" || !isFieldValue(o.Value):
+			return fmt.Errorf("response header: the value of %s cannot be one header line", o.Name)
+		}
 	default:
 		return fmt.Errorf("unknown obligation %d", o.Kind)
 	}
@@ -96,6 +112,28 @@ func settable(name string) bool {
 		}
 	}
 	return true
+}
+
+// informs reports whether a guard may give the reply the header name: those
+// that tell the client something, and change nothing about what the reply is,
+// who may read it or where the client goes next.
+func informs(name string) bool {
+	switch name {
+	case "ratelimit", "ratelimit-policy", "dpop-nonce", "deprecation", "sunset":
+		return true
+	}
+	return false
+}
+
+func isEventKind(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_':
+		default:
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= 64
 }
 
 // isFieldValue accepts visible ASCII with spaces and tabs inside (RFC 9110,

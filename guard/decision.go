@@ -19,12 +19,21 @@ type Decision struct {
 	Edited      bool
 	Obligations []Obligation
 	Ticket      *Ticket
+	Events      []Event // what guards raised, in order; the first message's begin with those of its admission
 	Journal     []Entry // every verdict in the order given; the first message's begins with those of its admission
 	Policy      string  // the host's policy revision
 	At          time.Time
 	Took        time.Duration
 
 	fault *mcp.Fault // when the message itself was at fault
+}
+
+// Event is something that a guard saw and people should learn of, whatever
+// became of the message.
+type Event struct {
+	Guard  string
+	Kind   string // snake_case, of a closed vocabulary
+	Detail string // for operators
 }
 
 // Entry is one guard's verdict in the journal.

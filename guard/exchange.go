@@ -29,6 +29,8 @@ type Exchange struct {
 	Original  bool  // the host can forward nothing but the original, so an edited message is refused
 
 	admission []Entry // journal of Admit, until a decision takes it over
+	raised    []Event // likewise
+	reply     []Field
 	labels    []string
 	slots     []slot
 	settled   bool
@@ -51,6 +53,32 @@ type Server struct {
 	Domain         string
 	Classification string
 	Version        string // that serves the exchange; empty while only the route knows
+
+	// Tools are those that the registry describes, by name; "*" describes the
+	// others. It is shared between exchanges, so nobody changes it.
+	Tools map[string]Tool
+}
+
+// Tool is what the registry says of a tool. Nothing in it comes from the server
+// itself, whose word about its own tools is a claim.
+type Tool struct {
+	Classification string // sensitivity of its data: the tool's own, else its server's; may be empty
+	Risk           string // low, medium, high or critical; empty when nobody judged it
+	Sensitive      bool   // callers have to prove freshly who they are; what is checked is checked most strictly
+	ReadOnly       bool   // it changes nothing
+	Destructive    bool   // it may delete or overwrite
+	Idempotent     bool   // calling it again with the same arguments changes nothing more
+	External       bool   // it reaches what lies outside of the organisation
+	Financial      bool   // it moves money
+}
+
+// Tool returns what the registry says of the tool called name. Of a tool that
+// it does not describe nothing is known, so that the worst must be assumed.
+func (s *Server) Tool(name string) (t Tool, known bool) {
+	if t, known = s.Tools[name]; !known {
+		t, known = s.Tools["*"]
+	}
+	return t, known
 }
 
 // Peer is the client's end of the connection, as far as the host's transport
@@ -119,12 +147,43 @@ func (x *Exchange) label(duties []Obligation) {
 	}
 }
 
-// takeAdmission hands the journal of the admission to the first decision after
-// it, so that what a shadowed guard said there is kept too.
-func (x *Exchange) takeAdmission() []Entry {
-	j := x.admission
-	x.admission = nil
-	return j
+// takeAdmission hands the journal and the events of the admission to the first
+// decision after it, so that what a shadowed guard said there is kept too.
+func (x *Exchange) takeAdmission(d *Decision) {
+	d.Journal, d.Events = x.admission, x.raised
+	x.admission, x.raised = nil, nil
+}
+
+// Field is a header of the reply to the client.
+type Field struct{ Name, Value string }
+
+// ReplyFields returns the headers that guards gave the reply to the client, in
+// the order they were first set. They belong on refusals too, and go out before
+// the first byte of the reply. The caller must not change them.
+func (x *Exchange) ReplyFields() []Field { return x.reply }
+
+// note takes what outlives a later refusal from the duties of guard's verdict:
+// labels, events and headers of the reply.
+func (x *Exchange) note(d *Decision, guard string, duties []Obligation) {
+	x.label(duties)
+	for i := range duties {
+		switch o := &duties[i]; o.Kind {
+		case Raise:
+			d.Events = append(d.Events, Event{guard, o.Name, o.Value})
+		case ResponseHeader:
+			x.setReply(o.Name, o.Value)
+		}
+	}
+}
+
+func (x *Exchange) setReply(name, value string) {
+	for i := range x.reply {
+		if x.reply[i].Name == name {
+			x.reply[i].Value = value
+			return
+		}
+	}
+	x.reply = append(x.reply, Field{name, value})
 }
 
 type slot struct {

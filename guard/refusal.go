@@ -12,6 +12,7 @@ type Refusal struct {
 	Body       []byte // one JSON-RPC error; its media type is application/json
 	RetryAfter string // seconds, for the Retry-After header; empty for none
 	Challenge  string // WWW-Authenticate header; empty for none
+	Fields     []Field
 }
 
 // Refusal renders a decision that is not Allow. The error carries the id of
@@ -34,7 +35,7 @@ func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 	if id == nil && status < 400 {
 		status = withoutID(code, d.Message.Kind)
 	}
-	r := Refusal{Status: status}
+	r := Refusal{Status: status, Fields: x.ReplyFields()}
 	for _, o := range d.Obligations {
 		switch o.Kind {
 		case RetryAfter:

@@ -23,14 +23,15 @@ func (c *Chain) Admit(ctx context.Context, x *Exchange) Decision {
 		c.observe(ctx, x, nil, &d)
 		return d
 	}
-	x.admission = d.Journal
+	x.admission, x.raised = d.Journal, d.Events
 	return d
 }
 
 // Run takes one message through the guards that want it and returns what is to
 // happen to it. The decision's message shares memory with m.
 func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
-	d := Decision{Direction: m.Direction, Policy: c.host.Policy, At: c.host.Now(), Message: *m, Journal: x.takeAdmission()}
+	d := Decision{Direction: m.Direction, Policy: c.host.Policy, At: c.host.Now(), Message: *m}
+	x.takeAdmission(&d)
 	topic := x.Topic(m)
 	steps, known := c.byTopic[m.Direction][topic]
 	if !known {
@@ -51,7 +52,8 @@ func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
 // Reject records a refusal that the host itself has to make: input that does
 // not decode, an unknown server, a deadline. m is nil when there is no message.
 func (c *Chain) Reject(ctx context.Context, x *Exchange, m *mcp.Message, dir mcp.Direction, f *mcp.Fault) Decision {
-	d := Decision{Direction: dir, Policy: c.host.Policy, At: c.host.Now(), Reason: Reason(f.Reason), Detail: f.Detail, Journal: x.takeAdmission(), fault: f}
+	d := Decision{Direction: dir, Policy: c.host.Policy, At: c.host.Now(), Reason: Reason(f.Reason), Detail: f.Detail, fault: f}
+	x.takeAdmission(&d)
 	c.observe(ctx, x, m, &d)
 	return d
 }

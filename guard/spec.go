@@ -100,6 +100,10 @@ type Spec struct {
 	// behind it means nothing without its answer.
 	Required bool
 
+	// Informs says that its verdicts may give the reply headers, so that the
+	// host has to see replies even where no guard judges them.
+	Informs bool
+
 	// Build makes the guard. A nil guard without an error is left out of the
 	// chain: as configured, there is nothing for it to do.
 	Build func(decode func(config any) error) (Guard, error)

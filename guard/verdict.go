@@ -63,11 +63,13 @@ type ObligationKind uint8
 // [Defect] of the guard, and a host that cannot carry one out refuses the
 // message: an obligation is never dropped.
 const (
-	SetHeader  ObligationKind = iota + 1 // with an allowed message to the server: request header Name, in lower case, becomes Value; of several the last counts
-	AddLabel                             // Name, of a closed vocabulary, labels the exchange for receipts and later guards
-	RetryAfter                           // with a refusal: Value is whole seconds until a retry can help
-	Challenge                            // with a refusal: Value becomes the WWW-Authenticate header
-	Constrain                            // with an allowed message to the server: the server gets Value, a JSON object, signed together with the body that reaches it
+	SetHeader      ObligationKind = iota + 1 // with an allowed message to the server: request header Name, in lower case, becomes Value; of several the last counts
+	AddLabel                                 // Name, of a closed vocabulary, labels the exchange for receipts and later guards
+	RetryAfter                               // with a refusal: Value is whole seconds until a retry can help
+	Challenge                                // with a refusal: Value becomes the WWW-Authenticate header
+	Constrain                                // with an allowed message to the server: the server gets Value, a JSON object, signed together with the body that reaches it
+	Raise                                    // with any verdict: an event of the kind Name, in snake_case, of a closed vocabulary; Value says to operators what happened. It outlives a later refusal
+	ResponseHeader                           // with any verdict about a message to the server: header Name of the reply to the client becomes Value; of several the last counts. It outlives a later refusal
 )
 
 // Obligation is one duty that comes with a verdict.

@@ -67,7 +67,7 @@ func same(a, b *mcp.Message) bool {
 // sameExchange compares what is not a guard's own to change: slots and labels
 // are.
 func sameExchange(a, b *guard.Exchange) bool {
-	return a.ID == b.ID && a.Server == b.Server && reflect.DeepEqual(a.Principal, b.Principal) && a.Source == b.Source &&
+	return a.ID == b.ID && reflect.DeepEqual(a.Server, b.Server) && reflect.DeepEqual(a.Principal, b.Principal) && a.Source == b.Source &&
 		a.Verb == b.Verb && a.Path == b.Path && reflect.DeepEqual(a.Headers, b.Headers) && a.Revision == b.Revision &&
 		a.Session == b.Session && a.Started.Equal(b.Started) && reflect.DeepEqual(a.Asked, b.Asked) && len(a.Labels()) == 0
 }

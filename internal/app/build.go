@@ -78,7 +78,7 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	s.Drain = cfg.Limits.Drain
 	// Requests are always read: nothing passes undecoded. Replies are sent to the
 	// service only if some guard looks at them.
-	s.Phases = xds.Phases{RequestBody: true, Response: chain.Wants(mcp.ToClient)}
+	s.Phases = xds.Phases{RequestBody: true, Response: chain.Wants(mcp.ToClient) || chain.Informs()}
 	return s
 }
 

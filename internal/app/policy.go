@@ -171,7 +171,7 @@ func (b *bundle) fall(c policy.Config, err error) *opa.Bundle {
 func (g *Gateway) renew(now *build) error {
 	g.offering.Lock()
 	defer g.offering.Unlock()
-	next, err := g.lasting.snapshot(now.cfg, g.observer(now.cfg), g.metrics)
+	next, err := g.lasting.snapshot(now.cfg, g.observer(now.cfg), g.metrics, eventLog{g.log})
 	if err == nil {
 		g.judges.renew(now, next)
 	}

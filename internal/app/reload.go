@@ -85,7 +85,7 @@ type build struct {
 }
 
 func (g *Gateway) build(cfg *config.Config) (*build, error) {
-	snap, err := g.lasting.snapshot(cfg, g.observer(cfg), g.metrics)
+	snap, err := g.lasting.snapshot(cfg, g.observer(cfg), g.metrics, eventLog{g.log})
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,7 @@ func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 	}
 	b = obligations(b, d.Obligations)
 	b = list(b, "labels", x.Labels())
+	b = events(b, d.Events)
 	b = journal(b, d.Journal)
 	b = append(b, `,"took_us":`...)
 	return strconv.AppendInt(b, d.Took.Microseconds(), 10)
@@ -103,7 +104,9 @@ func obligations(b []byte, all []guard.Obligation) []byte {
 			word = "challenge"
 		case guard.Constrain:
 			word = "constrain"
-		default: // labels stand under labels
+		case guard.ResponseHeader:
+			word = "response_header:"
+		default: // labels stand under labels, and events under events
 			continue
 		}
 		if !begun {
@@ -112,12 +115,34 @@ func obligations(b []byte, all []guard.Obligation) []byte {
 			b = append(b, ',')
 		}
 		b = append(append(b, '"'), word...)
-		if o.Kind == guard.SetHeader {
+		if o.Kind == guard.SetHeader || o.Kind == guard.ResponseHeader {
 			b = append(b, o.Name...) // the chain has checked that it is a token
 		}
 		b = append(b, '"')
 	}
 	if begun {
+		b = append(b, ']')
+	}
+	return b
+}
+
+// events writes what people should learn of, whatever was decided.
+func events(b []byte, all []guard.Event) []byte {
+	for i := range all {
+		if i == 0 {
+			b = append(b, `,"events":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, `{"kind":"`...)
+		b = append(b, all[i].Kind...) // the chain has checked it
+		b = append(b, `","guard":"`...)
+		b = append(b, all[i].Guard...)
+		b = append(b, '"')
+		b = field(b, "detail", all[i].Detail)
+		b = append(b, '}')
+	}
+	if len(all) > 0 {
 		b = append(b, ']')
 	}
 	return b

@@ -79,7 +79,8 @@ func everything(t testing.TB) (*guard.Exchange, *mcp.Message, *guard.Decision) {
 	}
 	d := &guard.Decision{
 		Action: guard.Allow, At: time.Date(2026, 11, 1, 12, 0, 0, 5, time.UTC), Policy: "1.2.0+abc", Edited: true, Message: edited, Took: 42 * time.Microsecond,
-		Obligations: []guard.Obligation{{Kind: guard.SetHeader, Name: "x-user", Value: "secret-value"}, {Kind: guard.RetryAfter, Value: "7"}, {Kind: guard.Challenge, Value: "secret"}, {Kind: guard.Constrain, Value: `{"secret":1}`}, {Kind: guard.AddLabel, Name: "pii"}},
+		Obligations: []guard.Obligation{{Kind: guard.SetHeader, Name: "x-user", Value: "secret-value"}, {Kind: guard.RetryAfter, Value: "7"}, {Kind: guard.Challenge, Value: "secret"}, {Kind: guard.Constrain, Value: `{"secret":1}`}, {Kind: guard.AddLabel, Name: "pii"}, {Kind: guard.ResponseHeader, Name: "ratelimit", Value: "secret"}, {Kind: guard.Raise, Name: "spike"}},
+		Events:      []guard.Event{{Guard: "anomaly", Kind: "spike", Detail: "7 times the usual"}, {Guard: "budget", Kind: "overrun"}},
 		Journal: []guard.Entry{
 			{Guard: "envelope", Action: guard.Allow, Took: time.Microsecond},
 			{Guard: "dlp", Mode: guard.Shadow, Reason: "denied", Detail: "why", Took: 3 * time.Microsecond},
@@ -114,8 +115,11 @@ func TestAReceiptSaysWhoWhatAndWhyAndNothingSecret(t *testing.T) {
 	if got["params_sha256"] == nil || got["params_sha256"] == got["edited_params_sha256"] {
 		t.Errorf("digests: %v, %v", got["params_sha256"], got["edited_params_sha256"])
 	}
-	if o := got["obligations"].([]any); len(o) != 4 || o[0] != "set_header:x-user" {
+	if o := got["obligations"].([]any); len(o) != 5 || o[4] != "response_header:ratelimit" || o[0] != "set_header:x-user" {
 		t.Errorf("obligations: %v", o)
+	}
+	if e := got["events"].([]any); len(e) != 2 || e[0].(map[string]any)["detail"] != "7 times the usual" {
+		t.Errorf("events: %v", e)
 	}
 	for _, never := range []string{"4111111111", "masked", "secret"} {
 		if strings.Contains(line, never) {

@@ -31,6 +31,9 @@ func Render(r guard.Refusal, eventsOnly bool) Answer {
 	}
 	add("retry-after", r.RetryAfter)
 	add("www-authenticate", r.Challenge)
+	for _, f := range r.Fields {
+		add(f.Name, f.Value)
+	}
 	if r.Status == 405 {
 		add("allow", "POST, GET, DELETE")
 	}

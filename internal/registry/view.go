@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -32,8 +33,9 @@ type Server struct {
 	Domain         string
 	Classification Classification
 	Revisions      []mcp.Revision // what it may be spoken to in; empty means all
-	Versions       []Version      // at least one
-	Origin         string         // where it was declared, as file:line:col
+	Tools          map[string]guard.Tool
+	Versions       []Version // at least one
+	Origin         string    // where it was declared, as file:line:col
 }
 
 // Version is one deployed release of a server. Requests without a session are

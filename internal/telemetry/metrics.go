@@ -28,6 +28,7 @@ type Metrics struct {
 	meter    metric.Meter
 	since    time.Time
 	tallies  sync.Map // key -> *tally
+	events   sync.Map // raised -> *occurrences
 }
 
 const scope = "github.com/sallyport/sallyport"
@@ -99,6 +100,9 @@ func (m *Metrics) Observe(_ context.Context, x *guard.Exchange, msg *mcp.Message
 		)})
 	}
 	t.(*tally).add(d.Took)
+	for i := range d.Events {
+		m.count(raised{kind: d.Events[i].Kind, guard: d.Events[i].Guard, server: x.Server.Name})
+	}
 	return nil
 }
 

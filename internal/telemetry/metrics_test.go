@@ -88,6 +88,21 @@ func TestKnownMethodsAreLabels(t *testing.T) {
 	}
 }
 
+func TestEventsAreCountedByKind(t *testing.T) {
+	m := metrics(t)
+	x := &guard.Exchange{ID: "evil", Server: guard.Server{Name: "crm"}}
+	d := &guard.Decision{Action: guard.Allow, Events: []guard.Event{{Guard: "anomaly", Kind: "spike", Detail: "evil"}, {Guard: "budget", Kind: "overrun"}}}
+	for range 3 {
+		if err := m.Observe(t.Context(), x, nil, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := scrape(t, m)
+	if strings.Count(text, "\nmcp_gateway_events_total{") != 2 || !strings.Contains(text, `event="spike",guard="anomaly"`) || strings.Contains(text, "evil") {
+		t.Errorf("got\n%.3000s", text)
+	}
+}
+
 func TestValuesAreAskedForAtEachScrape(t *testing.T) {
 	m := metrics(t)
 	var n int64

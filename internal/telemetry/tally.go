@@ -66,9 +66,9 @@ func (m *Metrics) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	}
 	return []metricdata.ScopeMetrics{{
 		Scope: instrumentation.Scope{Name: scope},
-		Metrics: []metricdata.Metrics{
+		Metrics: append([]metricdata.Metrics{
 			{Name: "mcp.gateway.decisions", Description: "Messages judged.", Data: decisions},
 			{Name: "mcp.gateway.decision.duration", Description: "Time the guard chain took for one message.", Unit: "s", Data: duration},
-		},
+		}, m.produceEvents(now)...),
 	}}, nil
 }

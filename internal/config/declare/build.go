@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/config/strict"
 	"github.com/sallyport/sallyport/internal/registry"
@@ -17,6 +18,13 @@ type Declared struct {
 
 // Check implements strict.Checker.
 func (s *Server) Check(at strict.At) {
+	described := make(map[string]bool)
+	for i := range s.Tools {
+		if name := s.Tools[i].At.Field("name"); name.OK() && described[s.Tools[i].Name] {
+			name.Report("%q is described twice", clip(s.Tools[i].Name))
+		}
+		described[s.Tools[i].Name] = true
+	}
 	if len(s.Versions) == 0 {
 		s.Version.check(at)
 		return
@@ -90,6 +98,7 @@ func (s *Server) build(files *pemFiles) Declared {
 		Name: string(s.Name), Description: s.Description, Owner: s.Owner, Domain: s.Domain,
 		Classification: s.Classification, Origin: s.At.String(),
 	}
+	r.Tools = s.tools()
 	for _, rev := range s.Revisions {
 		r.Revisions = append(r.Revisions, rev.Revision)
 	}
@@ -106,6 +115,25 @@ func (s *Server) build(files *pemFiles) Declared {
 		r.Versions = append(r.Versions, v.Version.build(string(v.Name), weight, v.At, tls, files))
 	}
 	return Declared{r, s.At.Field("name").Place()}
+}
+
+// tools returns the facts about tools by name, nil where there are none.
+func (s *Server) tools() map[string]guard.Tool {
+	if len(s.Tools) == 0 {
+		return nil
+	}
+	all := make(map[string]guard.Tool, len(s.Tools))
+	for i := range s.Tools {
+		t := &s.Tools[i]
+		if t.Classification == "" {
+			t.Classification = s.Classification
+		}
+		all[t.Name] = guard.Tool{
+			Classification: string(t.Classification), Risk: t.Risk, Sensitive: t.Sensitive, ReadOnly: t.ReadOnly,
+			Destructive: t.Destructive, Idempotent: t.Idempotent, External: t.External, Financial: t.Financial,
+		}
+	}
+	return all
 }
 
 // inherit takes what the version leaves out from the server, and returns where

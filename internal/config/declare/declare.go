@@ -3,6 +3,7 @@
 package declare
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/config/strict"
@@ -20,8 +21,39 @@ type Server struct {
 	Domain         string                  `yaml:"domain" doc:"Business domain of the server"`
 	Classification registry.Classification `yaml:"data_classification" oneof:"public|internal|confidential|restricted" doc:"Sensitivity of the data that the server handles"`
 	Revisions      []Revision              `yaml:"protocol_revisions" doc:"MCP revisions that the server may be spoken to in; all when absent"`
+	Tools          []Tool                  `yaml:"tools" doc:"What the registry says of the server's tools. Nothing is known of a tool that is not described, so policies and guards assume the worst of it"`
 	Version        `yaml:",inline"`
 	Versions       []Named `yaml:"versions" min:"1" doc:"Releases of the server, each with its own endpoints; takes the place of url and urls. A version may hold every setting of the server from url on, and takes from the server what it leaves out"`
+}
+
+// Tool describes one tool, or all that are not described by name. It is the
+// operator's word; what a server says of its own tools is a claim.
+type Tool struct {
+	At strict.At `yaml:"-"`
+
+	Name           string                  `yaml:"name" required:"true" doc:"Name of the tool, as the server lists it; * for those that no other entry names"`
+	Classification registry.Classification `yaml:"data_classification" oneof:"public|internal|confidential|restricted" doc:"Sensitivity of the tool's data; the server's when absent"`
+	Risk           string                  `yaml:"risk" oneof:"low|medium|high|critical" doc:"What a wrong call can cost"`
+	Sensitive      bool                    `yaml:"sensitive" doc:"Callers must prove freshly who they are, and calls are checked most strictly"`
+	ReadOnly       bool                    `yaml:"read_only" doc:"The tool changes nothing"`
+	Destructive    bool                    `yaml:"destructive" doc:"The tool may delete or overwrite"`
+	Idempotent     bool                    `yaml:"idempotent" doc:"Calling the tool again with the same arguments changes nothing more"`
+	External       bool                    `yaml:"external" doc:"The tool reaches what lies outside of the organisation"`
+	Financial      bool                    `yaml:"financial" doc:"The tool moves money"`
+}
+
+// Check implements strict.Checker.
+func (t *Tool) Check(at strict.At) {
+	name := at.Field("name")
+	if name.OK() && t.Name != "*" && (t.Name == "" || len(t.Name) > 256 || strings.ContainsFunc(t.Name, func(r rune) bool { return r < ' ' || r == '*' || r == 0x7f })) {
+		name.Report("%q is no name of a tool: 1 to 256 bytes without * and control characters, or * alone", clip(t.Name))
+	}
+	if t.ReadOnly && t.Destructive {
+		at.Field("destructive").Report("contradicts read_only")
+	}
+	if t.ReadOnly && t.Financial {
+		at.Field("financial").Report("contradicts read_only")
+	}
 }
 
 // Named is one of several releases of a server.
