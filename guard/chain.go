@@ -49,6 +49,8 @@ type Host struct {
 	// Policy names the policy that the guards decide by, for receipts; empty
 	// when there is none.
 	Policy string
+	// PolicyFor names it for a caller, where not all meet the same; nil: they do.
+	PolicyFor func(*Principal) string
 
 	// Seal signs what guards bind a message to the server by: the Values of
 	// their Constrain obligations. m is the message as it goes upstream. It

@@ -21,7 +21,7 @@ type Decision struct {
 	Ticket      *Ticket
 	Events      []Event // what guards raised, in order; the first message's begin with those of its admission
 	Journal     []Entry // every verdict in the order given; the first message's begins with those of its admission
-	Policy      string  // the host's policy revision
+	Policy      string  // revision of the policy that the caller meets
 	At          time.Time
 	Took        time.Duration
 

@@ -13,11 +13,12 @@ import (
 // observed: an admitted request is followed by a message, whose decision takes
 // over the journal.
 func (c *Chain) Admit(ctx context.Context, x *Exchange) Decision {
-	d := Decision{Direction: mcp.ToServer, Policy: c.host.Policy, At: c.host.Now()}
+	d := Decision{Direction: mcp.ToServer, At: c.host.Now()}
 	if len(c.admit) > 0 {
 		d.Journal = make([]Entry, 0, len(c.admit)+len(c.members)) // room for the message's entries
 	}
 	c.ask(ctx, x, nil, &d, c.admit)
+	d.Policy = c.policy(x) // only now it is known who calls
 	d.Took = c.host.Now().Sub(d.At)
 	if d.Action != Allow {
 		c.observe(ctx, x, nil, &d)
@@ -30,7 +31,7 @@ func (c *Chain) Admit(ctx context.Context, x *Exchange) Decision {
 // Run takes one message through the guards that want it and returns what is to
 // happen to it. The decision's message shares memory with m.
 func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
-	d := Decision{Direction: m.Direction, Policy: c.host.Policy, At: c.host.Now(), Message: *m}
+	d := Decision{Direction: m.Direction, At: c.host.Now(), Message: *m}
 	x.takeAdmission(&d)
 	topic := x.Topic(m)
 	steps, known := c.byTopic[m.Direction][topic]
@@ -38,6 +39,7 @@ func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
 		steps = c.wanting(topic, m.Direction) // an extension method of the configuration
 	}
 	c.ask(ctx, x, &d.Message, &d, steps)
+	d.Policy = c.policy(x)
 	if d.Action == Allow && d.Edited && x.Original {
 		// The host would have to forward what was not allowed.
 		d.Action, d.Reason, d.Obligations = Deny, GuardError, nil
@@ -49,10 +51,18 @@ func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
 	return d
 }
 
+// policy names the policy that x meets.
+func (c *Chain) policy(x *Exchange) string {
+	if c.host.PolicyFor == nil {
+		return c.host.Policy
+	}
+	return c.host.PolicyFor(&x.Principal)
+}
+
 // Reject records a refusal that the host itself has to make: input that does
 // not decode, an unknown server, a deadline. m is nil when there is no message.
 func (c *Chain) Reject(ctx context.Context, x *Exchange, m *mcp.Message, dir mcp.Direction, f *mcp.Fault) Decision {
-	d := Decision{Direction: dir, Policy: c.host.Policy, At: c.host.Now(), Reason: Reason(f.Reason), Detail: f.Detail, fault: f}
+	d := Decision{Direction: dir, Policy: c.policy(x), At: c.host.Now(), Reason: Reason(f.Reason), Detail: f.Detail, fault: f}
 	x.takeAdmission(&d)
 	c.observe(ctx, x, m, &d)
 	return d

@@ -18,10 +18,11 @@ import (
 func policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Test, build, sign, verify and compare policy bundles",
+		Short: "Test, build, sign, verify, compare and roll out policy bundles",
 		Long:  "Works on OPA bundles: directories or archives (.tar.gz). \"default\" is the bundle that this build ships.",
 	}
-	cmd.AddCommand(policyTest(), policyBuild(), policySign(), policyVerify(), policyDiff())
+	cmd.AddCommand(policyTest(), policyBuild(), policySign(), policyVerify(), policyDiff(),
+		policyStatusCommand(), policyRollback(), policyReleaseCommand(), policyPromote(), policyShadowCommand())
 	return cmd
 }
 

@@ -91,13 +91,19 @@ func TestAPolicyIsTestedBuiltSignedVerifiedAndDecides(t *testing.T) {
 
 func TestPolicySettingsWithoutEffectAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		strings.Replace(good, "policy_engine: none", "policy_engine: none, decision_cache_ttl: 5m", 1):                                                "has no effect",
-		good + "guards: {policy: {hide: false}}\n":                                                                                                    "has no effect",
-		strings.Replace(good, "policy_engine: none", "policy_engine: Cedar", 1):                                                                       "not available in this build",
-		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: /tmp/x}}\n":                                "needs keys",
-		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {mode: off}}\n":                                     "contradicts",
-		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: /no/where, signatures: optional}}\n":       "no such file",
-		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: \"https://x/b\", signatures: optional}}\n": "directory or a file",
+		strings.Replace(good, "policy_engine: none", "policy_engine: none, decision_cache_ttl: 5m", 1):                                                              "has no effect",
+		good + "guards: {policy: {hide: false}}\n":                                                                                                                  "has no effect",
+		strings.Replace(good, "policy_engine: none", "policy_engine: Cedar", 1):                                                                                     "not available in this build",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: /tmp/x}}\n":                                              "needs keys",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {mode: off}}\n":                                                   "contradicts",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: /no/where, signatures: optional}}\n":                     "no such file",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: \"https://x/b\", signatures: optional}}\n":               "needs store",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: \"http://x/b\", store: s, signatures: optional}}\n":      "needs https",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: \"ftp://x/b\", store: s, signatures: optional}}\n":       "must begin with https",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: \"https://u:p@x/b\", store: s, signatures: optional}}\n": "must not hold a password",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {canary: {after: 5}}}\n":                                          "without stages",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {canary: {stages: [{for: 1m}]}}}\n":                               "who meets the new bundle",
+		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {shadow: {sample: \"10%\"}}}\n":                                   "without bundle",
 	} {
 		if code, _, words := say("validate", write(t, "c.yaml", text)); code != 1 || !strings.Contains(words, want) {
 			t.Errorf("want %s, got exit %d: %s\n%s", want, code, words, text)

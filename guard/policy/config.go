@@ -3,20 +3,65 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/config/notation"
 )
 
 // Config is the user's "guards.policy" section: the details of what
 // gateway.authorization demands.
 type Config struct {
 	Hide        bool          `yaml:"hide" doc:"Answer for a target or server that the caller may not use as for one that does not exist"`
-	Bundle      string        `yaml:"bundle" doc:"OPA bundle to decide by: a directory or an archive (.tar.gz), relative to this file; the default bundle of this build when absent"`
+	Bundle      string        `yaml:"bundle" doc:"Bundle to decide by: a directory or an archive (.tar.gz), relative to this file, or the http(s) URL of an archive; the default bundle of this build when absent"`
 	Signatures  string        `yaml:"signatures" oneof:"required|optional" doc:"Whether the bundle must be signed by one of keys; optional is for development, and still refuses a wrong signature where keys are given"`
 	Keys        []Key         `yaml:"keys" doc:"Public keys that bundles may be signed with"`
-	Poll        time.Duration `yaml:"poll" min:"100ms" max:"1h" doc:"How often the bundle is looked at for a new release"`
+	Poll        time.Duration `yaml:"poll" min:"100ms" max:"1h" doc:"How often the bundle is looked at for a new release, give or take a quarter"`
+	Fetch       Service       `yaml:"fetch" doc:"How a bundle is fetched from a URL"`
+	Wait        time.Duration `yaml:"wait" min:"0s" max:"10m" doc:"How long a bundle server that knows OPA's long polling may wait for a change before it answers; 0s turns that off"`
+	Store       string        `yaml:"store" doc:"Folder, of this gateway alone, where good bundles are kept for rollbacks and for a start without the bundle's server; relative to this file. In memory when absent"`
+	Keep        int           `yaml:"keep" min:"2" max:"100" doc:"How many good bundles are kept"`
+	Shadow      Shadow        `yaml:"shadow" doc:"A second bundle that is asked too, and whose answers are compared and not followed"`
+	Canary      Canary        `yaml:"canary" doc:"The way that a new bundle goes before it judges everybody"`
 	Deadline    time.Duration `yaml:"deadline" min:"1ms" max:"10s" doc:"How long one evaluation may take; what takes longer is refused"`
 	Constraints Signing       `yaml:"constraints" doc:"How the constraints that a policy puts on a call are signed for the server"`
+}
+
+// Service is how we prove who we are to a service, and whom we believe.
+type Service struct {
+	Token       string        `yaml:"token" doc:"Reference to a bearer token: env:NAME or file:/path. It goes to the host of the URL only, whatever that redirects to"`
+	Certificate string        `yaml:"certificate" doc:"Reference to the PEM certificate to show"`
+	Key         string        `yaml:"key" doc:"Reference to its PEM private key"`
+	CA          string        `yaml:"ca" doc:"Reference to the PEM certificates of the authorities to trust; the system's when absent"`
+	Timeout     time.Duration `yaml:"timeout" min:"100ms" max:"10m" doc:"How long one answer may take"`
+}
+
+// Shadow is a bundle that is compared with the one that decides.
+type Shadow struct {
+	Bundle string           `yaml:"bundle" doc:"Like guards.policy.bundle, with the same keys and credentials; no shadow when absent"`
+	Sample notation.Percent `yaml:"sample" doc:"Share of the decisions that is compared"`
+	Queue  int              `yaml:"queue" min:"1" max:"1000000" doc:"Decisions that may wait to be compared, with the canary's; more are dropped and counted"`
+}
+
+// Canary is how a new bundle comes to judge everybody.
+type Canary struct {
+	Stages          []Stage          `yaml:"stages" doc:"Who meets a new bundle first, stage by stage; without stages it judges everybody at once"`
+	Sample          notation.Percent `yaml:"sample" doc:"Share of the decisions, of either bundle, that the other one makes too, to compare"`
+	MaxDisagreement float64          `yaml:"max_disagreement" min:"0" max:"1" doc:"Share of compared decisions that may come out otherwise; with more, the new bundle is rejected"`
+	MaxErrors       float64          `yaml:"max_errors" min:"0" max:"1" doc:"Share of the new bundle's evaluations that may reach no answer; with more, it is rejected"`
+	After           int              `yaml:"after" min:"1" max:"1000000" doc:"Decisions after which these shares begin to count in a stage"`
+}
+
+// Stage is one step on that way. Who fits one of tenants, roles and percent meets
+// the new bundle.
+type Stage struct {
+	Tenants   []string         `yaml:"tenants" doc:"Tenants whose callers meet it"`
+	Roles     []string         `yaml:"roles" doc:"Roles that meet it"`
+	Percent   notation.Percent `yaml:"percent" doc:"Share of all callers; one caller stays with one bundle, and a larger share includes a smaller"`
+	Decisions int              `yaml:"decisions" min:"0" max:"1000000000" doc:"Decisions that the new bundle must have made before the next stage"`
+	For       time.Duration    `yaml:"for" min:"0s" max:"30d" doc:"Time that must have passed before the next stage"`
 }
 
 // Key is a public key for bundles.
@@ -44,6 +89,9 @@ func DefaultConfig() Config {
 	return Config{
 		Hide: true, Signatures: SignaturesRequired, Poll: 5 * time.Second, Deadline: 500 * time.Millisecond,
 		Constraints: Signing{Lifetime: 30 * time.Second},
+		Fetch:       Service{Timeout: 30 * time.Second}, Wait: time.Minute, Keep: 5,
+		Shadow: Shadow{Sample: 100, Queue: 1024},
+		Canary: Canary{Sample: 100, MaxDisagreement: 0.05, MaxErrors: 0.01, After: 100},
 	}
 }
 
@@ -51,12 +99,25 @@ func DefaultConfig() Config {
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Bundle != "" && c.Signatures == SignaturesRequired && len(c.Keys) == 0 {
-		bad("bundle: needs keys to verify it with; for development, signatures: optional does without")
+	for _, b := range [...]struct{ key, at string }{{"bundle", c.Bundle}, {"shadow: bundle", c.Shadow.Bundle}} {
+		if b.at != "" && c.Signatures == SignaturesRequired && len(c.Keys) == 0 {
+			bad("%s: needs keys to verify it with; for development, signatures: optional does without", b.key)
+		}
+		c.checkURL(bad, b.key, b.at)
 	}
-	if strings.Contains(c.Bundle, "://") {
-		bad("bundle: %q: bundles are read from a directory or a file in this build", c.Bundle)
+	if IsURL(c.Bundle) && c.Store == "" {
+		bad("bundle: a URL needs store, a folder for good bundles, so that the gateway can start while the URL cannot be reached")
 	}
+	if !IsURL(c.Bundle) && !IsURL(c.Shadow.Bundle) && c.Fetch != DefaultConfig().Fetch {
+		bad("fetch: has no effect: no bundle is a URL")
+	}
+	if (c.Fetch.Certificate == "") != (c.Fetch.Key == "") {
+		bad("fetch: needs certificate and key together")
+	}
+	if d := DefaultConfig().Shadow; c.Shadow.Bundle == "" && (c.Shadow.Sample != d.Sample || c.Shadow.Queue != d.Queue && len(c.Canary.Stages) == 0) {
+		bad("shadow: has no effect without bundle")
+	}
+	c.Canary.check(bad)
 	seen := make(map[string]bool)
 	for i, k := range c.Keys {
 		if seen[k.ID] {
@@ -68,4 +129,52 @@ func (c *Config) Validate() error {
 		bad("constraints: id: has no key")
 	}
 	return errors.Join(errs...)
+}
+
+// checkURL refuses URLs by which a bundle or a token could fall into the wrong hands.
+func (c *Config) checkURL(bad func(string, ...any), key, at string) {
+	if !IsURL(at) {
+		if strings.Contains(at, "://") {
+			bad("%s: %q: a URL must begin with https:// or http://", key, at)
+		}
+		return
+	}
+	u, err := url.Parse(at)
+	switch {
+	case err != nil || u.Host == "":
+		bad("%s: %q is no URL", key, at)
+	case u.User != nil:
+		bad("%s: a URL must not hold a password; fetch.token is a reference to one", key)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		if c.Signatures != SignaturesRequired {
+			bad("%s: needs https, or signatures: required: nothing else would say whose rules arrive", key)
+		}
+		if c.Fetch.Token != "" {
+			bad("%s: needs https, or fetch.token goes over the network in clear", key)
+		}
+	}
+}
+
+// IsURL reports whether a bundle is fetched.
+func IsURL(bundle string) bool {
+	return strings.HasPrefix(bundle, "https://") || strings.HasPrefix(bundle, "http://")
+}
+
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+func (c *Canary) check(bad func(string, ...any)) {
+	if d := DefaultConfig().Canary; len(c.Stages) == 0 && (c.Sample != d.Sample || c.MaxDisagreement != d.MaxDisagreement || c.MaxErrors != d.MaxErrors || c.After != d.After) {
+		bad("canary: has no effect without stages")
+	}
+	for i, s := range c.Stages {
+		if len(s.Tenants)+len(s.Roles) == 0 && s.Percent == 0 {
+			bad("canary: stages[%d]: needs tenants, roles or percent: who meets the new bundle?", i)
+		}
+		if s.Decisions == 0 && s.For == 0 {
+			bad("canary: stages[%d]: needs decisions or for: when does the next stage begin?", i)
+		}
+	}
 }

@@ -13,6 +13,7 @@ type Parts struct {
 	Status  func() any   // the body of /v1/status
 	Metrics http.Handler
 	Pprof   bool // Go's profiles too
+	Routes  []Route
 }
 
 // Handler returns the interface: /healthz, /readyz, /metrics, /v1/status and,
@@ -34,6 +35,9 @@ func Handler(p Parts) http.Handler {
 		enc.SetIndent("", "  ")
 		_ = enc.Encode(p.Status()) // the client may be gone
 	})
+	for _, r := range p.Routes {
+		mux.HandleFunc(r.Pattern, r.handler())
+	}
 	if p.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -57,6 +57,8 @@ type Gateway struct {
 	envoy    *envoyrun.Process
 	spiffe   *spiffe.Source // nil where workloads have no SPIFFE ids
 	offering sync.Mutex     // one configuration is built and offered at a time
+	applying sync.Mutex     // what a line of bundles says is put in force and remembered
+	unsaved  error          // why that is not remembered; guarded by applying
 	judges   judges
 	lasting  lasting
 	draining atomic.Bool
@@ -128,6 +130,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	}
 	web := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: admin.Handler(admin.Parts{
 		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(), Pprof: g.cfg.Admin.Pprof,
+		Routes: g.policyRoutes(),
 	})}
 	g.sayAloud()
 

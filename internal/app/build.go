@@ -46,6 +46,9 @@ func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers 
 	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, Observers: observers}
 	if s.Policy != nil {
 		host.Policy = s.Policy.Revision()
+		if d, ok := s.Policy.(*deciders); ok && d.split != nil {
+			host.PolicyFor = d.revision
+		}
 	}
 	chain, err := guard.New(host, members...)
 	if err != nil {

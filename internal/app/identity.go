@@ -9,10 +9,10 @@ import (
 
 // lasting is what outlives a configuration, so that a reload forgets nothing.
 type lasting struct {
-	keys   verify.Pool // of token issuers
-	bundle bundle
-	dir    string // where relative paths of guards begin
-	limits limits // counters of calls
+	keys     verify.Pool // of token issuers
+	releases releases    // of policies
+	dir      string      // where relative paths of guards begin
+	limits   limits      // counters of calls
 }
 
 // needsToken reports whether callers must show a token.

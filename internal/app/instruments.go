@@ -1,5 +1,7 @@
 package app
 
+import "github.com/sallyport/sallyport/internal/shadow"
+
 // gauge is a state that metrics show; docs/operations.md lists all.
 type gauge struct {
 	name, description string
@@ -10,6 +12,12 @@ type gauge struct {
 type counter struct {
 	name, description string
 	total             func() uint64
+}
+
+// tally is totals by the value of one attribute.
+type tally struct {
+	name, description, by string
+	totals                func() map[string]uint64
 }
 
 func flag(b bool) int64 {
@@ -27,6 +35,9 @@ func (g *Gateway) gauges() []gauge {
 		{"mcp.gateway.streams.open", "Event streams that are open.", func() int64 { return int64(g.procs.Open()) }},
 		{"mcp.gateway.quota.keys", "Counters of calls that this process keeps.", func() int64 { return int64(g.lasting.limits.status().Keys) }},
 		{"mcp.gateway.quota.degraded", "1 while Redis cannot be asked, and each rule's on_error decides.", func() int64 { return flag(g.lasting.limits.status().Trouble != "") }},
+		{"mcp.gateway.policy.rejected", "1 while the policy bundle that is offered is not good, or cannot be had.", func() int64 { return flag(g.policyError() != "") }},
+		{"mcp.gateway.policy.held", "1 while a good policy bundle is held back, by a rollback or a canary that failed.", func() int64 { return flag(g.policyHeld() != "") }},
+		{"mcp.gateway.policy.canary.stage", "Stage that a new policy bundle is in; 0 while there is none.", g.canaryStage},
 		{"mcp.gateway.receipts.blocked", "1 while receipts are not kept, because writing fails or the queue is full.", func() int64 { return flag(g.receipts.Trouble() != nil) }},
 	}
 }
@@ -41,12 +52,29 @@ func (g *Gateway) counters() []counter {
 		{"mcp.gateway.quota.unshared", "Calls admitted by on_error allow or local.", func() uint64 { return g.lasting.limits.status().Unshared }},
 		{"mcp.gateway.quota.unavailable", "Calls refused because they could not be counted.", func() uint64 { return g.lasting.limits.status().Unavailable }},
 		{"mcp.gateway.quota.crowded", "Calls charged to a shared counter because guards.quota.max_keys were in use.", func() uint64 { return g.lasting.limits.status().Crowded }},
+		{"mcp.gateway.policy.shadow.dropped", "Decisions that were not compared for want of room in the queue.", g.uncompared},
 		{"mcp.gateway.xds.nacks", "Configurations that an Envoy rejected.", func() uint64 { return g.xds.Status().Counters.NACKs }},
 		{"mcp.gateway.xds.reverts", "Returns to the last good configuration after a rejection.", func() uint64 { return g.xds.Status().Counters.Reverts }},
 		{"mcp.gateway.xds.pushes", "Configurations sent to Envoys.", func() uint64 { return g.xds.Status().Counters.Pushes }},
 		{"mcp.gateway.envoy.restarts", "Times that the Envoy of `sallyport run` had to be started again.", g.restarts},
 		{"mcp.gateway.config.failures", "Changes of the files that were refused, each counted once.", func() uint64 { return g.source.Status().Refused }},
 	}
+}
+
+// tallies are counters by the value of one attribute.
+func (g *Gateway) tallies() []tally {
+	r := &g.lasting.releases
+	return []tally{
+		{"mcp.gateway.policy.shadow.decisions", "Decisions that the shadow bundle made too, by how the two agree.", "agreement", func() map[string]uint64 { return counts(r.shadowReport()) }},
+		{"mcp.gateway.policy.canary.decisions", "Decisions that were made by both bundles of a canary, by how the two agree.", "agreement", func() map[string]uint64 { return counts(r.canaryReport()) }},
+	}
+}
+
+func counts(r *shadow.Report) map[string]uint64 {
+	if r == nil {
+		return nil
+	}
+	return r.Counts()
 }
 
 // instruments shows in metrics what the status shows.
@@ -58,6 +86,11 @@ func (g *Gateway) instruments() error {
 	}
 	for _, m := range g.counters() {
 		if err := g.metrics.Counter(m.name, m.description, m.total); err != nil {
+			return err
+		}
+	}
+	for _, m := range g.tallies() {
+		if err := g.metrics.CounterBy(m.name, m.description, m.by, m.totals); err != nil {
 			return err
 		}
 	}

@@ -1,29 +1,19 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"reflect"
-	"sync"
-	"time"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/opa"
+	"github.com/sallyport/sallyport/internal/release"
+	"github.com/sallyport/sallyport/internal/shadow"
 )
-
-// bundle is the last good policy bundle, which outlives a bad successor.
-type bundle struct {
-	mu       sync.Mutex
-	settings policy.Config // that it was read with
-	good     *opa.Bundle
-	since    time.Time
-	err      error // why the bundle as it is now is not in force
-}
 
 // checkPolicy refuses settings that would have no effect.
 func checkPolicy(cfg *config.Config) error {
@@ -44,80 +34,93 @@ func checkPolicy(cfg *config.Config) error {
 	return errors.Join(errs...)
 }
 
+// deciders are what judges under one snapshot: the Decider that the guard asks,
+// and what it is made of.
+type deciders struct {
+	policy.Decider
+	live      policy.Decider
+	candidate policy.Decider // nil: everybody meets live
+	split     *release.Split // between the two
+	plan      release.Plan
+}
+
+// revision names the policy that a caller meets.
+func (d *deciders) revision(p *guard.Principal) string {
+	if d.split == nil {
+		return d.live.Revision()
+	}
+	return d.split.For(p).Revision()
+}
+
 // policySource makes the guard's port as gateway.authorization demands.
 func (l *lasting) policySource(cfg *config.Config, s *gate.Snapshot) policy.Source {
 	if cfg.Gateway.Authorization.PolicyEngine != "OPA" {
 		return nil
 	}
 	return func(c policy.Config) (policy.Decider, error) {
-		b, err := l.open(c)
+		line, err := l.releases.line(l.dir, c, false)
 		if err != nil {
 			return nil, err
 		}
-		p, err := opa.New(b, opa.Settings{CacheTTL: cfg.Gateway.Authorization.DecisionCacheTTL, Deadline: c.Deadline})
-		if err != nil {
-			return nil, fmt.Errorf("bundle: %w", err)
+		compile := func(k *release.Kept) (policy.Decider, error) {
+			p, err := opa.New(k.Bundle.(*opa.Bundle), opa.Settings{CacheTTL: cfg.Gateway.Authorization.DecisionCacheTTL, Deadline: c.Deadline})
+			if err != nil {
+				return nil, fmt.Errorf("bundle: %w", err)
+			}
+			return p, nil
+		}
+		d := &deciders{plan: line.keeper.Plan()}
+		if d.live, err = compile(d.plan.Live); err != nil {
+			return nil, err
+		}
+		d.Decider = d.live
+		if d.plan.Candidate != nil {
+			if d.candidate, err = compile(d.plan.Candidate); err != nil {
+				return nil, err
+			}
+			d.split = l.releases.split(d, c)
+			d.Decider = d.split
+		}
+		if err := l.shade(d, c, compile); err != nil {
+			return nil, err
 		}
 		if c.Constraints.Key != "" {
-			seal, err := newSealer(c.Constraints, b.Revision())
+			seal, err := newSealer(c.Constraints, d.revision)
 			if err != nil {
 				return nil, fmt.Errorf("constraints: key: %w", err)
 			}
 			s.Seal = seal.seal
 		}
-		l.bundle.keep(c, b)
-		s.Policy = p
-		return p, nil
+		s.Policy = d
+		return d, nil
 	}
 }
 
-// open reads the bundle that c names. If that fails, the last good one of the
-// same settings serves on, and the status says why.
-func (l *lasting) open(c policy.Config) (*opa.Bundle, error) {
-	b, err := l.read(c)
-	if err == nil {
-		if same := l.bundle.same(c, b); same != nil {
-			return same, nil
-		}
-		_, err = opa.New(b, opa.Settings{Places: 1}) // a bundle that does not compile is as bad as one that cannot be read
+// shade has the shadow bundle, if there is one that is good, asked what d is asked.
+func (l *lasting) shade(d *deciders, c policy.Config, compile func(*release.Kept) (policy.Decider, error)) error {
+	if c.Shadow.Bundle == "" {
+		return nil
 	}
-	if err == nil {
-		return b, nil
-	}
-	if last := l.bundle.fall(c, err); last != nil {
-		return last, nil
-	}
-	return nil, fmt.Errorf("bundle: %w", err)
-}
-
-func (l *lasting) read(c policy.Config) (*opa.Bundle, error) {
-	if c.Bundle == "" {
-		return opa.Default()
-	}
-	path := c.Bundle
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(l.dir, path)
-	}
-	keys, err := bundleKeys(c)
+	line, err := l.releases.line(l.dir, shadowConfig(c), true)
 	if err != nil {
-		return nil, err
+		return nil //nolint:nilerr // what is only looked at keeps nothing from serving; the status tells
 	}
-	return opa.Load(path, keys)
+	other, err := compile(line.keeper.Plan().Live)
+	if err != nil {
+		return err
+	}
+	d.Decider = &shadow.Watched{Decider: d.Decider, Pair: &shadow.Pair{
+		Base: d.live, Other: other, Queue: l.releases.compared(c.Shadow.Queue), Sample: float64(c.Shadow.Sample) / 100,
+		Report: l.releases.report(&l.releases.shadowed, d.live.Revision(), other.Revision()),
+	}}
+	return nil
 }
 
-func bundleKeys(c policy.Config) (*opa.Keys, error) {
-	if len(c.Keys) == 0 && c.Signatures == policy.SignaturesOptional {
-		return nil, nil
-	}
-	k := &opa.Keys{Optional: c.Signatures == policy.SignaturesOptional, Public: make(map[string]opa.Key)}
-	for _, one := range c.Keys {
-		text, err := secret(one.Key)
-		if err != nil {
-			return nil, fmt.Errorf("key %s: %w", one.ID, err)
-		}
-		k.Public[one.ID] = opa.Key{PEM: text, Algorithm: one.Algorithm}
-	}
-	return k, nil
+// shadowConfig is what the line of the shadow bundle goes by.
+func shadowConfig(c policy.Config) policy.Config {
+	c.Bundle, c.Store, c.Canary, c.Keep = c.Shadow.Bundle, "", policy.DefaultConfig().Canary, 2
+	c.Shadow = policy.DefaultConfig().Shadow
+	return c
 }
 
 func secret(reference string) (string, error) {
@@ -130,130 +133,4 @@ func secret(reference string) (string, error) {
 		return "", err
 	}
 	return s.Reveal(), nil
-}
-
-func (b *bundle) keep(c policy.Config, good *opa.Bundle) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.good == nil || b.good.Revision() != good.Revision() {
-		b.since = time.Now()
-	}
-	if b.good != good {
-		b.err = nil
-	}
-	b.settings, b.good = c, good
-}
-
-// same returns the bundle in force if next is no other.
-func (b *bundle) same(c policy.Config, next *opa.Bundle) *opa.Bundle {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.good == nil || b.good.Revision() != next.Revision() || b.settings.Bundle != c.Bundle {
-		return nil
-	}
-	b.err = nil
-	return b.good
-}
-
-// fall notes why the bundle is bad, and returns the last good one of c.
-func (b *bundle) fall(c policy.Config, err error) *opa.Bundle {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.good == nil || b.settings.Bundle != c.Bundle || !reflect.DeepEqual(b.settings.Keys, c.Keys) || b.settings.Signatures != c.Signatures {
-		return nil
-	}
-	b.err = err
-	return b.good
-}
-
-// renew has a new release judge under the configuration of now. Whatever else is
-// offered waits.
-func (g *Gateway) renew(now *build) error {
-	g.offering.Lock()
-	defer g.offering.Unlock()
-	next, err := g.lasting.snapshot(now.cfg, g.observer(now.cfg), g.metrics, eventLog{g.log})
-	if err == nil {
-		g.judges.renew(now, next)
-	}
-	return err
-}
-
-// watchPolicy takes a new release of the bundle when there is one. All of it
-// takes effect at once, for exchanges that begin from then on.
-func (g *Gateway) watchPolicy(ctx context.Context) error {
-	told := ""
-	for {
-		now, _ := g.judges.inForce()
-		c, ok := now.cfg.Guards["policy"].Config.(*policy.Config)
-		if !ok {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(c.Poll):
-		}
-		now, snap := g.judges.inForce()
-		live := snap.Policy
-		if c, ok = now.cfg.Guards["policy"].Config.(*policy.Config); !ok || live == nil || c.Bundle == "" {
-			continue
-		}
-		b, err := g.lasting.open(*c)
-		switch {
-		case err != nil: // cannot be: a bundle is in force
-		case b.Revision() != live.Revision():
-			if err = g.renew(now); err == nil {
-				g.log.Info("policy taken", "revision", b.Revision(), "before", live.Revision())
-				told = ""
-				continue
-			}
-		default:
-			err = g.lasting.bundle.problem()
-		}
-		switch {
-		case err != nil && err.Error() != told:
-			told = err.Error()
-			g.log.Error("the policy bundle was not taken; the last good one decides on", "err", err)
-		case err == nil && told != "":
-			told = ""
-			g.log.Info("the policy bundle is good again")
-		}
-	}
-}
-
-func (b *bundle) problem() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.err
-}
-
-// PolicyStatus tells which policy decides, and why a newer one does not.
-type PolicyStatus struct {
-	Engine   string     `json:"engine"`
-	Revision string     `json:"revision,omitempty"`
-	Since    *time.Time `json:"since,omitempty"`
-	Error    string     `json:"error,omitempty"` // of the bundle as it is now
-	*opa.Stats
-	CacheTTL string `json:"cache_ttl,omitempty"` // no cached decision is older
-}
-
-func (g *Gateway) policyStatus(snap *gate.Snapshot) PolicyStatus {
-	p, ok := snap.Policy.(*opa.Policy)
-	if !ok {
-		return PolicyStatus{Engine: "none"}
-	}
-	stats := p.Stats()
-	s := PolicyStatus{Engine: "OPA", Revision: p.Revision(), Stats: &stats}
-	if p.CacheTTL > 0 {
-		s.CacheTTL = p.CacheTTL.String()
-	}
-	b := &g.lasting.bundle
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	since := b.since
-	s.Since = &since
-	if b.err != nil {
-		s.Error = b.err.Error()
-	}
-	return s
 }

@@ -20,10 +20,10 @@ type sealer struct {
 	key      ed25519.PrivateKey
 	id       string
 	lifetime time.Duration
-	revision string
+	revision func(*guard.Principal) string // of the policy that a caller meets
 }
 
-func newSealer(c policy.Signing, revision string) (*sealer, error) {
+func newSealer(c policy.Signing, revision func(*guard.Principal) string) (*sealer, error) {
 	text, err := secret(c.Key)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (s *sealer) seal(x *guard.Exchange, m *mcp.Message, claims []string) (heade
 	now := time.Now()
 	value, err = constraint.Sign(s.key, s.id, constraint.Claims{
 		Issuer: "sallyport", Server: x.Server.Name, ID: x.ID, Subject: x.Principal.Subject, Tenant: x.Principal.Tenant,
-		Method: m.Method, Name: m.Name, Policy: s.revision, TokenID: x.Principal.TokenID,
+		Method: m.Method, Name: m.Name, Policy: s.revision(&x.Principal), TokenID: x.Principal.TokenID,
 		IssuedAt: now.Unix(), Expires: now.Add(s.lifetime).Unix(), Constraints: all,
 	}, m.Raw)
 	return constraint.Header, value, err

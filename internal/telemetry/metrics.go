@@ -81,6 +81,22 @@ func (m *Metrics) Counter(name, description string, total func() uint64) error {
 	return nil
 }
 
+// CounterBy adds a counter whose totals by the value of one attribute are asked
+// for at each scrape. The values must come from a closed set.
+func (m *Metrics) CounterBy(name, description, by string, totals func() map[string]uint64) error {
+	_, err := m.meter.Int64ObservableCounter(name, metric.WithDescription(description),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			for value, n := range totals() {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String(by, value)))
+			}
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("telemetry: counter %s: %w", name, err)
+	}
+	return nil
+}
+
 // Observe counts one decision.
 func (m *Metrics) Observe(_ context.Context, x *guard.Exchange, msg *mcp.Message, d *guard.Decision) error {
 	k := key{server: x.Server.Name, action: d.Action.String(), reason: string(d.Reason), guard: d.Guard, direction: d.Direction}

@@ -1,0 +1,250 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/internal/release"
+	"github.com/sallyport/sallyport/internal/shadow"
+)
+
+// renew has what the lines of bundles say now judge under the configuration of
+// now. Whatever else is offered waits.
+func (g *Gateway) renew(now *build) error {
+	g.offering.Lock()
+	defer g.offering.Unlock()
+	next, err := g.lasting.snapshot(now.cfg, g.observer(now.cfg), g.metrics, eventLog{g.log})
+	if err == nil {
+		g.judges.renew(now, next)
+	}
+	return err
+}
+
+// watchPolicy takes new releases of the bundles when there are some. All of one
+// takes effect at once, for exchanges that begin from then on.
+func (g *Gateway) watchPolicy(ctx context.Context) error {
+	done := make(chan struct{}, 3)
+	follow := func(f func(context.Context)) {
+		go func() { f(ctx); done <- struct{}{} }()
+	}
+	follow(func(ctx context.Context) { g.follow(ctx, g.liveLine) })
+	follow(func(ctx context.Context) { g.follow(ctx, g.shadowLine) })
+	follow(g.compare)
+	for range cap(done) {
+		<-done
+	}
+	return nil
+}
+
+// policyConfig returns the guard's configuration in force; false where no policy
+// decides.
+func (g *Gateway) policyConfig() (policy.Config, bool) {
+	now, snap := g.judges.inForce()
+	c, ok := now.cfg.Guards["policy"].Config.(*policy.Config)
+	if !ok || snap.Policy == nil {
+		return policy.Config{}, false
+	}
+	return *c, true
+}
+
+// liveLine is the line of the bundle that decides; nil: there is none.
+func (g *Gateway) liveLine() *line {
+	c, ok := g.policyConfig()
+	if !ok {
+		return nil
+	}
+	return g.lasting.releases.has(c, false)
+}
+
+// shadowLine is the line of the shadow bundle. One that could not be had when the
+// configuration was read is tried again.
+func (g *Gateway) shadowLine() *line {
+	c, ok := g.policyConfig()
+	if !ok || c.Shadow.Bundle == "" {
+		return nil
+	}
+	l, _ := g.lasting.releases.line(g.lasting.dir, shadowConfig(c), true)
+	return l
+}
+
+const (
+	look     = 250 * time.Millisecond // how often the lines are asked how they are doing
+	maxPause = time.Minute            // between questions to a source that cannot be asked
+)
+
+// follow keeps up with a line, and with which line that is.
+func (g *Gateway) follow(ctx context.Context, pick func() *line) {
+	pause := look
+	for ctx.Err() == nil {
+		l := pick()
+		if l == nil {
+			pause = min(2*pause, 5*time.Second)
+			rest(ctx, pause)
+			continue
+		}
+		pause = look
+		run, cancel := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { defer close(done); l.poll(run) }()
+		g.attend(run, l, pick)
+		cancel()
+		<-done
+	}
+}
+
+// attend puts in force what becomes of a line, until another one takes its place.
+func (g *Gateway) attend(ctx context.Context, l *line, pick func() *line) {
+	if l.lost != nil {
+		g.log.Warn("kept policy bundles are no longer good", "err", l.lost)
+	}
+	g.apply(l)
+	told := ""
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for ctx.Err() == nil && pick() == l {
+		told = g.tell(l, told)
+		select {
+		case <-ctx.Done():
+		case <-l.keeper.Changed():
+			g.apply(l)
+		case <-tick.C:
+			if happened := l.keeper.Step(); happened != "" {
+				g.log.Warn("canary: "+happened, "bundle", l.config.Bundle)
+				g.apply(l)
+			}
+		}
+	}
+}
+
+// tell says once when a bundle is not taken, and when all is well again.
+func (g *Gateway) tell(l *line, told string) string {
+	err := l.keeper.Err()
+	var held *release.Held
+	switch {
+	case err == nil && told == "" || err != nil && err.Error() == told:
+	case err == nil:
+		g.log.Info("the policy bundle is good again", "bundle", l.config.Bundle)
+		return ""
+	case errors.As(err, &held):
+		g.log.Warn("a policy bundle is held back", "why", err.Error())
+	default:
+		g.log.Error("the policy bundle was not taken; the last good one decides on", "bundle", l.config.Bundle, "err", err)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return told
+}
+
+// apply has what a line says now judge, and remembers it.
+func (g *Gateway) apply(l *line) {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	now, before := g.judges.inForce()
+	if !l.judges(before.Policy) {
+		if err := g.renew(now); err != nil {
+			g.log.Error("a policy bundle was good and cannot judge; the one before decides on", "err", err)
+		}
+	}
+	_, after := g.judges.inForce()
+	b, _ := before.Policy.(*deciders)
+	if a, ok := after.Policy.(*deciders); ok && b != nil {
+		if was, is := b.live.Revision(), a.live.Revision(); was != is {
+			g.log.Info("policy taken", "revision", is, "before", was)
+		}
+		if c := a.plan.Candidate; c != nil && (b.plan.Candidate == nil || b.plan.Candidate.Revision != c.Revision) {
+			g.log.Info("a new policy begins its canary", "revision", c.Revision, "live", a.live.Revision())
+		}
+	}
+	if err := l.keeper.Save(l.shelf); err != nil {
+		if g.unsaved == nil || g.unsaved.Error() != err.Error() {
+			g.log.Error("policy bundles are not kept for the next start", "err", err)
+		}
+		g.unsaved = err
+	} else if l.shelf != nil {
+		g.unsaved = nil
+	}
+}
+
+// judges reports whether what the line says is what judges already.
+func (l *line) judges(d policy.Decider) bool {
+	has, ok := d.(*deciders)
+	if !ok {
+		return true // there is nothing to judge by policy
+	}
+	p := l.keeper.Plan()
+	if l.shadow {
+		w, ok := has.Decider.(*shadow.Watched)
+		return ok && w.Pair.Other.Revision() == p.Live.Revision
+	}
+	return has.plan.Live.Revision == p.Live.Revision && has.plan.Progress == p.Progress
+}
+
+// compare makes decisions again that another bundle shall be compared by.
+func (g *Gateway) compare(ctx context.Context) {
+	var at *shadow.Queue
+	stop := func() {}
+	for ctx.Err() == nil {
+		if q := g.lasting.releases.waiting(); q != at {
+			stop()
+			at = q
+			var run context.Context
+			run, stop = context.WithCancel(ctx)
+			go q.Run(run)
+		}
+		rest(ctx, look)
+	}
+	stop()
+}
+
+// waiting returns the queue in use, or nil.
+func (r *releases) waiting() *shadow.Queue {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.queue
+}
+
+// poll asks the source again and again, until ctx ends.
+func (l *line) poll(ctx context.Context) {
+	pause := jitter(l.config.Poll)
+	for failures := 0; ; {
+		if !rest(ctx, pause) {
+			return
+		}
+		began := time.Now()
+		o, err := l.source.Fetch(ctx, l.keeper.Mark(), l.config.Wait)
+		if ctx.Err() != nil {
+			return
+		}
+		_ = l.keeper.Offer(o, err) // the keeper remembers
+		switch {
+		case err != nil:
+			failures = min(failures+1, 16)
+			pause = jitter(max(l.config.Poll, min(l.config.Poll<<failures, maxPause)))
+		case o.Waits && (o.Archive != nil || time.Since(began) > time.Second):
+			failures, pause = 0, look // it waits for us
+		default:
+			failures, pause = 0, jitter(l.config.Poll)
+		}
+	}
+}
+
+// jitter is d, give or take a quarter, so that replicas do not ask all at once.
+func jitter(d time.Duration) time.Duration {
+	return d - d/4 + rand.N(d/2+1) //nolint:gosec // spreads load, hides nothing
+}
+
+// rest waits, and reports whether ctx goes on.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
