@@ -60,13 +60,15 @@ func New(b *Bundle, s Settings) (*Policy, error) {
 		return nil, errors.New("opa: compile: rules behind " + accessPath + " read input.arguments or input.params, which lists cannot have; move them behind " + callPath)
 	}
 	masks, err := p.prepare(masksPath)
-	if err != nil || masks == nil {
-		return p, err
-	}
-	if err := p.readMasks(masks); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	if masks != nil {
+		if err := p.readMasks(masks); err != nil {
+			return nil, err
+		}
+	}
+	return p, p.bringNear() // last: what was read above was read as it is written
 }
 
 // prepare compiles the query for one entry point; it returns nil where the

@@ -67,6 +67,9 @@ func (o *input) Get(key *ast.Term) *ast.Term {
 	if !ok {
 		return nil
 	}
+	if name == near {
+		return o.own.near
+	}
 	m, ok := memberOf(string(name))
 	if !ok {
 		return nil

@@ -38,6 +38,8 @@ type Policy struct {
 	compiler *ast.Compiler
 	store    storage.Store
 	txn      storage.Transaction // for reading; nobody writes
+	base     base
+	near     *ast.Term // what rules find at input[near]; nil for nothing
 	access   *step
 	call     *step // nil: everything that access lets through is allowed
 	cache    *table[policy.Decision]
@@ -124,12 +126,11 @@ func (p *Policy) evaluate(ctx context.Context, st *step, in *policy.Input) (*pol
 		}
 		term.Value = v
 	}
-	cancel := topdown.NewCancel()
-	timer := time.AfterFunc(p.Deadline, cancel.Cancel)
-	defer timer.Stop()
+	b := take(p.Deadline)
+	defer b.leave()
 	var got ast.Value
 	err := topdown.NewQuery(st.query).WithQueryCompiler(st.qc).WithCompiler(p.compiler).WithStore(p.store).WithTransaction(p.txn).
-		WithInput(term).WithCancel(cancel).WithStrictBuiltinErrors(true).WithMetrics(noMetrics).WithTime(epoch).
+		WithInput(term).WithCancel(b.cancel).WithVirtualCache(&b.memory).WithBaseCache(p.base).WithStrictBuiltinErrors(true).WithMetrics(noMetrics).WithTime(epoch).
 		Iter(ctx, func(r topdown.QueryResult) error {
 			got = r[answer].Value
 			return nil

@@ -4,10 +4,10 @@ package sallyport.arguments
 
 import data.sallyport.lib
 
-# ruled says that there are rules at all.
-ruled if lib.tool.arguments
+# ruled are the tools for which there are rules at all.
+ruled[server][name] := true if data.org.tools[server][name].arguments
 
-ruled if lib.tool.tenant_argument
+ruled[server][name] := true if data.org.tools[server][name].tenant_argument
 
 default given := {}
 

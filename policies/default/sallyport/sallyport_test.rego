@@ -51,6 +51,10 @@ base := {
 	"authentication": {"strength": "pwd", "auth_time": 1000000000000},
 	"server": {"name": "crm", "owner": "team-crm", "data_classification": "internal"},
 	"target": {"kind": "tool", "name": "search_x"},
+	"tool": {
+		"known": false, "data_classification": "internal", "risk": "", "sensitive": false, "read_only": false,
+		"destructive": false, "idempotent": false, "external": false, "financial": false,
+	},
 	"method": "tools/call", "direction": "to_server", "kind": "request", "time": 1030000000000,
 }
 

@@ -3,7 +3,12 @@ package sallyport.sensitive
 
 import data.sallyport.lib
 
-allowed if not lib.tool.sensitive
+# A tool is sensitive if data.org.tools says so, else if it is registered so.
+sensitive := lib.tool.sensitive if {
+	is_boolean(lib.tool.sensitive)
+} else := input.tool.sensitive
+
+allowed if not sensitive
 
 allowed if {
 	fresh
