@@ -55,6 +55,37 @@ type Target struct {
 	Name string // of a resource: its normal form (RFC 3986, 6.2.2)
 }
 
+// Tool returns what the registry says of the tool that the input is about;
+// known is false of anything else, and of a tool that it does not describe.
+func (in *Input) Tool() (t guard.Tool, known bool) {
+	if in.Target.Kind != Tool {
+		return guard.Tool{}, false
+	}
+	return in.Server.Tool(in.Target.Name)
+}
+
+// Classification returns what is registered of the sensitivity of the target's
+// data: the tool's own, else its server's; empty where nothing is.
+func (in *Input) Classification() string {
+	if t, known := in.Tool(); known && t.Classification != "" {
+		return t.Classification
+	}
+	return in.Server.Classification
+}
+
+// RoleAnonymous is the role, and the only one, of whoever was not verified.
+const RoleAnonymous = "anonymous"
+
+var anonymous = []string{RoleAnonymous}
+
+// Roles returns the roles as policies see them. Nobody changes the list.
+func (in *Input) Roles() []string {
+	if in.Principal.IsAnonymous() {
+		return anonymous
+	}
+	return in.Principal.Roles
+}
+
 // Arguments returns params.arguments, or nil for none.
 func (in *Input) Arguments() json.RawMessage {
 	args, _ := mcp.Member(in.Params, "arguments")
@@ -78,7 +109,7 @@ func (in *Input) AppendJSON(b []byte) []byte {
 		b = member(b, f.key, f.value)
 	}
 	b = list(b, "actors", p.Actors)
-	b = list(b, "roles", p.Roles)
+	b = list(b, "roles", in.Roles())
 	b = list(b, "scopes", p.Scopes)
 
 	b = append(b, `},"authentication":{"strength":`...)
@@ -96,6 +127,25 @@ func (in *Input) AppendJSON(b []byte) []byte {
 	b = append(b, `},"target":{"kind":`...)
 	b = mcp.AppendQuote(b, string(in.Target.Kind))
 	b = member(b, "name", in.Target.Name)
+	b = member(b, "data_classification", in.Classification())
+
+	t, known := in.Tool()
+	b = append(b, `},"tool":{"known":`...)
+	b = strconv.AppendBool(b, known)
+	b = member(b, "data_classification", t.Classification)
+	b = member(b, "risk", t.Risk)
+	for _, f := range [...]struct {
+		key   string
+		value bool
+	}{
+		{"sensitive", t.Sensitive}, {"read_only", t.ReadOnly}, {"destructive", t.Destructive},
+		{"idempotent", t.Idempotent}, {"external", t.External}, {"financial", t.Financial},
+	} {
+		b = append(b, ',', '"')
+		b = append(b, f.key...)
+		b = append(b, `":`...)
+		b = strconv.AppendBool(b, f.value)
+	}
 	b = append(b, '}')
 
 	b = member(b, "method", in.Method)

@@ -40,6 +40,18 @@ func BenchmarkDecide(b *testing.B) {
 			}
 		})
 	}
+	b.Run("uncached_no", func(b *testing.B) {
+		p := defaultPolicy(b, 0)
+		in := benchInput()
+		in.Target.Name = "drop"
+		b.ReportAllocs()
+		defer cpu(b)()
+		for b.Loop() {
+			if d, err := p.Decide(context.Background(), policy.Access, in); err != nil || d.Allow {
+				b.Fatalf("%+v %v", d, err)
+			}
+		}
+	})
 	b.Run("cached_both", func(b *testing.B) {
 		p := defaultPolicy(b, time.Hour)
 		in := benchInput()

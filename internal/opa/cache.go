@@ -85,6 +85,8 @@ func appendKey(b []byte, s policy.Step, in *policy.Input) []byte {
 	b = text(b, string(in.Target.Kind))
 	b = text(b, in.Target.Name)
 	b = appendServer(b, in.Server)
+	t, known := in.Tool()
+	b = appendTool(b, t, known)
 	return appendPrincipal(b, in.Principal)
 }
 
@@ -93,6 +95,18 @@ func appendServer(b []byte, s *guardServer) []byte {
 	b = text(b, s.Owner)
 	b = text(b, s.Domain)
 	return text(b, s.Classification)
+}
+
+func appendTool(b []byte, t guard.Tool, known bool) []byte {
+	facts := byte(0)
+	for i, fact := range [...]bool{known, t.Sensitive, t.ReadOnly, t.Destructive, t.Idempotent, t.External, t.Financial} {
+		if fact {
+			facts |= 1 << i
+		}
+	}
+	b = append(b, facts)
+	b = text(b, t.Classification)
+	return text(b, t.Risk)
 }
 
 func appendPrincipal(b []byte, p *guardPrincipal) []byte {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -25,6 +26,18 @@ const (
 // New compiles a bundle. It refuses what could not decide: rules that do not
 // compile strictly, no access, or an access that wants to see arguments.
 func New(b *Bundle, s Settings) (*Policy, error) {
+	p, err := compiled(b, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.bringNear(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// compiled is New without what only makes it faster.
+func compiled(b *Bundle, s Settings) (*Policy, error) {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -33,6 +46,9 @@ func New(b *Bundle, s Settings) (*Policy, error) {
 	}
 	if s.Deadline <= 0 {
 		s.Deadline = DefaultDeadline
+	}
+	if s.Preparation <= 0 {
+		s.Preparation = DefaultPreparation
 	}
 	c, err := compile(&b.Bundle)
 	if err != nil {
@@ -46,6 +62,9 @@ func New(b *Bundle, s Settings) (*Policy, error) {
 	}
 	if p.txn, err = p.store.NewTransaction(context.Background()); err != nil {
 		return nil, fmt.Errorf("opa: open: %w", err)
+	}
+	if p.base.data, err = p.all(); err != nil {
+		return nil, err
 	}
 	if p.access, err = p.prepare(accessPath); err != nil {
 		return nil, err
@@ -68,7 +87,21 @@ func New(b *Bundle, s Settings) (*Policy, error) {
 			return nil, err
 		}
 	}
-	return p, p.bringNear() // last: what was read above was read as it is written
+	return p, nil
+}
+
+// all returns the bundle's data, as the store has it.
+func (p *Policy) all() (ast.Object, error) {
+	v, err := p.store.Read(context.Background(), p.txn, storage.RootPath)
+	if err != nil {
+		return nil, fmt.Errorf("opa: read data: %w", err)
+	}
+	data, ok := v.(ast.Object)
+	if !ok {
+		return nil, fmt.Errorf("opa: read data: the store gives a %T", v)
+	}
+	data.Hash() // what is computed lazily is computed before others see it
+	return data, nil
 }
 
 // prepare compiles the query for one entry point; it returns nil where the

@@ -27,6 +27,7 @@ import (
 func full() *policy.Input {
 	in := benchInput()
 	in.Principal.Actors, in.Principal.Strength, in.Principal.TokenID = []string{"planner", "root"}, "mfa", "jti-1"
+	in.Server.Tools = map[string]guard.Tool{"search_customers": {Classification: "confidential", Risk: "high", Sensitive: true, External: true}}
 	in.Principal.AuthTime, in.Principal.Expires = time.Unix(100, 5), time.Unix(1000, 0)
 	in.Source, in.Labels, in.Time = netip.MustParseAddr("192.0.2.7"), []string{"pii"}, time.Unix(200, 0)
 	in.Params = []byte(`{"name":"search_customers","arguments":{"a":"\u0061\ud83d\ude00\n","n":-1.50e2,"big":123456789012345678901234567890,"l":[ true,false,null,[],{} ],"":0}}`)
@@ -66,6 +67,26 @@ func TestPoliciesSeeTheDocumentedInput(t *testing.T) {
 		}
 		if !reflect.DeepEqual(decodedNumbers(t, got.In), decodedNumbers(t, want)) {
 			t.Errorf("%s: the policy saw\n%s\nand the documentation says\n%s", name, got.In, want)
+		}
+	}
+}
+
+func TestWhoeverIsNotVerifiedIsAnonymousAndNothingElse(t *testing.T) {
+	p := policyOf(t, map[string]string{"p.rego": "package sallyport\n\naccess := {\"allow\": input.principal.roles == [\"anonymous\"]}\n"}, Settings{})
+	for name, c := range map[string]struct {
+		principal guard.Principal
+		want      bool
+	}{
+		"nobody":                          {guard.Principal{}, true},
+		"nobody, with roles all the same": {guard.Principal{Roles: []string{"admin"}}, true},
+		"somebody without roles":          {guard.Principal{Subject: "s"}, false},
+		"a workload without roles":        {guard.Principal{Peer: "spiffe://a/b"}, false},
+	} {
+		in := full()
+		in.Principal = &c.principal
+		d, err := p.Decide(context.Background(), policy.Access, in)
+		if err != nil || d.Allow != c.want {
+			t.Errorf("%s: %+v, %v", name, d, err)
 		}
 	}
 }
@@ -113,7 +134,7 @@ func TestWhatBelongsToOneCallIsNeverAnsweredFromTheCache(t *testing.T) {
 }
 
 func TestADecisionIsUsedAgainForEqualInputsOnly(t *testing.T) {
-	const expr = "[input.principal, input.server, input.target, input.method, input.direction, input.kind, input.revision]"
+	const expr = "[input.principal, input.server, input.target, input.tool, input.method, input.direction, input.kind, input.revision]"
 	principal := func(change func(p *guard.Principal)) func(*policy.Input) {
 		return func(in *policy.Input) { p := *in.Principal; change(&p); in.Principal = &p }
 	}
@@ -129,6 +150,12 @@ func TestADecisionIsUsedAgainForEqualInputsOnly(t *testing.T) {
 		"peer":   principal(func(p *guard.Principal) { p.Peer = "x" }),
 		"server": server(func(s *guard.Server) { s.Name = "x" }), "owner": server(func(s *guard.Server) { s.Owner = "x" }),
 		"domain": server(func(s *guard.Server) { s.Domain = "x" }), "classification": server(func(s *guard.Server) { s.Classification = "restricted" }),
+		"tool": func(in *policy.Input) {
+			s := *in.Server
+			s.Tools = map[string]guard.Tool{"search_customers": {Classification: "confidential", Risk: "high", Sensitive: true, Financial: true}}
+			in.Server = &s
+		},
+		"tool no longer registered":        server(func(s *guard.Server) { s.Tools = nil }),
 		"target":                           func(in *policy.Input) { in.Target.Name = "x" },
 		"target kind":                      func(in *policy.Input) { in.Target.Kind = policy.Prompt },
 		"method":                           func(in *policy.Input) { in.Method = "prompts/get" },

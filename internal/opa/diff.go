@@ -114,6 +114,16 @@ func Cases(data []byte) ([]Case, error) {
 			Kind policy.TargetKind `json:"kind"`
 			Name string            `json:"name"`
 		} `json:"target"`
+		Tool *struct { // as registered; for a target that is a tool
+			Classification string `json:"data_classification"`
+			Risk           string `json:"risk"`
+			Sensitive      bool   `json:"sensitive"`
+			ReadOnly       bool   `json:"read_only"`
+			Destructive    bool   `json:"destructive"`
+			Idempotent     bool   `json:"idempotent"`
+			External       bool   `json:"external"`
+			Financial      bool   `json:"financial"`
+		} `json:"tool"`
 		Method    string          `json:"method"`
 		Direction string          `json:"direction"`
 		Source    netip.Addr      `json:"source"`
@@ -140,6 +150,9 @@ func Cases(data []byte) ([]Case, error) {
 			Server: &guard.Server{Name: r.Server.Name, Owner: r.Server.Owner, Domain: r.Server.Domain, Classification: r.Server.Classification},
 			Target: policy.Target{Kind: r.Target.Kind, Name: r.Target.Name}, Method: r.Method, Kind: mcp.Request,
 			Revision: mcp.R20251125, Source: r.Source, Labels: r.Labels, Time: r.Time,
+		}
+		if r.Tool != nil {
+			in.Server.Tools = map[string]guard.Tool{r.Target.Name: guard.Tool(*r.Tool)}
 		}
 		if in.Principal.IsAnonymous() && len(p.Roles)+len(p.Scopes)+len(p.Tenant) > 0 {
 			return nil, fmt.Errorf("opa: cases: %s: a principal without subject, client and peer is nobody, and has no roles, scopes or tenant", r.Name)

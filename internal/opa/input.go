@@ -16,6 +16,7 @@ const (
 	mPrincipal
 	mServer
 	mTarget
+	mTool
 	mMethod
 	mDirection
 	mKind
@@ -33,15 +34,42 @@ const (
 
 const volatile = 1<<mAuthentication | 1<<mSource | 1<<mLabels | 1<<mTime | 1<<mArguments | 1<<mParams
 
-var memberNames = [members]string{"version", "principal", "server", "target", "method", "direction", "kind", "revision",
+var memberNames = [members]string{"version", "principal", "server", "target", "tool", "method", "direction", "kind", "revision",
 	"authentication", "source", "labels", "time", "arguments", "params"}
 
-// memberOf returns the member called name; the names are few and differ early.
+// memberOf returns the member called name.
 func memberOf(name string) (member, bool) {
-	for m, n := range memberNames {
-		if n == name {
-			return member(m), true
-		}
+	switch name {
+	case "version":
+		return mVersion, true
+	case "principal":
+		return mPrincipal, true
+	case "server":
+		return mServer, true
+	case "target":
+		return mTarget, true
+	case "tool":
+		return mTool, true
+	case "method":
+		return mMethod, true
+	case "direction":
+		return mDirection, true
+	case "kind":
+		return mKind, true
+	case "revision":
+		return mRevision, true
+	case "authentication":
+		return mAuthentication, true
+	case "source":
+		return mSource, true
+	case "labels":
+		return mLabels, true
+	case "time":
+		return mTime, true
+	case "arguments":
+		return mArguments, true
+	case "params":
+		return mParams, true
 	}
 	return 0, false
 }
@@ -112,11 +140,14 @@ func (o *input) make(m member) (ast.Value, error) {
 	case mVersion:
 		return number(policy.InputVersion), nil
 	case mPrincipal:
-		return o.own.principal(in.Principal), nil
+		return o.own.principal(in), nil
 	case mServer:
 		return o.own.server(in.Server), nil
 	case mTarget:
-		return ast.NewObject(entry(kKind, ast.String(in.Target.Kind)), entry(kName, ast.String(in.Target.Name))), nil
+		return ast.NewObject(entry(kKind, ast.String(in.Target.Kind)), entry(kName, ast.String(in.Target.Name)),
+			entry(kClassification, ast.String(in.Classification()))), nil
+	case mTool:
+		return o.own.tool(in), nil
 	case mMethod:
 		return ast.String(in.Method), nil
 	case mDirection:
@@ -165,7 +196,8 @@ func (o *input) full() (ast.Value, error) {
 	return ast.NewObject(all...), o.err
 }
 
-func (p *Policy) principal(of *guardPrincipal) ast.Value {
+func (p *Policy) principal(in *policy.Input) ast.Value {
+	of := in.Principal
 	var own [512]byte
 	key := appendPrincipal(append(own[:0], 'p'), of)
 	if v := p.values.get(key, 0); v != nil {
@@ -176,7 +208,7 @@ func (p *Policy) principal(of *guardPrincipal) ast.Value {
 		entry(kSubject, ast.String(of.Subject)), entry(kIssuer, ast.String(of.Issuer)), entry(kAgent, ast.String(of.Agent)),
 		entry(kClient, ast.String(of.Client)), entry(kTenant, ast.String(of.Tenant)), entry(kTask, ast.String(of.Task)),
 		entry(kTaskType, ast.String(of.TaskType)), entry(kPeer, ast.String(of.Peer)),
-		entry(kActors, list(of.Actors)), entry(kRoles, list(of.Roles)), entry(kScopes, list(of.Scopes)),
+		entry(kActors, list(of.Actors)), entry(kRoles, list(in.Roles())), entry(kScopes, list(of.Scopes)),
 	)
 	v.Hash() // what is computed lazily is computed before others see it
 	p.values.put(key, 0, &v)
@@ -192,6 +224,23 @@ func (p *Policy) server(of *guardServer) ast.Value {
 	var v ast.Value = ast.NewObject(
 		entry(kName, ast.String(of.Name)), entry(kOwner, ast.String(of.Owner)), entry(kDomain, ast.String(of.Domain)),
 		entry(kClassification, ast.String(of.Classification)),
+	)
+	v.Hash()
+	p.values.put(key, 0, &v)
+	return v
+}
+
+func (p *Policy) tool(of *policy.Input) ast.Value {
+	t, known := of.Tool()
+	var own [128]byte
+	key := appendTool(append(own[:0], 't'), t, known)
+	if v := p.values.get(key, 0); v != nil {
+		return *v
+	}
+	var v ast.Value = ast.NewObject(
+		entry(kKnown, ast.Boolean(known)), entry(kClassification, ast.String(t.Classification)), entry(kRisk, ast.String(t.Risk)),
+		entry(kSensitive, ast.Boolean(t.Sensitive)), entry(kReadOnly, ast.Boolean(t.ReadOnly)), entry(kDestructive, ast.Boolean(t.Destructive)),
+		entry(kIdempotent, ast.Boolean(t.Idempotent)), entry(kExternal, ast.Boolean(t.External)), entry(kFinancial, ast.Boolean(t.Financial)),
 	)
 	v.Hash()
 	p.values.put(key, 0, &v)
@@ -233,4 +282,12 @@ var (
 	kOwner          = ast.StringTerm("owner")
 	kDomain         = ast.StringTerm("domain")
 	kClassification = ast.StringTerm("data_classification")
+	kKnown          = ast.StringTerm("known")
+	kRisk           = ast.StringTerm("risk")
+	kSensitive      = ast.StringTerm("sensitive")
+	kReadOnly       = ast.StringTerm("read_only")
+	kDestructive    = ast.StringTerm("destructive")
+	kIdempotent     = ast.StringTerm("idempotent")
+	kExternal       = ast.StringTerm("external")
+	kFinancial      = ast.StringTerm("financial")
 )

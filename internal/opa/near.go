@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
@@ -22,23 +21,10 @@ const near = "\x00near"
 
 var nearTerm = ast.StringTerm(near)
 
-// preparation is how long everything may take that a bundle prepares.
-const preparation = 5 * time.Second
-
 // bringNear rewrites what the compiled rules refer to. Rules that replace parts
 // of data or input as they go (with), or look at the input as a whole, would
 // tell the difference: then everything stays as it is.
 func (p *Policy) bringNear() error {
-	all, err := p.store.Read(context.Background(), p.txn, storage.RootPath)
-	if err != nil {
-		return fmt.Errorf("opa: read data: %w", err)
-	}
-	data, ok := all.(ast.Object)
-	if !ok {
-		return fmt.Errorf("opa: read data: the store gives a %T", all)
-	}
-	data.Hash() // what is computed lazily is computed before others see it
-	p.base = base{data}
 	if p.access.reads.whole || p.call != nil && p.call.reads.whole {
 		return nil
 	}
@@ -49,10 +35,11 @@ func (p *Policy) bringNear() error {
 			return nil
 		}
 	}
+	data := p.base.data
 	places := make(map[string]*ast.Term) // of what is near, by the ref that it had
 	constants := ast.NewObject()
 	root := p.compiler.RuleTree.Child(ast.DefaultRootDocument.Value)
-	until := time.Now().Add(preparation)
+	until := time.Now().Add(p.Preparation)
 	if err := p.constants(root, ast.Ref{ast.DefaultRootDocument}, until, func(ref ast.Ref, v *ast.Term) {
 		key := ast.StringTerm(ref.String())
 		places[ref.String()] = key

@@ -21,12 +21,16 @@ type Settings struct {
 	Places   int           // of the cache; 0 means DefaultPlaces
 	Deadline time.Duration // of one evaluation; 0 means DefaultDeadline
 	Now      func() time.Time
+
+	Preparation time.Duration // for working out, once, what reads no input; 0 means DefaultPreparation
 }
 
 // Defaults.
 const (
 	DefaultPlaces   = 1 << 16
 	DefaultDeadline = 500 * time.Millisecond // an evaluation takes some 20 microseconds; the rest is patience with a busy machine
+
+	DefaultPreparation = 5 * time.Second
 )
 
 // Policy is one bundle, ready to decide. It is immutable but for its cache, and

@@ -24,6 +24,8 @@ var conditions = []string{
 	`count([1 | some v in input.arguments; v == 1]) == 1`, `input.time > 100`, `input.labels == ["pii"]`, `"pii" in input.labels`,
 	`input.source == "192.0.2.1"`, `input.authentication.strength == "mfa"`, `helper`, `not helper`, `about[input.target.name]`,
 	`f(input.target.name)`, `input.params.name`, `some r in input.principal.roles; r == "clerk"`, `data.org.on`, `every q in input.principal.roles { q != "root" }`,
+	`data.org.tools[input.target.name].on`, `not data.org.tools[input.target.name].off`, `prepared[input.target.name]`, `not prepared.drop`,
+	`"find" in {name | data.org.tools[name].on}`, `some n, t in data.org.tools; t.on; n == input.target.name`, `tally == 1`, `input.tool.sensitive`,
 }
 
 // TestTheCacheNeverChangesAnAnswer asks random policies random questions, and
@@ -47,11 +49,12 @@ func TestTheCacheNeverChangesAnAnswer(t *testing.T) {
 		}
 		// Helpers must not read themselves.
 		plain := rapid.SampledFrom(conditions[:15])
-		fmt.Fprintf(&b, "\n\nhelper if %s\n\nhelper if %s\n\nabout[name] if {\n\tsome name in [\"find\", \"drop\"]\n\t%s\n}\n\nf(x) if {\n\tx != \"drop\"\n\t%s\n}\n",
+		fmt.Fprintf(&b, "\n\nhelper if %s\n\nhelper if %s\n\nabout[name] if {\n\tsome name in [\"find\", \"drop\"]\n\t%s\n}\n\nf(x) if {\n\tx != \"drop\"\n\t%s\n}\n\nprepared[name] := t.on if some name, t in data.org.tools\n\ntally := count(data.org.tools)\n",
 			plain.Draw(r, "helper"), plain.Draw(r, "helper"), plain.Draw(r, "about"), plain.Draw(r, "f"))
-		files := map[string]string{"p.rego": b.String(), "org/data.json": fmt.Sprintf(`{"on": %v}`, rapid.Bool().Draw(r, "on"))}
+		files := map[string]string{"p.rego": b.String(), "org/data.json": fmt.Sprintf(`{"on": %v, "tools": %s}`, rapid.Bool().Draw(r, "on"),
+			rapid.SampledFrom([]string{`{"find": {"on": true}, "drop": {"off": 0}}`, `{"find": {"on": false}}`, `{}`, `{"drop": {"on": 1}}`}).Draw(r, "tools"))}
 		cached := policyOf(t, files, Settings{CacheTTL: time.Hour, Places: 64, Deadline: time.Minute})
-		anew := policyOf(t, files, Settings{Places: 1, Deadline: time.Minute})
+		anew := plainPolicy(t, files) // in every other way as the evaluator would do it itself
 		for range rapid.IntRange(2, 12).Draw(r, "questions") {
 			in := question(r)
 			got, err := cached.Decide(context.Background(), policy.Call, in)
@@ -74,11 +77,25 @@ func TestTheCacheNeverChangesAnAnswer(t *testing.T) {
 	t.Logf("%d answers from the cache", hits)
 }
 
+// plainPolicy decides without anything that is there for speed.
+func plainPolicy(t testing.TB, files map[string]string) *Policy {
+	t.Helper()
+	b, err := Load(write(t, files), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := compiled(b, Settings{Places: 1, Deadline: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func question(r *rapid.T) *policy.Input {
 	one := func(what string, of ...string) string { return rapid.SampledFrom(of).Draw(r, what) }
 	in := &policy.Input{
 		Principal: &guard.Principal{Subject: "s", Tenant: one("tenant", "acme", ""), Roles: []string{one("role", "support", "clerk", "root")}, Strength: one("strength", "mfa", "")},
-		Server:    &guard.Server{Name: "crm"}, Method: one("method", "tools/call", "tools/list"), Kind: mcp.Request,
+		Server:    &guard.Server{Name: "crm", Tools: map[string]guard.Tool{"find": {Sensitive: rapid.Bool().Draw(r, "sensitive")}}}, Method: one("method", "tools/call", "tools/list"), Kind: mcp.Request,
 		Target: policy.Target{Kind: policy.Tool, Name: one("name", "find", "drop")}, Revision: mcp.R20251125,
 		Time: time.Unix(0, rapid.Int64Range(99, 102).Draw(r, "time")), Source: netip.MustParseAddr(one("source", "192.0.2.1", "192.0.2.2")),
 		Params: []byte(one("params", `{"name":"x","arguments":{"n":2}}`, `{"arguments":{"n":1,"k":"x"}}`, `{"arguments":{"k":"y"}}`, `{}`)),

@@ -10,23 +10,36 @@ allowed if input.target.kind == ""
 
 allowed if input.target.kind == "task"
 
-allowed if {
+allowed if listed
+
+# For any task, and for the task at hand; by name, and by the beginning of names.
+listed if {
 	on := names[input.target.kind][input.server.name][input.target.name]
-	some role in lib.roles
-	some task in ["*", input.principal.task_type]
-	on[role][task]
+	some role in input.principal.roles
+	on[role]["*"]
 }
 
-allowed if {
+listed if {
 	on := beginnings[input.target.kind][input.server.name]
-	some role in lib.roles
-	some task in ["*", input.principal.task_type]
-	strings.any_prefix_match(input.target.name, on[role][task])
+	some role in input.principal.roles
+	strings.any_prefix_match(input.target.name, on[role]["*"])
+}
+
+listed if {
+	on := names[input.target.kind][input.server.name][input.target.name]
+	some role in input.principal.roles
+	on[role][input.principal.task_type]
+}
+
+listed if {
+	on := beginnings[input.target.kind][input.server.name]
+	some role in input.principal.roles
+	strings.any_prefix_match(input.target.name, on[role][input.principal.task_type])
 }
 
 # The lists of data.org.roles, sorted by what is asked. Rules that read no input
 # are worked out once, when the bundle is taken. The task * is any.
-names[kind][server][name][role][task] := true if {
+names[kind][server][name][role][task] if {
 	some [kind, server, role, task, name] in entries
 	not endswith(name, "*")
 }
@@ -44,6 +57,6 @@ entries contains [kind, server, role, task, pattern] if {
 	some task in object.get(grant, "task_types", ["*"])
 }
 
-deny := lib.denial("tool_not_allowed", sprintf("%s %q is on no list of the roles %v for task type %q", [input.target.kind, input.target.name, lib.roles, input.principal.task_type])) if {
+deny := lib.denial("tool_not_allowed", sprintf("%s %q is on no list of the roles %v for task type %q", [input.target.kind, input.target.name, input.principal.roles, input.principal.task_type])) if {
 	not allowed
 }

@@ -5,9 +5,9 @@ package sallyport.arguments
 import data.sallyport.lib
 
 # ruled are the tools for which there are rules at all.
-ruled[server][name] := true if data.org.tools[server][name].arguments
+ruled[server][name] if data.org.tools[server][name].arguments
 
-ruled[server][name] := true if data.org.tools[server][name].tenant_argument
+ruled[server][name] if data.org.tools[server][name].tenant_argument
 
 default given := {}
 
@@ -23,7 +23,7 @@ binding contains rule if {
 
 excused(rule) if {
 	some role in rule.except_roles
-	role in lib.roles
+	role in input.principal.roles
 }
 
 violations contains sprintf("%s is required", [rule.path]) if {

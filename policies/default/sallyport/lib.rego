@@ -1,12 +1,6 @@
 # What all topics share.
 package sallyport.lib
 
-# roles of the principal. Whoever was not verified has the role anonymous, which
-# is worth what data.org.roles says: nothing unless it is there.
-roles := ["anonymous"] if {
-	input.principal.anonymous
-} else := input.principal.roles
-
 # tool is what the organisation knows of the tool in question.
 tool := data.org.tools[input.server.name][input.target.name] if input.target.kind == "tool"
 

@@ -15,15 +15,11 @@ import data.sallyport.obligations
 import data.sallyport.scopes
 import data.sallyport.sensitive
 import data.sallyport.servers
-import data.sallyport.special
 import data.sallyport.tenants
+import data.sallyport.usual
 
-# Most calls are of tools of which nothing more is known than who may use them:
-# then the other topics have nothing to say, and are not asked.
 access := {"allow": true} if {
-	not special.any
-	allowlist.allowed
-	classification.allowed
+	usual.allowed
 } else := {"allow": true, "obligations": obligations.access} if {
 	servers.allowed
 	tenants.allowed

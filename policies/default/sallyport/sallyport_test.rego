@@ -50,9 +50,9 @@ base := {
 	"principal": {"anonymous": false, "subject": "ann", "tenant": "acme", "roles": ["support"], "scopes": [], "task_type": "case"},
 	"authentication": {"strength": "pwd", "auth_time": 1000000000000},
 	"server": {"name": "crm", "owner": "team-crm", "data_classification": "internal"},
-	"target": {"kind": "tool", "name": "search_x"},
+	"target": {"kind": "tool", "name": "search_x", "data_classification": "internal"},
 	"tool": {
-		"known": false, "data_classification": "internal", "risk": "", "sensitive": false, "read_only": false,
+		"known": false, "data_classification": "", "risk": "", "sensitive": false, "read_only": false,
 		"destructive": false, "idempotent": false, "external": false, "financial": false,
 	},
 	"method": "tools/call", "direction": "to_server", "kind": "request", "time": 1030000000000,
@@ -78,7 +78,7 @@ test_another_task_type_has_other_tools if {
 test_an_unknown_role_gives_nothing if access({"principal": {"roles": ["root"]}}).reason == "server_not_allowed"
 
 test_nobody_has_the_role_anonymous_and_no_other if {
-	lobby := {"server": {"name": "lobby", "data_classification": "public"}, "target": {"name": "hello"}, "principal": {"anonymous": true, "roles": ["support"]}}
+	lobby := {"server": {"name": "lobby"}, "target": {"name": "hello", "data_classification": "public"}, "principal": {"anonymous": true, "subject": "", "roles": ["anonymous"]}}
 	access(lobby).allow
 	access(object.union(lobby, {"server": {"name": "crm"}})).reason == "server_not_allowed"
 }
@@ -119,8 +119,8 @@ test_data_above_the_clearance_is_out_of_reach if {
 	d := access(tool("get_customer"))
 	d.reason == "policy_denied"
 	d.hint == "Ask the data officer."
-	access({"server": {"data_classification": "restricted"}}).reason == "policy_denied"
-	access({"server": {"data_classification": ""}}).allow
+	access({"target": {"data_classification": "restricted"}}).reason == "policy_denied"
+	access({"target": {"data_classification": ""}}).allow
 }
 
 test_a_hint_names_the_owners if access(tool("drop")).hint == "Access is given by team-crm, who own the server crm."
@@ -135,6 +135,52 @@ test_the_freeze_lets_only_reading_pass if {
 	known.allow
 	read := sallyport.access with input as object.union(base, {"method": "resources/read", "target": {"kind": "resource", "name": "crm://a"}}) with data.org as frozen
 	read.allow
+}
+
+registered(facts) := {"tool": object.union({"known": true}, facts)}
+
+test_the_freeze_lets_pass_what_is_registered_to_only_read if {
+	frozen := object.union(org, {"settings": {"freeze": true}})
+	only_reads := registered({"read_only": true})
+	d := sallyport.access with input as object.union(base, only_reads) with data.org as frozen
+	d.allow
+	said := object.union(frozen, {"tools": {"crm": {"search_x": {"effect": "write"}}}})
+	not_taken := sallyport.access with input as object.union(base, only_reads) with data.org as said
+	not_taken.reason == "read_only"
+}
+
+test_a_freeze_switch_that_is_not_there_is_on if {
+	broken := object.union(object.remove(org, ["settings"]), {"settings": object.remove(org.settings, ["freeze"])})
+	d := sallyport.access with input as base with data.org as broken
+	d.reason == "read_only"
+}
+
+test_what_is_registered_as_sensitive_is if {
+	d := access(object.union(registered({"sensitive": true}), {"authentication": {"auth_time": 1}}))
+	d.reason == "reauthentication_required"
+	access(registered({"sensitive": true})).allow
+	said := object.union(org, {"tools": {"crm": {"search_x": {"sensitive": false}}}})
+	unsaid := sallyport.access with input as object.union(base, object.union(registered({"sensitive": true}), {"authentication": {"auth_time": 1}})) with data.org as said
+	unsaid.allow
+}
+
+test_facts_may_need_an_approval if {
+	careful := object.union(org, {"settings": {"approvals": {"destructive": "It deletes.", "high_risk": "It is risky."}}})
+	both := sallyport.access with input as object.union(base, registered({"destructive": true, "risk": "high"})) with data.org as careful
+	both.obligations.approval == "It deletes. It is risky."
+	neither := sallyport.access with input as object.union(base, registered({"destructive": false, "risk": "low"})) with data.org as careful
+	neither.allow
+	not neither.obligations.approval
+	own := sallyport.access with input as object.union(base, object.union(tool("pay"), {"tool": {"known": true, "destructive": true}, "principal": {"scopes": ["crm.all"]}})) with data.org as careful
+	own.obligations.approval == "Payments need the finance desk."
+}
+
+test_a_list_for_a_task_type_may_have_patterns if {
+	tasks := object.union(org, {"roles": {"support": {"servers": {"crm": [{"task_types": ["refund"], "tools": ["re*"]}]}}}})
+	refund := sallyport.access with input as object.union(base, object.union(tool("refund"), {"principal": {"task_type": "refund"}})) with data.org as tasks
+	refund.allow
+	other := sallyport.access with input as object.union(base, tool("refund")) with data.org as tasks
+	other.reason == "tool_not_allowed"
 }
 
 test_scopes_are_needed_all_at_once if {
@@ -167,7 +213,7 @@ test_conditions_come_with_the_yes if {
 	o.mask == [{"path": "/structuredContent/ssn"}]
 	o.set == [{"path": "/tenant_id", "value": "acme"}]
 	access(object.union(tool("pay"), {"principal": {"scopes": ["crm.all"]}})).obligations.approval == "Payments need the finance desk."
-	access({}).obligations == {}
+	not access({}).obligations
 }
 
 pay(args) := call(object.union(tool("pay"), {"arguments": args}))

@@ -5,7 +5,7 @@ import data.sallyport.lib
 
 allowed if {
 	input.direction == "to_server"
-	some role in lib.roles
+	some role in input.principal.roles
 	data.org.roles[role].servers[input.server.name]
 }
 
@@ -16,7 +16,7 @@ allowed if {
 }
 
 member if {
-	some role in lib.roles
+	some role in input.principal.roles
 	data.org.roles[role].servers[input.server.name]
 }
 
