@@ -59,18 +59,18 @@ func (c *check) run(ctx context.Context, a *authv3.AttributeContext) *authv3.Che
 	if c.srv = c.snap.Begin(&c.x, name); c.srv == nil {
 		return c.rejectEarly(ctx, fault(guard.UnknownServer, "no registered server for path or route"))
 	}
+	if d := c.snap.Chain.Admit(ctx, &c.x); d.Action != guard.Allow {
+		if c.snap.Chain.Info(d.Reason).Status != http.StatusUnauthorized { // nothing is read for strangers
+			c.salvage()
+		}
+		return c.refuse(&d)
+	}
 	session, n := c.headers.Get(mcp.HeaderSession)
 	if n > 1 {
 		return c.rejectEarly(ctx, fault(guard.InvalidMessage, "several mcp-session-id headers"))
 	}
 	if !c.pin(session) {
 		return c.unknownSession(ctx)
-	}
-	if d := c.snap.Chain.Admit(ctx, &c.x); d.Action != guard.Allow {
-		if c.snap.Chain.Info(d.Reason).Status != http.StatusUnauthorized { // nothing is read for strangers
-			c.salvage()
-		}
-		return c.refuse(&d)
 	}
 	msg, f := c.message()
 	if f != nil {

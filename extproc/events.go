@@ -66,7 +66,7 @@ func (m *machine) event(ctx context.Context, e sse.Event, out []byte) ([]byte, e
 		m.drop(ctx, "message after the response")
 		return out, errEnd
 	}
-	if e.HasID && e.ID != "" && !m.x.Revision.Modern() {
+	if m.bindEvent(&e); e.HasID && e.ID != "" && !m.x.Revision.Modern() {
 		m.resumable = true
 	}
 	if len(e.Data) == 0 { // sets the client's last event id or retry time; nothing to judge

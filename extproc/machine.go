@@ -50,8 +50,10 @@ type machine struct {
 	length     bool            // it declared its length
 	named      bool            // it has Mcp-Method or Mcp-Name headers
 	resumes    bool            // it resumes a stream, so old responses may come
-	eventsOnly bool            // the client accepts no JSON
-	blind      bool            // Envoy does not send the response, since no guard wants it
+	session    session
+	since      string // the event that it resumes from, where that had to be opened
+	eventsOnly bool   // the client accepts no JSON
+	blind      bool   // Envoy does not send the response, since no guard wants it
 
 	// The response.
 	status    int

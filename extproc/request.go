@@ -37,26 +37,32 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 		m.rejectEarly(ctx, h, msg.EndOfStream, fault(guard.UnknownServer, "no registered server for path or route"))
 		return
 	}
+	if d := m.snap.Chain.Admit(ctx, &m.x); d.Action != guard.Allow {
+		m.refuseEarly(h, msg.EndOfStream, &d)
+		return
+	}
 	session, n := h.Get(mcp.HeaderSession)
 	if n > 1 {
 		m.rejectEarly(ctx, h, msg.EndOfStream, fault(guard.InvalidMessage, "several mcp-session-id headers"))
 		return
 	}
-	version, ok := m.pin(session)
+	if !m.enter(session) {
+		m.unknownSession(ctx, mcp.ToServer, "the session was not made for this caller, or its key is gone")
+		return
+	}
+	version, ok := m.pin()
 	if !ok {
 		m.unknownSession(ctx, mcp.ToServer, "the session's version is not registered any more")
 		return
 	}
-	if d := m.snap.Chain.Admit(ctx, &m.x); d.Action != guard.Allow {
-		m.refuseEarly(h, msg.EndOfStream, &d)
+	if f := m.resume(h); f != nil {
+		m.rejectEarly(ctx, h, msg.EndOfStream, f)
 		return
 	}
 	switch m.x.Verb {
 	case http.MethodPost:
 		m.post(ctx, h, msg.EndOfStream, version)
 	case http.MethodGet:
-		_, n := h.Get("last-event-id")
-		m.resumes = n > 0
 		m.bodyless(ctx, h, msg.EndOfStream, version, mcp.MethodListen)
 	case http.MethodDelete:
 		m.bodyless(ctx, h, msg.EndOfStream, version, mcp.MethodClose)
@@ -67,12 +73,12 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 
 // pin notes the session as the upstream knows it, and returns the version that
 // it lives on, should the server have several.
-func (m *machine) pin(session string) (version string, ok bool) {
-	if session == "" || m.server != "" { // routes of the operator's own know no version header
-		m.x.Session = session
+func (m *machine) pin() (version string, ok bool) {
+	if m.session.inner == "" || m.server != "" { // routes of the operator's own know no version header
+		m.x.Session = m.session.inner
 		return "", true
 	}
-	version, m.x.Session, ok = gate.Untag(m.srv, session)
+	version, m.x.Session, ok = gate.Untag(m.srv, m.session.inner)
 	if version != "" {
 		m.x.Server.Version = version
 	}
@@ -85,9 +91,14 @@ func (m *machine) cleaned(h envoymap.Headers, version string) (c change, reroute
 	if media := h.Value("content-type"); media != "" && media != mediaJSON {
 		c.add("content-type", mediaJSON) // spelled as the upstream surely reads it
 	}
-	if version != "" {
+	if version != "" || m.x.Session != m.session.outer {
 		c.add(mcp.HeaderSession, m.x.Session)
+	}
+	if version != "" {
 		c.add(envoymap.VersionHeader, version)
+	}
+	if m.since != "" {
+		c.add(headerLastEvent, m.since)
 	}
 	return c, version != ""
 }

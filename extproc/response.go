@@ -11,7 +11,6 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
-	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/mcp"
 	"github.com/sallyport/sallyport/mcp/sse"
 )
@@ -45,7 +44,10 @@ func (m *machine) responseHeaders(ctx context.Context, msg *extprocv3.HttpHeader
 	h := envoymap.NewHeaders(msg.Headers)
 	m.status, _ = strconv.Atoi(h.Value(":status"))
 	m.change.remove = h.Withhold()
-	m.tag(h)
+	if !m.tag(h) {
+		m.reject(ctx, nil, mcp.ToClient, fault(guard.UpstreamBadReply, "the session id is too long to be bound to its caller"))
+		return
+	}
 	for _, f := range m.x.ReplyFields() {
 		m.change.add(f.Name, f.Value)
 	}
@@ -80,17 +82,6 @@ func (m *machine) responseHeaders(ctx context.Context, msg *extprocv3.HttpHeader
 		if size, _ := contentLength(h); size > int64(m.snap.Limits.Response) {
 			m.reject(ctx, nil, mcp.ToClient, fault(guard.UpstreamTooLarge, "content-length is over limits.response"))
 		}
-	}
-}
-
-// tag marks the id of a new session with the version that the route led to.
-func (m *machine) tag(h envoymap.Headers) {
-	version := h.Value(envoymap.VersionHeader)
-	if version == "" || m.server != "" || len(m.srv.Versions) < 2 {
-		return
-	}
-	if session := h.Value(mcp.HeaderSession); session != "" {
-		m.change.add(mcp.HeaderSession, gate.Tag(version, session))
 	}
 }
 

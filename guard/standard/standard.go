@@ -4,6 +4,7 @@ package standard
 
 import (
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/binding"
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/envelope"
@@ -17,6 +18,7 @@ import (
 // nil is left out of the chain.
 type Ports struct {
 	Identity  identity.Source
+	Binding   binding.Source
 	Quota     quota.Port
 	Egress    egress.Ports
 	Policy    policy.Source
@@ -30,6 +32,7 @@ func Specs(p Ports) []guard.Spec {
 	return []guard.Spec{
 		envelope.Spec(),
 		identity.Spec(p.Identity),
+		binding.Spec(p.Binding), // what others see of ids is the server's
 		policy.Spec(p.Policy),
 		quota.Spec(p.Quota), // behind policy: names that nobody may use get no counters
 		egress.Spec(p.Egress),

@@ -231,6 +231,9 @@ func (g *Gateway) sayAloud() {
 	if cfg := g.source.Current(); cfg.Gateway.Authentication.Method == "none" {
 		g.log.Warn("authentication is off: whoever reaches the listeners is served", "gateway.authentication.method", "none")
 	}
+	if b := bindingStatus(g.source.Current(), g.holder.Current()); b.Why == unbound {
+		g.log.Warn("ids are not bound to callers: a stolen session, event or task id works for every caller that may call the server; set guards.binding.keys")
+	}
 	if p := g.holder.Current().Policy; p != nil {
 		g.log.Info("authorization by policy", "revision", p.Revision())
 	} else {

@@ -22,7 +22,7 @@ import (
 // decision in turn.
 func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Policy: l.policySource(cfg, s), Quota: l.limits.port(cfg), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}}, observers...)
+	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Binding: bindingSource(cfg, s), Policy: l.policySource(cfg, s), Quota: l.limits.port(cfg), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}}, observers...)
 }
 
 // fill builds s with guards that have these ports.

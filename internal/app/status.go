@@ -18,6 +18,7 @@ type Status struct {
 	Policy        PolicyStatus `json:"policy"`
 	Receipts      Receipts     `json:"receipts"`
 	Quota         Quota        `json:"quota"`
+	Binding       Binding      `json:"binding"`
 	OpenStreams   int          `json:"open_streams"`
 	ExtAuthz      ExtAuthz     `json:"ext_authz"`
 	SPIFFE        *SPIFFE      `json:"spiffe,omitempty"`
@@ -79,6 +80,7 @@ func (g *Gateway) status() Status {
 	s.Policy = g.policyStatus(snap)
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
 	s.Quota = g.lasting.limits.status()
+	s.Binding = bindingStatus(g.source.Current(), snap)
 	s.ExtAuthz.Available = snap.RequestsOnly == nil
 	if !s.ExtAuthz.Available {
 		s.ExtAuthz.Why = snap.RequestsOnly.Error()

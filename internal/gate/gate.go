@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/binding"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/mcp"
@@ -41,6 +42,9 @@ type Snapshot struct {
 	Policy policy.Decider
 	// Seal signs constraints for servers; nil where there is no key.
 	Seal func(x *guard.Exchange, m *mcp.Message, claims []string) (header, value string, err error)
+	// Binding seals the ids that callers get; nil where they are not bound to
+	// anybody.
+	Binding binding.Sealer
 	// RequestsOnly says why a host that sees no responses must not serve
 	// this snapshot; nil where it may.
 	RequestsOnly error
