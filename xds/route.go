@@ -159,6 +159,13 @@ func (b *builder) route(srv *registry.Server, v *registry.Version, m *routev3.Ro
 		a.HostRewriteSpecifier = &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: yes()}
 	}
 	r := &routev3.Route{Name: srv.Name + "/" + v.Name, Match: m, Action: &routev3.Route_Route{Route: a}}
+	if len(srv.Versions) > 1 {
+		// For ext_proc, which marks new sessions with it and passes it no further.
+		r.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{
+			Header:       &corev3.HeaderValue{Key: versionHeader, Value: v.Name},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		}}
+	}
 	if sticky(v) {
 		r.TypedPerFilterConfig = map[string]*anypb.Any{sessionsFilter: b.pack(b.stickySessions())}
 	}
