@@ -68,6 +68,11 @@ func servesAuthz(t *testing.T, g *testenv.Gateway) bool {
 func writeConfig(t *testing.T, tr *transcript, url string, who *testenv.Issuer, edit func(string) string) string {
 	t.Helper()
 	own := strings.ReplaceAll(tr.part["config.yaml"], "$ISSUER", who.URL)
+	if strings.Contains(own, "$KEY") {
+		key := filepath.Join(t.TempDir(), "key")
+		testenv.Write(t, key, bindingKey)
+		own = strings.ReplaceAll(own, "$KEY", key)
+	}
 	text := testenv.Config(t, "  - {name: one, url: "+url+"}\n", own)
 	if strings.Contains("\n"+own, "\ngateway:") {
 		text = strings.Replace(text, "gateway:\n  authentication: {method: none}\n  authorization: {policy_engine: none}\n", "", 1)

@@ -93,6 +93,7 @@ func (message) header(name string, lines []string) string {
 func (tr *transcript) request(t *testing.T, url string, who *testenv.Issuer) (*http.Request, string) {
 	t.Helper()
 	m := parse(tr.part["request"])
+	m.body = fill(t, who, m.body)
 	var body io.Reader
 	if m.body != "" {
 		body = strings.NewReader(m.body)
@@ -138,14 +139,14 @@ func client(who *testenv.Issuer, status int, h http.Header, body string) string 
 			s += name + ": " + v + "\n"
 		}
 	}
-	return strings.ReplaceAll(s+"\n"+exchange.ReplaceAllString(body, `"exchange":"*"`), who.URL, "$ISSUER")
+	return named(who, strings.ReplaceAll(s+"\n"+exchange.ReplaceAllString(body, `"exchange":"*"`), who.URL, "$ISSUER"))
 }
 
 // upstream shows what reached the server: nothing, or the method, the headers
 // of the protocol and the body.
 func upstream(method string, h http.Header, body string) string {
 	s := method + "\n"
-	for _, name := range []string{"Accept-Encoding", "Authorization", "Content-Type", "Cookie", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id", "X-Sallyport-Version", "X-User"} {
+	for _, name := range []string{"Accept-Encoding", "Authorization", "Content-Type", "Cookie", "Last-Event-Id", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id", "X-Sallyport-Version", "X-User"} {
 		if v := h.Get(name); v != "" {
 			s += name + ": " + v + "\n"
 		}
