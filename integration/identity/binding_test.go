@@ -52,7 +52,9 @@ func ask(t testing.TB, g *testenv.Gateway, token, session string) (status int, b
 	if err != nil {
 		t.Fatal(err)
 	}
-	var reply struct{ Result struct{ Content []struct{ Text string } } }
+	var reply struct {
+		Result struct{ Content []struct{ Text string } }
+	}
 	if json.Unmarshal([]byte(body), &reply) == nil && len(reply.Result.Content) == 1 {
 		by = reply.Result.Content[0].Text
 	}
