@@ -105,19 +105,13 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 	if i == nil {
 		return a.refuse(x, nil, "the token is of an issuer that is not configured"), nil
 	}
-	// Asked in this order, because a fetch may end in between.
 	if !i.keys.has(o.keyID) {
-		if i.keys.worthwhile() {
-			return a.later(x, i, token, sum), nil
-		}
-		if !i.keys.has(o.keyID) {
-			return a.refuse(x, i, "the token's key is not its issuer's"), nil
-		}
+		return a.later(x, i, token, sum, func(ctx context.Context) error { return i.keys.learn(ctx, o.keyID) }), nil
 	}
 	v, err := a.verify(i, token)
 	if err != nil {
-		if strings.Contains(err.Error(), errSignature.Error()) && i.keys.worthwhile() {
-			return a.later(x, i, token, sum), nil // an issuer may use a key id again
+		if strings.Contains(err.Error(), errSignature.Error()) && i.keys.due() {
+			return a.later(x, i, token, sum, i.keys.refresh), nil // an issuer may use a key id again
 		}
 		return a.refuse(x, i, err.Error()), nil
 	}
@@ -138,9 +132,12 @@ func (a *Authenticator) remembered(sum digest) *verified {
 }
 
 // later judges a token after fetching its issuer's keys.
-func (a *Authenticator) later(x *guard.Exchange, i *issuer, token string, sum digest) own.Answer {
+func (a *Authenticator) later(x *guard.Exchange, i *issuer, token string, sum digest, fetch func(context.Context) error) own.Answer {
 	return own.Answer{Pending: func(ctx context.Context) (own.Answer, error) {
-		if err := i.keys.fetch(ctx); err != nil {
+		switch err := fetch(ctx); {
+		case errors.Is(err, errNoKey):
+			return a.refuse(x, i, err.Error()), nil
+		case err != nil:
 			return own.Answer{}, err // not their fault: no challenge, which would have them ask for another token
 		}
 		v, err := a.verify(i, token)

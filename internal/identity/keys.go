@@ -20,9 +20,11 @@ import (
 
 // How keys are kept.
 const (
-	refetch  = 10 * time.Second // at the soonest after the last attempt, however many unknown key ids come
-	fresh    = 15 * time.Minute // then they are fetched again beside the traffic
-	maxStale = 24 * time.Hour   // how long known keys outlive their issuer's silence
+	refetch  = 500 * time.Millisecond // at the soonest after the last attempt, however many unknown key ids come
+	retry    = 2 * time.Second        // likewise, after one that failed
+	waiters  = 1024                   // at most, so that made-up key ids hold up no more requests than this
+	fresh    = 15 * time.Minute       // then they are fetched again beside the traffic
+	maxStale = 24 * time.Hour         // how long known keys outlive their issuer's silence
 	maxKeys  = 64
 	maxJWKS  = 1 << 20 // bytes
 )
@@ -36,9 +38,10 @@ type keySet struct {
 	now    func() time.Time
 	known  atomic.Pointer[keys]
 	tried  atomic.Int64 // when fetching was last tried, in nanoseconds
+	failed atomic.Bool  // that attempt
 	flight singleflight.Group
 
-	fetching atomic.Bool
+	waiting atomic.Int64
 }
 
 // Pool keeps the keys of issuers over reloads, so that a changed configuration
@@ -64,7 +67,7 @@ func (p *Pool) keys(i *own.Issuer, client *http.Client, now func() time.Time) *k
 // keys are one state of a key set.
 type keys struct {
 	list    []jose.JSONWebKey
-	fetched time.Time
+	fetched time.Time // when they were asked for
 	url     string
 }
 
@@ -106,40 +109,75 @@ func (s *keySet) has(kid string) bool {
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), fetchTime)
 			defer cancel()
-			_ = s.fetch(ctx) // the known ones serve on; the next attempt may do
+			_ = s.refresh(ctx) // the known ones serve on; the next attempt may do
 		}()
 	}
 	return true
 }
 
 // due reports whether fetching may be tried now.
-func (s *keySet) due() bool {
-	last := s.tried.Load()
-	return s.now().UnixNano()-last >= int64(refetch)
-}
+func (s *keySet) due() bool { return s.wait() <= 0 }
 
-// worthwhile reports whether a fetch can bring something new: one is under way,
-// may be begun, or nothing is known at all.
-func (s *keySet) worthwhile() bool { return s.fetching.Load() || s.due() || s.current() == nil }
+// wait is how long until fetching may be tried again.
+func (s *keySet) wait() time.Duration {
+	pause := refetch
+	if s.failed.Load() {
+		pause = retry
+	}
+	return pause - time.Duration(s.now().UnixNano()-s.tried.Load())
+}
 
 // fetchTime bounds one attempt to fetch keys.
 const fetchTime = 5 * time.Second
 
-// fetch gets the keys anew; those who ask at the same time share one attempt.
+// learn fetches keys until there is one with this key id, or until they are
+// known not to have had one when it was asked for (errNoKey): an issuer that
+// changes its key uses the new one at once, and nobody who shows it may be
+// refused because somebody else had the keys fetched just before.
+func (s *keySet) learn(ctx context.Context, kid string) error {
+	if s.waiting.Add(1) > waiters {
+		s.waiting.Add(-1)
+		return fmt.Errorf("identity: keys of %s: too many wait for them", s.issuer)
+	}
+	defer s.waiting.Add(-1)
+	for asked := s.now(); ; {
+		k := s.current()
+		switch {
+		case len(k.find(kid)) > 0:
+			return nil
+		case k != nil && k.fetched.After(asked):
+			return errNoKey
+		}
+		if err := s.fetch(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// refresh fetches keys if that may be tried now.
+func (s *keySet) refresh(ctx context.Context) error {
+	if !s.due() {
+		return nil // somebody else has just done so
+	}
+	return s.fetch(ctx)
+}
+
+// fetch gets the keys anew, as soon as that may be tried; those who ask at the
+// same time share one attempt. While the issuer does not answer nobody waits for
+// the next one.
 func (s *keySet) fetch(ctx context.Context) error {
 	result := s.flight.DoChan("", func() (any, error) {
-		if !s.due() { // somebody else's attempt has ended just now
-			if s.current() == nil {
+		if pause := s.wait(); pause > 0 {
+			if s.failed.Load() {
 				return nil, fmt.Errorf("identity: keys of %s: could not be fetched a moment ago", s.issuer)
 			}
-			return nil, nil
+			time.Sleep(pause)
 		}
-		s.fetching.Store(true)
-		defer s.fetching.Store(false)
-		s.tried.Store(s.now().UnixNano())
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 		defer cancel()
+		s.tried.Store(s.now().UnixNano())
 		k, err := s.load(ctx)
+		s.failed.Store(err != nil)
 		if err != nil {
 			return nil, err
 		}
@@ -155,6 +193,7 @@ func (s *keySet) fetch(ctx context.Context) error {
 }
 
 func (s *keySet) load(ctx context.Context) (*keys, error) {
+	began := s.now()
 	url, err := s.location(ctx)
 	if err != nil {
 		return nil, err
@@ -167,7 +206,7 @@ func (s *keySet) load(ctx context.Context) (*keys, error) {
 	if err := json.Unmarshal(body, &set); err != nil {
 		return nil, fmt.Errorf("identity: keys of %s: %w", s.issuer, err)
 	}
-	k := &keys{fetched: s.now(), url: url}
+	k := &keys{fetched: began, url: url}
 	for _, key := range set.Keys {
 		// Private and symmetric keys have no business here: with them whoever
 		// can read the document could sign.
@@ -226,5 +265,8 @@ func (s *keySet) get(ctx context.Context, url string) ([]byte, error) {
 	return body, nil
 }
 
-// errSignature says no more, because whoever forges learns nothing then.
-var errSignature = errors.New("the signature is not the issuer's")
+var (
+	errNoKey = errors.New("the token's key is not its issuer's")
+	// errSignature says no more, because whoever forges learns nothing then.
+	errSignature = errors.New("the signature is not the issuer's")
+)

@@ -3,6 +3,7 @@ package identity_test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,22 +65,78 @@ func TestKnownKeysOutliveTheirIssuersSilence(t *testing.T) {
 	}
 }
 
-// Somebody who sends tokens with key ids made up must not make the gateway
-// flood the issuer.
+// An issuer may change its key just after somebody had its keys fetched, be it
+// by a token with a key id that was made up.
+func TestAKeyThatIsUsedJustAfterKeysWereFetchedIsKnown(t *testing.T) {
+	p := newProvider(t)
+	a := authenticator(t, nil, p)
+	for i := range 3 {
+		answer, _, err := ask(t, a, asking("crm", sign(t, "ES256", p.key(fmt.Sprintf("k%d", i+1)), "made-up", "", p.good(time.Now()))))
+		refused(t, answer, err, "key")
+		next := fmt.Sprintf("k%d", i+2)
+		p.rotate(t, next)
+		if answer, _, err := ask(t, a, asking("crm", p.token(t, next, "", p.good(time.Now())))); err != nil || answer.Principal == nil {
+			t.Fatalf("%s: %+v %v", next, answer, err)
+		}
+	}
+}
+
+// Somebody who sends tokens with key ids made up must neither make the gateway
+// flood the issuer nor pile up requests that wait.
 func TestUnknownKeyIDsDoNotFloodTheIssuer(t *testing.T) {
-	p, c := newProvider(t), &clock{}
-	a := authenticator(t, func(o *identity.Options) { o.Now = c.now }, p)
-	if answer, _, err := ask(t, a, asking("crm", p.token(t, "k1", "", p.good(c.now())))); err != nil || answer.Principal == nil {
+	p := newProvider(t)
+	a := authenticator(t, nil, p)
+	if answer, _, err := ask(t, a, asking("crm", p.token(t, "k1", "", p.good(time.Now())))); err != nil || answer.Principal == nil {
 		t.Fatal(answer, err)
 	}
-	c.move(time.Minute)
 	before := p.requests.Load()
-	for i := range 200 {
-		answer, _, err := ask(t, a, asking("crm", sign(t, "ES256", p.key("k1"), fmt.Sprintf("made-up-%d", i), "", p.good(c.now()))))
-		refused(t, answer, err, "")
+	forged := sign(t, "ES256", p.key("k1"), "made-up", "", p.good(time.Now()))
+	var all sync.WaitGroup
+	var turnedAway atomic.Int64
+	for range 3000 {
+		all.Go(func() {
+			switch answer, _, err := ask(t, a, asking("crm", forged)); {
+			case err != nil:
+				turnedAway.Add(1)
+			case answer.Principal != nil:
+				t.Error("it is somebody")
+			}
+		})
 	}
-	if n := p.requests.Load() - before; n > 1 {
+	all.Wait()
+	if n := p.requests.Load() - before; n > 10 {
 		t.Errorf("%d requests for keys", n)
+	}
+	if turnedAway.Load() == 0 {
+		t.Error("3000 requests waited at the same time")
+	}
+}
+
+// While an issuer is silent, tokens of a key that is not known are refused as
+// something that cannot be judged now, at once, and for no fault of theirs.
+func TestAnUnknownKeyOfASilentIssuerIsRefusedAtOnce(t *testing.T) {
+	p, c := newProvider(t), &clock{}
+	a := authenticator(t, func(o *identity.Options) { o.Now = c.now }, p)
+	known := p.token(t, "k1", "", p.good(c.now()))
+	if answer, _, err := ask(t, a, asking("crm", known)); err != nil || answer.Principal == nil {
+		t.Fatal(answer, err)
+	}
+	p.down.Store(true)
+	c.move(time.Minute)
+	p.rotate(t, "k2")
+	next := p.token(t, "k2", "", p.good(c.now()))
+	for range 50 { // the first asks the issuer; the others do not wait
+		if answer, _, err := ask(t, a, asking("crm", next)); err == nil {
+			t.Errorf("decided without the key: %+v", answer)
+		}
+		if answer, left, err := ask(t, a, asking("crm", known)); err != nil || answer.Principal == nil || left {
+			t.Errorf("a key that is known: %+v, left the process: %t, %v", answer, left, err)
+		}
+	}
+	p.down.Store(false)
+	c.move(3 * time.Second)
+	if answer, _, err := ask(t, a, asking("crm", next)); err != nil || answer.Principal == nil {
+		t.Errorf("after its return: %+v %v", answer, err)
 	}
 }
 
