@@ -4,11 +4,13 @@ TOOLS := .tools
 VENV  := $(TOOLS)/venv
 PEERS := $(TOOLS)/venv-peers
 ENVOY_VERSION := 1.40.0
+KEYCLOAK_VERSION := 26.7.3
+KEYCLOAK := $(TOOLS)/keycloak-$(KEYCLOAK_VERSION)
 LINT_VERSION := v2.15.0
 LINT := $(TOOLS)/.golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: eval help build tools peers redis run test check bench soak fuzz lint changelog
+.PHONY: eval help build tools peers redis keycloak run test heavy check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -37,17 +39,36 @@ $(VENV)/.envoy-$(ENVOY_VERSION):
 redis: ## install redis-server, from apt where it is missing
 	@command -v redis-server >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server; }
 
+keycloak: $(KEYCLOAK)/.built ## install Keycloak under .tools, and from apt the Java it runs on
+
+# What Keycloak would do at each start is done once: its database is in memory.
+$(KEYCLOAK)/.built:
+	@command -v java >/dev/null && command -v mvn >/dev/null && command -v unzip >/dev/null || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq default-jre-headless maven unzip; }
+	@mkdir -p $(TOOLS)
+	mvn -q -B dependency:get -Dtransitive=false -Dartifact=org.keycloak:keycloak-quarkus-dist:$(KEYCLOAK_VERSION):zip
+	mvn -q -B dependency:copy -Dartifact=org.keycloak:keycloak-quarkus-dist:$(KEYCLOAK_VERSION):zip -DoutputDirectory=$(abspath $(TOOLS))
+	rm -rf $(KEYCLOAK) && unzip -q $(TOOLS)/keycloak-quarkus-dist-$(KEYCLOAK_VERSION).zip -d $(TOOLS) && rm $(TOOLS)/keycloak-quarkus-dist-$(KEYCLOAK_VERSION).zip
+	$(KEYCLOAK)/bin/kc.sh build --db=dev-mem >$(KEYCLOAK)/build.log || { cat $(KEYCLOAK)/build.log; exit 1; }
+	touch $@
+
 run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
 
 # Folders whose tests start Envoys, and therefore run one package at a time.
 ENVOYS := xds envoy cmd bench integration
+# Those that need a server which takes long to install or to start; they are left to `make heavy`.
+HEAVY := integration/keycloak
 empty :=
 space := $(empty) $(empty)
+within = ^$$(go list -m)/($(subst $(space),|,$(1)))(/|$$)
 
-test: tools peers redis ## all tests, with a real Envoy and Redis
-	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE "^$$(go list -m)/($(subst $(space),|,$(ENVOYS)))(/|$$)")
-	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $(ENVOYS:%=./%/...)
+test: tools peers redis ## all tests but the heavy ones, with a real Envoy and Redis
+	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE "$(call within,$(ENVOYS))")
+	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $$(go list $(ENVOYS:%=./%/...) | grep -vE "$(call within,$(HEAVY))")
+
+heavy: tools peers redis keycloak ## tests with servers that take long to start: Keycloak
+	REQUIRE_INTEGRATION=1 REQUIRE_HEAVY=1 go test -count=1 -p 1 $(HEAVY:%=./%/...)
 
 bench: build tools ## what a call costs: direct, Envoy, no-op ext_proc, gateway; under 3 minutes; results in bench/out
 	@mkdir -p bench/out
@@ -69,7 +90,7 @@ $(LINT):
 fuzz: ## fuzz the parsers for a bounded time
 	@.ci/fuzz ./mcp ./mcp/sse ./extproc ./guard/envelope ./internal/inspect/view ./internal/inspect/wire ./internal/inspect/destination ./internal/inspect/recogniser ./internal/inspect/injection ./guard/dlp ./internal/audit/chain ./internal/audit/ledger ./internal/audit/verify
 
-check: ## exactly what CI runs: lint, test and fuzz, each timed
+check: ## exactly what CI runs: lint, test, heavy and fuzz, each timed
 	@./.ci/run
 
 changelog: ## fold changes/unreleased into CHANGELOG.md: make changelog VERSION=v0.1.0

@@ -57,6 +57,16 @@ func Missing(t testing.TB, what string) {
 	t.Skip("missing: " + what)
 }
 
+// Heavy skips a test that needs a server which takes long to install or to
+// start, unless REQUIRE_HEAVY is 1, as `make heavy` sets it. It is asked first,
+// by every test of the packages that the Makefile lists under HEAVY.
+func Heavy(t testing.TB) {
+	t.Helper()
+	if os.Getenv("REQUIRE_HEAVY") != "1" {
+		t.Skip("heavy: run `make heavy`, or set REQUIRE_HEAVY=1")
+	}
+}
+
 var build struct { // the binary under test is built once per test process
 	once sync.Once
 	path string
