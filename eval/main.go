@@ -38,7 +38,7 @@ type evaluation struct {
 }
 
 func (e *evaluation) run() error {
-	for _, part := range []func() error{e.pii, e.secrets, e.injection, e.destinations} {
+	for _, part := range []func() error{e.pii, e.secrets, e.injection, e.destinations, e.sanitize} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/guard/envelope"
 	"github.com/sallyport/sallyport/guard/identity"
 	"github.com/sallyport/sallyport/guard/injection"
+	"github.com/sallyport/sallyport/guard/normalise"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/guard/quota"
 )
@@ -23,6 +24,7 @@ type Ports struct {
 	Egress    egress.Ports
 	Policy    policy.Source
 	Injection injection.Ports
+	Normalise normalise.Ports
 	Content   dlp.Ports // of the guards that look into content; they work without, too
 }
 
@@ -36,7 +38,8 @@ func Specs(p Ports) []guard.Spec {
 		policy.Spec(p.Policy),
 		quota.Spec(p.Quota), // behind policy: names that nobody may use get no counters
 		egress.Spec(p.Egress),
-		injection.Spec(p.Injection),
-		dlp.Spec(p.Content), // last towards the server, first towards the client: what others look at is already clean
+		normalise.Spec(p.Normalise),
+		injection.Spec(p.Injection), // before normalise towards the client: hidden text is what gives attacks away
+		dlp.Spec(p.Content),         // last towards the server, first towards the client: what others look at is already clean
 	}
 }

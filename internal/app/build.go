@@ -22,7 +22,23 @@ import (
 // decision in turn.
 func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
 	s := new(gate.Snapshot)
-	return s, fill(s, cfg, standard.Ports{Identity: l.identitySource(cfg, s), Binding: bindingSource(cfg, s), Policy: l.policySource(cfg, s), Quota: l.limits.port(cfg), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}}, observers...)
+	return s, fill(s, cfg, l.guardPorts(cfg, s), observers...)
+}
+
+// guardPorts are what the guards get from outside under cfg; s is the snapshot
+// that they are for.
+func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Ports {
+	egress := cfg.Gateway.EgressControl
+	return standard.Ports{
+		Identity:  l.identitySource(cfg, s),
+		Binding:   bindingSource(cfg, s),
+		Policy:    l.policySource(cfg, s),
+		Quota:     l.limits.port(cfg),
+		Egress:    egressPorts(egress),
+		Normalise: normalisePorts(cfg),
+		Injection: injection.Ports{Annotate: egress.ContentInspection},
+		Content:   contentPorts(egress),
+	}
 }
 
 // fill builds s with guards that have these ports.

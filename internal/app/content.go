@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
+	"github.com/sallyport/sallyport/guard/normalise"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/resolver"
@@ -39,6 +40,20 @@ func egressPorts(c config.EgressControl) egress.Ports {
 	return p
 }
 
+// normalisePorts say which links may stay in what servers answer: those that
+// calls may lead to. What is wrong with guards.egress, its own guard reports.
+func normalisePorts(cfg *config.Config) normalise.Ports {
+	p := normalise.Ports{Inspect: cfg.Gateway.EgressControl.ContentInspection}
+	var e egress.Config
+	if err := cfg.Guards["egress"].Decode(&e); err != nil {
+		return p
+	}
+	if policy, err := egress.Policy(e, egressPorts(cfg.Gateway.EgressControl)); err == nil {
+		p.Egress = policy
+	}
+	return p
+}
+
 // egressEnforced reports what of the guide's egress_control nothing enforces,
 // because the guard that would is off.
 func egressEnforced(cfg *config.Config) error {
@@ -52,6 +67,9 @@ func egressEnforced(cfg *config.Config) error {
 	}
 	if c.ContentInspection && cfg.Guards["injection"].Mode == "off" {
 		errs = append(errs, errors.New("gateway.egress_control.content_inspection: guards.injection.mode is off, so nothing looks for injections"))
+	}
+	if c.ContentInspection && cfg.Guards["normalise"].Mode == "off" {
+		errs = append(errs, errors.New("gateway.egress_control.content_inspection: guards.normalise.mode is off, so nothing takes hidden parts out"))
 	}
 	return errors.Join(errs...)
 }

@@ -7,9 +7,11 @@ import (
 
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
+	"github.com/sallyport/sallyport/guard/normalise"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/inspect/destination"
 	"github.com/sallyport/sallyport/internal/inspect/lines"
+	"github.com/sallyport/sallyport/internal/inspect/normal"
 	"github.com/sallyport/sallyport/internal/inspect/recogniser"
 )
 
@@ -54,8 +56,10 @@ func Detector(name, path, policy string) (lines.Detector, error) {
 			return nil, err
 		}
 		return lines.NewURL(p, n), nil
+	case "sanitize":
+		return sanitizer(cfg, e, path, policy)
 	}
-	return nil, fmt.Errorf("there is no detector %q; there are pii, secrets, injection and url", name)
+	return nil, fmt.Errorf("there is no detector %q; there are pii, secrets, injection, url and sanitize", name)
 }
 
 func ownRecognisers(paths []string) ([]recogniser.Recogniser, error) {
@@ -72,6 +76,35 @@ func ownRecognisers(paths []string) ([]recogniser.Recogniser, error) {
 		all = append(all, list...)
 	}
 	return all, nil
+}
+
+// sanitizer cleans as guards.normalise would, to Markdown where that keeps texts
+// as they are. Without a configuration and a policy, every link stays.
+func sanitizer(cfg *config.Config, e egress.Config, path, policy string) (lines.Detector, error) {
+	var n normalise.Config
+	if err := cfg.Guards["normalise"].Decode(&n); err != nil {
+		return nil, err
+	}
+	form := normal.Markdown
+	switch n.Text {
+	case "plain":
+		form = normal.Plain
+	case "html":
+		form = normal.HTML
+	}
+	ports := normalise.Ports{}
+	if path != "" || policy != "" {
+		p, _, err := urlPolicy(cfg, e, path, policy)
+		if err != nil {
+			return nil, err
+		}
+		ports.Egress = p
+	}
+	admits, err := normalise.Destinations(n, ports)
+	if err != nil {
+		return nil, err
+	}
+	return lines.NewSanitize(normal.New(form, admits)), nil
 }
 
 func urlPolicy(cfg *config.Config, e egress.Config, path, policy string) (*destination.Policy, int, error) {

@@ -22,7 +22,7 @@ var rules = []struct {
 }{
 	{"mcp", []string{module + "mcp"}, []string{"net/http/", "os", "log"}},
 	{"guard", []string{module + "mcp", module + "guard", module + "internal/inspect", module + "internal/config/notation"}, []string{"net/http/", "os"}},
-	{"internal/inspect", []string{module + "mcp", module + "internal/inspect", "golang.org/x/text", "golang.org/x/net/idna", "go.yaml.in/yaml"}, []string{"net/http/", "os", "net", "log"}},
+	{"internal/inspect", []string{module + "mcp", module + "internal/inspect", "golang.org/x/text", "golang.org/x/net/idna", "go.yaml.in/yaml", "github.com/microcosm-cc/bluemonday"}, []string{"net/http/", "os", "net", "log"}},
 	{"internal/registry", []string{module + "mcp", module + "guard"}, nil},
 	{"internal/gate", []string{module + "mcp", module + "guard", module + "internal/registry"}, nil},
 	{"internal/audit", []string{module + "mcp", module + "guard", module + "internal/audit"}, nil},

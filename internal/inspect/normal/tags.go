@@ -1,0 +1,311 @@
+package normal
+
+import "strings"
+
+// stripTags takes HTML out of Markdown: tags, comments, and elements with what
+// they hold where that is not for reading or not to be seen. all also takes
+// what only looks like a tag, such as <your-name>.
+func stripTags(s string, all bool) string {
+	if strings.IndexByte(s, '<') < 0 {
+		return s
+	}
+	t := &stripper{s: s, all: all, code: cursor{parts: code(s)}, lt: -1, lastGT: strings.LastIndexByte(s, '>')}
+	for t.i < len(s) {
+		t.step()
+	}
+	return string(t.out)
+}
+
+// stripHidden takes only what is not for reading or not to be seen.
+func stripHidden(s string) string {
+	if strings.IndexByte(s, '<') < 0 {
+		return s
+	}
+	t := &stripper{s: s, keep: true, lt: -1, lastGT: strings.LastIndexByte(s, '>')}
+	for t.i < len(s) {
+		t.step()
+	}
+	return string(t.out)
+}
+
+type stripper struct {
+	s       string
+	i       int
+	all     bool // take what only looks like a tag
+	keep    bool // keep tags
+	code    cursor
+	out     []byte
+	lt      int // where out ends with a "<" that is none of a tag's; -1 elsewhere
+	lastGT  int
+	endless map[string]bool // names that have no end tag any more
+}
+
+// emit writes text that is no tag. A "<" before it must not become one.
+func (t *stripper) emit(text string) {
+	if text == "" {
+		return
+	}
+	if t.lt == len(t.out)-1 && t.lt >= 0 && begins(text[0]) {
+		t.out = append(t.out[:t.lt], "&lt;"...)
+	}
+	t.lt = -1
+	t.out = append(t.out, text...)
+}
+
+// begins reports whether c after "<" makes markup of it (HTML, 13.2.5.6).
+func begins(c byte) bool {
+	return c == '/' || c == '!' || c == '?' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}
+
+func (t *stripper) step() {
+	part := t.code.from(t.i, len(t.s))
+	switch next := strings.IndexByte(t.s[t.i:part.start], '<'); {
+	case next > 0:
+		t.emit(t.s[t.i : t.i+next])
+		t.i += next
+	case next < 0:
+		t.emit(t.s[t.i:part.start])
+		t.emit(t.s[part.start:part.end])
+		t.i = part.end
+	default:
+		t.markup()
+	}
+}
+
+func (t *stripper) markup() {
+	rest := t.s[t.i+1:]
+	switch {
+	case rest == "" || !begins(rest[0]):
+		t.emit("<")
+		t.lt = len(t.out) - 1
+		t.i++
+	case strings.HasPrefix(rest, "!--"):
+		t.i += 1 + comment(rest)
+	case rest[0] == '!' || rest[0] == '?':
+		if t.i > t.lastGT {
+			t.literal()
+			return
+		}
+		t.i += 2 + strings.IndexByte(rest, '>')
+	default:
+		t.tag()
+	}
+}
+
+// literal writes a "<" that is to stay one.
+func (t *stripper) literal() {
+	t.emit("&lt;")
+	t.i++
+}
+
+// comment measures a comment, from its "!" on, as browsers read it.
+func comment(s string) int {
+	body := s[3:]
+	for _, short := range []string{">", "->"} {
+		if strings.HasPrefix(body, short) {
+			return 3 + len(short)
+		}
+	}
+	end, n := len(body), 0
+	for _, mark := range []string{"-->", "--!>"} {
+		if i := strings.Index(body[:end], mark); i >= 0 {
+			end, n = i, len(mark)
+		}
+	}
+	return 3 + end + n
+}
+
+func (t *stripper) tag() {
+	if t.i > t.lastGT {
+		t.literal()
+		return
+	}
+	if n := autolink(t.s[t.i:]); n > 0 && !t.keep {
+		t.emit(t.s[t.i : t.i+n])
+		t.i += n
+		return
+	}
+	name, end, attributes := element(t.s[t.i:])
+	switch {
+	case name == "":
+		t.literal()
+		return
+	case end == 0: // a tag that nothing ends swallows the rest, for browsers
+		t.i = len(t.s)
+		return
+	}
+	tag := t.s[t.i : t.i+end]
+	closing := strings.HasPrefix(name, "/")
+	kind, known := elements[strings.TrimPrefix(name, "/")]
+	if !known && strings.ContainsRune(name, ':') {
+		known = true // of another vocabulary
+	}
+	if !known && !t.all && !t.keep && strings.TrimSpace(attributes) == "" {
+		// A placeholder or a type; to a browser, an element that does nothing.
+		// At the beginning of a line it would make a block of HTML of what
+		// follows, in which nothing is code (CommonMark, 4.6).
+		if beginsLine(string(t.out[max(0, len(t.out)-maxPrefix):])) {
+			t.literal()
+			return
+		}
+		t.emit(tag)
+		t.i += end
+		return
+	}
+	t.i += end
+	switch {
+	case closing:
+	case kind == raw:
+		t.skipRaw(name)
+	case kind == unread:
+		t.skipUnread(name)
+	case kind != void && hides(attributes):
+		t.skipElement(name)
+	}
+	if t.keep {
+		if closing && kind != raw && kind != unread || !closing && kind != raw && kind != unread && (kind == void || !hides(attributes)) {
+			t.out = append(t.out, tag...)
+			t.lt = -1
+		}
+		return
+	}
+	if kind == block && len(t.out) > 0 && t.out[len(t.out)-1] != '\n' {
+		t.emit("\n")
+	} else if kind == cell && len(t.out) > 0 && t.out[len(t.out)-1] != ' ' {
+		t.emit(" ")
+	}
+}
+
+// skipRaw goes behind the end tag of an element whose content is no HTML; the
+// rest of the text where it has none, as browsers do.
+func (t *stripper) skipRaw(name string) {
+	for at := t.i; ; {
+		n := indexFold(t.s[at:], "</"+name)
+		if n < 0 {
+			t.i = len(t.s)
+			return
+		}
+		at += n
+		if got, end, _ := element(t.s[at:]); got == "/"+name {
+			if end == 0 {
+				end = len(t.s) - at
+			}
+			t.i = at + end
+			return
+		}
+		at += len(name) // another one that begins like it
+	}
+}
+
+// skipUnread goes behind the next end tag of an element that is not for
+// reading. Without one only the tag goes, as such elements end by themselves.
+func (t *stripper) skipUnread(name string) {
+	if t.endless[name] {
+		return
+	}
+	low := indexFold(t.s[t.i:], "</"+name)
+	if low < 0 {
+		if t.endless == nil {
+			t.endless = make(map[string]bool)
+		}
+		t.endless[name] = true
+		return
+	}
+	_, end, _ := element(t.s[t.i+low:])
+	if end == 0 {
+		t.i = len(t.s)
+		return
+	}
+	t.i += low + end
+}
+
+// skipElement goes behind the end of a hidden element, or of the text.
+func (t *stripper) skipElement(name string) {
+	depth := 1
+	for depth > 0 {
+		n := strings.IndexByte(t.s[t.i:], '<')
+		if n < 0 {
+			t.i = len(t.s)
+			return
+		}
+		t.i += n
+		got, end, _ := element(t.s[t.i:])
+		switch got {
+		case name:
+			depth++
+		case "/" + name:
+			depth--
+		}
+		if got != "" && end == 0 {
+			t.i = len(t.s)
+			return
+		}
+		t.i += max(end, 1)
+	}
+}
+
+// element reads a tag: its name in lower case, with a slash before that of an
+// end tag, its length, and its attributes. The name is empty where there is no
+// tag, and the length 0 where nothing ends it.
+func element(s string) (name string, end int, attributes string) {
+	i := 1
+	if i < len(s) && s[i] == '/' {
+		i++
+	}
+	from := i
+	for i < len(s) && nameByte(s[i]) {
+		i++
+	}
+	if i == from || s[from]|0x20 < 'a' || s[from]|0x20 > 'z' || i < len(s) && !strings.ContainsRune(" \t\n\f\r/>", rune(s[i])) {
+		return "", 0, ""
+	}
+	name = strings.ToLower(s[1:i])
+	begin := i
+	quote, value := byte(0), false
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
+		case quote != 0:
+			if c == quote {
+				quote, value = 0, false
+			}
+		case c == '>':
+			return name, i + 1, s[begin:i]
+		case value && (c == '"' || c == '\''):
+			quote = c
+		case c == '=':
+			value = true
+		case c != ' ' && c != '\t' && c != '\n' && c != '\f' && c != '\r':
+			value = false
+		}
+	}
+	return name, 0, ""
+}
+
+func nameByte(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '-' || c == ':' || c == '.' || c == '_'
+}
+
+// autolink measures <scheme:rest> and <name@host> (CommonMark, 6.5). Where they
+// lead is for links to judge.
+func autolink(s string) int {
+	end := strings.IndexAny(s[1:min(len(s), maxDestination)], "<> \t\n`")
+	if end < 0 || s[1+end] != '>' || !strings.ContainsAny(s[1:1+end], ":@") {
+		return 0
+	}
+	return end + 2
+}
+
+// indexFold is strings.Index for an ASCII substring in any case.
+func indexFold(s, lower string) int {
+	for at := 0; ; {
+		n := strings.Index(s[at:], lower[:2])
+		if n < 0 {
+			return -1
+		}
+		at += n
+		if len(s)-at >= len(lower) && strings.EqualFold(s[at:at+len(lower)], lower) {
+			return at
+		}
+		at++
+	}
+}
