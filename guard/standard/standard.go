@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/guard/normalise"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/guard/quota"
+	"github.com/sallyport/sallyport/guard/surge"
 )
 
 // Ports are what guards need from outside the process. A guard whose port is
@@ -21,6 +22,7 @@ type Ports struct {
 	Identity  identity.Source
 	Binding   binding.Source
 	Quota     quota.Port
+	Surge     surge.Port
 	Egress    egress.Ports
 	Policy    policy.Source
 	Injection injection.Ports
@@ -41,5 +43,6 @@ func Specs(p Ports) []guard.Spec {
 		normalise.Spec(p.Normalise),
 		injection.Spec(p.Injection), // before normalise towards the client: hidden text is what gives attacks away
 		dlp.Spec(p.Content),         // last towards the server, first towards the client: what others look at is already clean
+		surge.Spec(p.Surge),         // looks at no content: what is refused needs no place at the server, and the gateway's own work is no time of the server's
 	}
 }

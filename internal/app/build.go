@@ -34,6 +34,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Binding:   bindingSource(cfg, s),
 		Policy:    l.policySource(cfg, s),
 		Quota:     l.limits.port(cfg),
+		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),
 		Egress:    egressPorts(egress),
 		Normalise: normalisePorts(cfg),
 		Injection: injection.Ports{Annotate: egress.ContentInspection},
@@ -43,7 +44,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 
 // fill builds s with guards that have these ports.
 func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers ...guard.Observer) error {
-	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg)); err != nil {
+	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg), surgeEnforced(cfg)); err != nil {
 		return err
 	}
 	specs := standard.Specs(ports)

@@ -13,6 +13,7 @@ type lasting struct {
 	releases releases    // of policies
 	dir      string      // where relative paths of guards begin
 	limits   limits      // counters of calls
+	surges   surges      // how much servers bear
 }
 
 // needsToken reports whether callers must show a token.

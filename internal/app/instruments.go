@@ -1,6 +1,9 @@
 package app
 
-import "github.com/sallyport/sallyport/internal/shadow"
+import (
+	"github.com/sallyport/sallyport/internal/shadow"
+	"github.com/sallyport/sallyport/internal/surge"
+)
 
 // gauge is a state that metrics show; docs/operations.md lists all.
 type gauge struct {
@@ -38,6 +41,12 @@ func (g *Gateway) gauges() []gauge {
 		{"mcp.gateway.policy.rejected", "1 while the policy bundle that is offered is not good, or cannot be had.", func() int64 { return flag(g.policyError() != "") }},
 		{"mcp.gateway.policy.held", "1 while a good policy bundle is held back, by a rollback or a canary that failed.", func() int64 { return flag(g.policyHeld() != "") }},
 		{"mcp.gateway.policy.canary.stage", "Stage that a new policy bundle is in; 0 while there is none.", g.canaryStage},
+		{"mcp.gateway.surge.waiting", "Calls that wait for their turn at a server.", func() int64 {
+			return int64(g.lasting.surges.total(func(s surge.Status) uint64 { return uint64(s.Waiting) }))
+		}},
+		{"mcp.gateway.surge.strained", "Servers that were slower than usual, or failed, when last looked at.", func() int64 {
+			return int64(g.lasting.surges.total(func(s surge.Status) uint64 { return uint64(flag(s.Strained)) }))
+		}},
 		{"mcp.gateway.receipts.blocked", "1 while receipts are not kept, because writing fails or the queue is full.", func() int64 { return flag(g.receipts.Trouble() != nil) }},
 	}
 }
@@ -53,6 +62,11 @@ func (g *Gateway) counters() []counter {
 		{"mcp.gateway.quota.unavailable", "Calls refused because they could not be counted.", func() uint64 { return g.lasting.limits.status().Unavailable }},
 		{"mcp.gateway.quota.crowded", "Calls charged to a shared counter because guards.quota.max_keys were in use.", func() uint64 { return g.lasting.limits.status().Crowded }},
 		{"mcp.gateway.policy.shadow.dropped", "Decisions that were not compared for want of room in the queue.", g.uncompared},
+		{"mcp.gateway.surge.waited", "Calls that had to wait for their turn at a server.", func() uint64 { return g.lasting.surges.total(func(s surge.Status) uint64 { return s.Waited }) }},
+		{"mcp.gateway.surge.refused", "Calls refused because their server, or their tenant's share of it, had no room.", func() uint64 {
+			return g.lasting.surges.total(func(s surge.Status) uint64 { return s.Refused + s.Excess })
+		}},
+		{"mcp.gateway.surge.shrunk", "Times that the limit of a server fell.", func() uint64 { return g.lasting.surges.total(func(s surge.Status) uint64 { return s.Shrunk }) }},
 		{"mcp.gateway.xds.nacks", "Configurations that an Envoy rejected.", func() uint64 { return g.xds.Status().Counters.NACKs }},
 		{"mcp.gateway.xds.reverts", "Returns to the last good configuration after a rejection.", func() uint64 { return g.xds.Status().Counters.Reverts }},
 		{"mcp.gateway.xds.pushes", "Configurations sent to Envoys.", func() uint64 { return g.xds.Status().Counters.Pushes }},

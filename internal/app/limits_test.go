@@ -61,7 +61,4 @@ func TestLimitsFollowTheConfiguration(t *testing.T) {
 			t.Errorf("%s: %v, counted %q", tt.name, err, l.limits.status().Counted)
 		}
 	}
-	if _, err := config.Parse("x.yaml", []byte(head+"  rate_limiting: {adaptive_surge: true}\n"+tail), ConfigOptions()); err == nil {
-		t.Error("adaptive_surge is accepted, and nothing enforces it")
-	}
 }

@@ -28,6 +28,7 @@ func ConfigOptions() config.Options {
 			"gateway.authorization.decision_cache_ttl",
 			"gateway.rate_limiting.per_principal",
 			"gateway.rate_limiting.per_tool",
+			"gateway.rate_limiting.adaptive_surge",
 			"gateway.egress_control",
 		},
 	}

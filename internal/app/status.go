@@ -5,25 +5,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/surge"
 	"github.com/sallyport/sallyport/xds"
 )
 
 // Status is the body of /v1/status.
 type Status struct {
-	Ready         bool         `json:"ready"`
-	NotReady      string       `json:"not_ready,omitempty"` // why
-	Config        ConfigStatus `json:"config"`
-	Servers       int          `json:"servers"`
-	Guards        []Guard      `json:"guards"`
-	Policy        PolicyStatus `json:"policy"`
-	Receipts      Receipts     `json:"receipts"`
-	Quota         Quota        `json:"quota"`
-	Binding       Binding      `json:"binding"`
-	OpenStreams   int          `json:"open_streams"`
-	ExtAuthz      ExtAuthz     `json:"ext_authz"`
-	SPIFFE        *SPIFFE      `json:"spiffe,omitempty"`
-	EnvoyRestarts uint64       `json:"envoy_restarts"`
-	XDS           xds.Status   `json:"xds"`
+	Ready         bool           `json:"ready"`
+	NotReady      string         `json:"not_ready,omitempty"` // why
+	Config        ConfigStatus   `json:"config"`
+	Servers       int            `json:"servers"`
+	Guards        []Guard        `json:"guards"`
+	Policy        PolicyStatus   `json:"policy"`
+	Receipts      Receipts       `json:"receipts"`
+	Quota         Quota          `json:"quota"`
+	Surge         []surge.Status `json:"surge,omitempty"`
+	Binding       Binding        `json:"binding"`
+	OpenStreams   int            `json:"open_streams"`
+	ExtAuthz      ExtAuthz       `json:"ext_authz"`
+	SPIFFE        *SPIFFE        `json:"spiffe,omitempty"`
+	EnvoyRestarts uint64         `json:"envoy_restarts"`
+	XDS           xds.Status     `json:"xds"`
 }
 
 // ConfigStatus tells which configuration serves, and why a newer one does not.
@@ -81,6 +83,7 @@ func (g *Gateway) status() Status {
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
 	s.Quota = g.lasting.limits.status()
 	s.Binding = bindingStatus(g.source.Current(), snap)
+	s.Surge = g.lasting.surges.status()
 	s.ExtAuthz.Available = snap.RequestsOnly == nil
 	if !s.ExtAuthz.Available {
 		s.ExtAuthz.Why = snap.RequestsOnly.Error()

@@ -1,6 +1,7 @@
 package surge
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,8 @@ type gate struct {
 	n       int       // calls at the server
 	in      []*ticket // the same
 	tenants map[string]*party
-	weights int // of all parties
+	weights int // of all parties with calls
+	active  int // parties with calls
 	waiting []*ticket
 	grants  uint64 // so far
 	yields  int    // grants since a less urgent class had its turn
@@ -38,19 +40,20 @@ type gate struct {
 
 type counts struct{ admitted, waited, strained, excess, displaced uint64 }
 
-// party is a tenant with calls here.
+// party is a tenant.
 type party struct {
 	weight  int
+	calls   int // here, or on their way in
 	in      int
 	waiting int
-	last    uint64            // its last grant
-	callers map[string]*crowd // with calls here
+	last    uint64 // its last grant
+	callers map[string]*crowd
 }
 
-// crowd is a caller's calls.
+// crowd is a caller of a tenant.
 type crowd struct {
-	in, waiting int
-	last        uint64
+	calls, in int
+	last      uint64
 }
 
 func newGate(c *surge.Config) *gate {
@@ -66,29 +69,46 @@ func (g *gate) configure(c *surge.Config) {
 
 func (g *gate) limit() int { return g.law.calls() }
 
+// Tenants, and callers of each, that are remembered while they have no calls.
+const (
+	idleTenants = 256
+	idleCallers = 64
+)
+
 // join makes a call one of its tenant's.
 func (g *gate) join(t *ticket) {
 	p := g.tenants[t.call.Tenant]
 	if p == nil {
-		p = &party{weight: t.call.Weight, callers: make(map[string]*crowd)}
-		g.tenants[t.call.Tenant] = p
+		p = &party{callers: make(map[string]*crowd)}
+		g.tenants[strings.Clone(t.call.Tenant)] = p
+	}
+	if p.calls == 0 {
+		p.weight = t.call.Weight
 		g.weights += p.weight
+		g.active++
 	}
-	if p.callers[t.call.Caller] == nil {
-		p.callers[t.call.Caller] = new(crowd)
+	p.calls++
+	c := p.callers[t.call.Caller]
+	if c == nil {
+		c = new(crowd)
+		p.callers[strings.Clone(t.call.Caller)] = c
 	}
-	t.party = p
+	c.calls++
+	t.party, t.crowd = p, c
 }
 
-// part forgets a tenant or caller that has no calls here any more.
+// part takes a call from its tenant.
 func (g *gate) part(t *ticket) {
-	p := t.party
-	if c := p.callers[t.call.Caller]; c != nil && c.in+c.waiting == 0 {
+	p, c := t.party, t.crowd
+	if c.calls--; c.calls == 0 && len(p.callers) > idleCallers {
 		delete(p.callers, t.call.Caller)
 	}
-	if p.in+p.waiting == 0 && g.tenants[t.call.Tenant] == p {
-		delete(g.tenants, t.call.Tenant)
+	if p.calls--; p.calls == 0 {
+		g.active--
 		g.weights -= p.weight
+		if len(g.tenants) > idleTenants {
+			delete(g.tenants, t.call.Tenant)
+		}
 	}
 }
 
@@ -115,10 +135,9 @@ func (g *gate) admit(t *ticket, now time.Duration) {
 	g.grants++
 	t.party.in++
 	t.party.last = g.grants
-	c := t.party.callers[t.call.Caller]
-	c.in++
-	c.last = g.grants
-	t.at, t.entered, t.crowd = inside, now, g.n
+	t.crowd.in++
+	t.crowd.last = g.grants
+	t.at, t.entered, t.beside = inside, now, g.n
 	g.counts.admitted++
 	t.index, g.in = len(g.in), append(g.in, t)
 }
@@ -126,7 +145,7 @@ func (g *gate) admit(t *ticket, now time.Duration) {
 func (g *gate) release(t *ticket, e surge.Ending, now time.Duration) {
 	g.n--
 	t.party.in--
-	t.party.callers[t.call.Caller].in--
+	t.crowd.in--
 	last := g.in[len(g.in)-1]
 	last.index, g.in[t.index] = t.index, last
 	g.in[len(g.in)-1] = nil
@@ -166,7 +185,7 @@ func (g *gate) before(a, b *ticket, turn bool) bool {
 		x, y := a.party.in*b.party.weight, b.party.in*a.party.weight
 		return x < y || x == y && a.party.last < b.party.last
 	}
-	x, y := a.party.callers[a.call.Caller], b.party.callers[b.call.Caller]
+	x, y := a.crowd, b.crowd
 	if x == y {
 		return false // who came first is further in front
 	}
@@ -197,7 +216,6 @@ func (g *gate) enqueue(t *ticket) bool {
 	}
 	t.at, t.ready = waiting, make(chan struct{})
 	t.party.waiting++
-	t.party.callers[t.call.Caller].waiting++
 	g.waiting = append(g.waiting, t)
 	return true
 }
@@ -252,7 +270,6 @@ func (g *gate) remove(i int) {
 	g.waiting[len(g.waiting)-1] = nil
 	g.waiting = g.waiting[:len(g.waiting)-1]
 	t.party.waiting--
-	t.party.callers[t.call.Caller].waiting--
 }
 
 // refusal is the answer for a call that cannot be let in: whose fault it is, and

@@ -110,7 +110,7 @@ func (l *law) observe(t *ticket, now, took time.Duration) {
 	}
 	l.latency += (took - l.latency) / 16
 	w := l.work(t.call.Work)
-	w.learn(float64(took), t.crowd <= max(l.config.Limit.Min, 1))
+	w.learn(float64(took), t.beside <= max(l.config.Limit.Min, 1))
 	if t.entered < l.began {
 		return
 	}

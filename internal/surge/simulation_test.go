@@ -26,6 +26,7 @@ type world struct {
 	peak    int // most calls at the server, since it was set to 0
 
 	pending []*visit // in the valve's queue
+	looked  uint64   // turns that were looked at
 }
 
 type visit struct {
@@ -93,6 +94,12 @@ func (w *world) arrive(c surge.Call, done func(v *visit, a surge.Outcome, took t
 
 // admitted looks whose turn it became.
 func (w *world) admitted() {
+	g := w.valves.gates["crm"]
+	turns := g.grants + g.counts.displaced
+	if turns == w.looked {
+		return
+	}
+	w.looked = turns
 	for i := 0; i < len(w.pending); i++ {
 		v := w.pending[i]
 		t := v.call.State.(*ticket)
@@ -200,11 +207,11 @@ func TestTheLimitFollowsWhatTheServerCanBear(t *testing.T) {
 	var all tally
 	w.steady(50*time.Millisecond, crm("a"), new(tally)) // a quiet morning
 	w.until(10 * time.Second)
-	w.busy(200, crm("a"), &all)
-	w.until(30 * time.Second)
+	w.busy(100, crm("a"), &all)
+	w.until(20 * time.Second)
 	w.peak = 0
 	low, high := 1000, 0
-	for range 200 {
+	for range 80 {
 		w.until(w.now + 100*time.Millisecond)
 		low, high = min(low, w.limit()), max(high, w.limit())
 	}
@@ -258,7 +265,7 @@ func TestAServerThatBecomesTenTimesSlowerIsNotOverrunAndRecovers(t *testing.T) {
 			}
 			slowPeak := w.peak
 			factor, now = 1, &after
-			w.until(60 * time.Second)
+			w.until(45 * time.Second)
 			t.Logf("before: limit %d, %d calls, p50 %v; slow: at first at most %d at the server, then %d, limit %d to %d, %d calls, p50 %v; after: limit %d, %d calls, p50 %v",
 				most, len(before.took), before.quantile(.5), peak, slowPeak, low, high, len(during.took), during.quantile(.5), w.limit(), len(after.took), after.quantile(.5))
 			if peak > most+2 || slowPeak > 48 {
@@ -285,7 +292,7 @@ func TestAGreedyTenantDoesNotSlowAnotherDown(t *testing.T) {
 		if greedy > 0 {
 			w.busy(greedy, crm("greedy"), &other)
 		}
-		w.until(35 * time.Second)
+		w.until(20 * time.Second)
 		return &modest, &other, w.limit()
 	}
 	alone, _, _ := run(0)

@@ -31,7 +31,7 @@ func (v *Valves) Status() []Status {
 	for name, g := range v.gates {
 		g.mu.Lock()
 		out = append(out, Status{
-			Server: name, Limit: g.limit(), Calls: g.n, Waiting: len(g.waiting), Tenants: len(g.tenants),
+			Server: name, Limit: g.limit(), Calls: g.n, Waiting: len(g.waiting), Tenants: g.active,
 			Usual: g.law.latency.Round(10 * time.Microsecond).String(), Strained: g.law.strain > 0,
 			Admitted: g.counts.admitted, Waited: g.counts.waited, Refused: g.counts.strained, Excess: g.counts.excess,
 			Displaced: g.counts.displaced, Shrunk: g.law.shrunk,

@@ -84,12 +84,13 @@ type ticket struct {
 	call  *surge.Call
 	at    place
 	party *party
+	crowd *crowd
 	index int           // among those inside
 	ready chan struct{} // closed when a waiting call is settled
 
 	came    time.Duration // to the gate
 	entered time.Duration
-	crowd   int  // calls at the server when it entered, itself included
+	beside  int  // calls at the server when it entered, itself included
 	quick   bool // its reply was timed
 	refusal surge.Answer
 }
@@ -186,6 +187,7 @@ func (v *Valves) Leave(c *surge.Call, e surge.Ending) {
 	case waiting:
 		g.drop(t)
 		t.at = left
+		close(t.ready)
 	case inside:
 		g.release(t, e, now)
 		t.at = left
