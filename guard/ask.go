@@ -35,11 +35,11 @@ func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decisio
 	}
 	last := d.At
 	for _, i := range steps {
-		member := &c.members[i]
+		member, labels := &c.members[i], len(x.labels)
 		v, edited, err := c.consult(ctx, member, x, m, d.Direction)
 		now := c.host.Now()
 		entry := member.entry(&v, err)
-		entry.Took, last = now.Sub(last), now
+		entry.Took, entry.Labels, last = now.Sub(last), labels, now
 		d.Journal = append(d.Journal, entry)
 		switch {
 		case member.Mode == Shadow: // journaled only: no edits, no obligations, no refusal

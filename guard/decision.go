@@ -45,4 +45,5 @@ type Entry struct {
 	Detail string
 	Err    error // the guard reached no answer; Action says what on_error made of that
 	Took   time.Duration
+	Labels int // how many of the exchange's labels there were when the guard was asked
 }

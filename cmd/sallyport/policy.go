@@ -22,7 +22,7 @@ func policyCommand() *cobra.Command {
 		Long:  "Works on OPA bundles: directories or archives (.tar.gz). \"default\" is the bundle that this build ships.",
 	}
 	cmd.AddCommand(policyTest(), policyBuild(), policySign(), policyVerify(), policyDiff(),
-		policyStatusCommand(), policyRollback(), policyReleaseCommand(), policyPromote(), policyShadowCommand())
+		policyReplay(), policyStatusCommand(), policyRollback(), policyReleaseCommand(), policyPromote(), policyShadowCommand())
 	return cmd
 }
 

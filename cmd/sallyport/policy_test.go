@@ -55,6 +55,9 @@ func TestAPolicyIsTestedBuiltSignedVerifiedAndDecides(t *testing.T) {
 		{"name":"support drops","principal":{"subject":"sue","roles":["support"]},"server":{"name":"crm"},"target":{"kind":"tool","name":"drop"}}]`)
 	cfg := write(t, "policy.yaml", strings.Replace(good, "policy_engine: none", "policy_engine: OPA, decision_cache_ttl: 5m", 1)+
 		"guards: {policy: {bundle: "+signed+", keys: [{id: k1, algorithm: EdDSA, key: \""+public+"\"}]}}\n")
+	recorded := write(t, "receipts.jsonl", `{"v":1,"time":"2026-11-01T12:00:00Z","exchange":"e","direction":"to_server","action":"allow","server":"crm","revision":"2025-11-25","subject":"sue","roles":["support"],"kind":"request","method":"tools/call","name":"search_x","guards":[{"name":"policy","action":"allow","took_us":1}],"took_us":2}
+{"v":1,"time":"2026-11-01T12:00:00Z","exchange":"e","direction":"to_client","action":"allow","server":"crm","subject":"sue","roles":["support"],"kind":"response","method":"tools/call","guards":[{"name":"policy","action":"allow","took_us":1}],"took_us":2}
+`)
 	alice := write(t, "alice.json", `{"subject":"alice","roles":["support"]}`)
 	search := write(t, "search.json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_x"}}`)
 	drop := write(t, "drop.json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop"}}`)
@@ -75,6 +78,9 @@ func TestAPolicyIsTestedBuiltSignedVerifiedAndDecides(t *testing.T) {
 		{"sign", []string{"policy", "sign", built, "--key", private, "--id", "k1", "-o", signed}, 0, ""},
 		{"verify", []string{"policy", "verify", signed, "--key", public, "--id", "k1"}, 0, "1.4.0+"},
 		{"a stranger's key", []string{"policy", "verify", signed, "--key", stranger, "--id", "k1"}, 1, ""},
+		{"a replay under what decided", []string{"policy", "replay", "--receipts", recorded, "--bundle", source}, 0, "0 of 1 decisions change; 2 receipts, 1 not"},
+		{"a replay under what would not allow it", []string{"policy", "replay", "--receipts", recorded, "--bundle", "default"}, 1, "sue (support): crm tools/call search_x: allow -> deny server_not_allowed"},
+		{"of one bundle against another", []string{"policy", "replay", "--receipts", recorded, "--bundle", "default", "--against", source, "--json"}, 1, `"before": "allow"`},
 		{"the configuration", []string{"validate", cfg}, 0, "good"},
 		{"alice searches", []string{"explain", "-c", cfg, "--server", "crm", "--principal", alice, search}, 0, `"policy": "1.4.0+`},
 		{"alice drops", []string{"explain", "-c", cfg, "--server", "crm", "--principal", alice, drop}, 1, `"reason": "unknown_target"`},

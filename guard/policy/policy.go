@@ -216,3 +216,6 @@ func text(object []byte, key string) string {
 	}
 	return s
 }
+
+// TargetOf names what a message works on, as policies see it.
+func TargetOf(m *mcp.Message) (Target, error) { return target(m) }

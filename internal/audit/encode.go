@@ -13,6 +13,7 @@ import (
 type encoder struct {
 	config string // revision of the configuration that decided
 	digest int    // largest params or result whose digest is written; 0 for none
+	keep   Content
 }
 
 func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
@@ -32,6 +33,9 @@ func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 	b = field(b, "config", e.config)
 	b = field(b, "server", x.Server.Name)
 	b = field(b, "server_version", x.Server.Version)
+	b = field(b, "server_owner", x.Server.Owner)
+	b = field(b, "server_domain", x.Server.Domain)
+	b = field(b, "server_classification", x.Server.Classification)
 	b = field(b, "revision", x.Revision.String())
 	b = field(b, "http_method", x.Verb)
 	b = principal(b, &x.Principal)
@@ -62,7 +66,18 @@ func principal(b []byte, p *guard.Principal) []byte {
 	b = field(b, "client", p.Client)
 	b = field(b, "tenant", p.Tenant)
 	b = field(b, "task", p.Task)
-	return field(b, "peer", p.Peer)
+	b = field(b, "task_type", p.TaskType)
+	b = field(b, "peer", p.Peer)
+	if p.IsAnonymous() {
+		return b
+	}
+	if b = list(b, "roles", p.Roles); len(p.Roles) == 0 {
+		b = append(b, `,"roles":[]`...) // for a replay, none and not recorded are two things
+	}
+	b = list(b, "scopes", p.Scopes)
+	b = field(b, "strength", p.Strength)
+	b = moment(b, "auth_time", p.AuthTime)
+	return moment(b, "expires", p.Expires)
 }
 
 func (e *encoder) message(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
@@ -73,12 +88,14 @@ func (e *encoder) message(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 		name = x.Asked.Name
 	}
 	b = field(b, "name", name)
+	b = tool(b, x, m)
 	if len(m.ID) > 0 {
 		b = append(b, `,"id":`...)
 		b = append(b, m.ID...)
 	}
 	b = append(b, `,"bytes":`...)
 	b = strconv.AppendInt(b, int64(len(m.Raw)), 10)
+	b = e.kept(b, m)
 	b = digest(b, "params_sha256", m.Params, e.digest)
 	b = digest(b, "result_sha256", m.Result, e.digest)
 	if d.Edited {
@@ -167,6 +184,10 @@ func journal(b []byte, entries []guard.Entry) []byte {
 		b = field(b, "detail", e.Detail)
 		if e.Err != nil {
 			b = field(b, "error", e.Err.Error())
+		}
+		if e.Labels > 0 {
+			b = append(b, `,"labels_seen":`...)
+			b = strconv.AppendInt(b, int64(e.Labels), 10)
 		}
 		b = append(b, `,"took_us":`...)
 		b = strconv.AppendInt(b, e.Took.Microseconds(), 10)

@@ -46,9 +46,10 @@ func Keep(o ledger.Options, rule WhenFull) (*Kept, error) {
 }
 
 // Under returns the observer for decisions of one configuration, which its
-// receipts name, with digests of what has at most so many bytes.
-func (k *Kept) Under(config string, digest int) guard.Observer {
-	return under[*Kept]{k, encoder{config, digest}}
+// receipts name, with digests of what has at most so many bytes, and as
+// much content as keep says.
+func (k *Kept) Under(config string, digest int, keep Content) guard.Observer {
+	return under[*Kept]{k, encoder{config, digest, keep}}
 }
 
 func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {

@@ -65,9 +65,10 @@ func (r *Receipts) Counts() (written, dropped, failed uint64) {
 }
 
 // Under returns the observer for decisions of one configuration, which its
-// receipts name, with digests of what has at most so many bytes.
-func (r *Receipts) Under(config string, digest int) guard.Observer {
-	return under[*Receipts]{r, encoder{config, digest}}
+// receipts name, with digests of what has at most so many bytes, and as
+// much content as keep says.
+func (r *Receipts) Under(config string, digest int, keep Content) guard.Observer {
+	return under[*Receipts]{r, encoder{config, digest, keep}}
 }
 
 // Observe enqueues the receipt of one decision.

@@ -94,7 +94,7 @@ func TestAReceiptSaysWhoWhatAndWhyAndNothingSecret(t *testing.T) {
 	x, m, d := everything(t)
 	out := &disk{}
 	r := audit.New(out, 4, audit.Block, quiet())
-	if err := r.Under("cfg-1", 1<<10).Observe(t.Context(), x, m, d); err != nil {
+	if err := r.Under("cfg-1", 1<<10, audit.NoContent).Observe(t.Context(), x, m, d); err != nil {
 		t.Fatal(err)
 	}
 	end(t, r)
@@ -133,7 +133,7 @@ func TestDigestsStopWhereTheyAreToldTo(t *testing.T) {
 	for limit, want := range map[int]bool{0: false, len(m.Params) - 1: false, len(m.Params): true} {
 		out := &disk{}
 		r := audit.New(out, 4, audit.Block, quiet())
-		if err := r.Under("c", limit).Observe(t.Context(), x, m, d); err != nil {
+		if err := r.Under("c", limit, audit.NoContent).Observe(t.Context(), x, m, d); err != nil {
 			t.Fatal(err)
 		}
 		end(t, r)
@@ -222,7 +222,7 @@ func endKept(t testing.TB, k *audit.Kept) {
 func TestEveryLineOfALedgerConformsAndVerifies(t *testing.T) {
 	k, dir, keys := keep(t, audit.Block, nil)
 	x, m, d := everything(t)
-	o := k.Under("cfg-1", 1<<10)
+	o := k.Under("cfg-1", 1<<10, audit.NoContent)
 	refused := *d
 	refused.Action, refused.Reason, refused.Guard, refused.Obligations, refused.Edited = guard.Hold, "needs_approval", "approval", nil, false
 	bare := &guard.Exchange{ID: "e"}
@@ -282,7 +282,7 @@ func TestAFullSpoolFollowsItsRule(t *testing.T) {
 			})
 			held.Store(true)
 			x, m, d := everything(t)
-			o := k.Under("c", 0)
+			o := k.Under("c", 0, audit.NoContent)
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			failed := 0
@@ -306,5 +306,66 @@ func TestAFullSpoolFollowsItsRule(t *testing.T) {
 				t.Errorf("%v: %+v", err, r)
 			}
 		})
+	}
+}
+
+func TestContentIsKeptOnlyWhereItIsAskedFor(t *testing.T) {
+	decode := func(text string) *mcp.Message {
+		m, f := mcp.NewDecoder(mcp.Config{}).Decode(mcp.ToServer, []byte(text))
+		if f != nil {
+			t.Fatal(f)
+		}
+		return &m
+	}
+	call := decode("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"pay\",\n \"arguments\":{\"to\":\n\"bob\\u0001\",\"hash\":\"x\"}}}")
+	large := decode(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":"` + strings.Repeat("x", 70<<10) + `"}}}`)
+	list := decode(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+	for _, tt := range []struct {
+		keep audit.Content
+		m    *mcp.Message
+		want string // of arguments and params
+	}{
+		{audit.NoContent, call, "absent absent"},
+		{audit.Arguments, call, `{"to":"bob\u0001","hash":"x"} absent`},
+		{audit.Params, call, `absent {"name":"pay","arguments":{"to":"bob\u0001","hash":"x"}}`},
+		{audit.Arguments, large, "absent absent"},
+		{audit.Params, large, "absent absent"},
+		{audit.Arguments, list, "null absent"},
+		{audit.Params, list, "absent null"},
+	} {
+		out := &disk{}
+		r := audit.New(out, 4, audit.Block, quiet())
+		x := &guard.Exchange{ID: "0123456789abcdef0123456789abcdef", Server: guard.Server{Name: "bank", Owner: "o", Domain: "d", Classification: "c", Tools: map[string]guard.Tool{"pay": {Risk: "high", Financial: true, External: true}}},
+			Principal: guard.Principal{Subject: "alice", AuthTime: time.Unix(1, 5), Expires: time.Unix(9, 0), Strength: "mfa", TaskType: "refund"}}
+		d := &guard.Decision{Action: guard.Allow, At: time.Unix(2, 0), Journal: []guard.Entry{{Guard: "policy", Action: guard.Allow, Labels: 2}}}
+		if err := r.Under("", 0, tt.keep).Observe(t.Context(), x, tt.m, d); err != nil {
+			t.Fatal(err)
+		}
+		end(t, r)
+		lines := out.lines()
+		if len(lines) != 1 {
+			t.Fatalf("%s: one receipt on %d lines", tt.keep, len(lines))
+		}
+		conforms(t, compiled(t, "#/$defs/plain"), []byte(lines[0]))
+		var got struct {
+			Arguments, Params json.RawMessage
+			Roles             []string
+			Tool              *struct{ Facts []string }
+		}
+		if err := json.Unmarshal([]byte(lines[0]), &got); err != nil {
+			t.Fatal(err)
+		}
+		text := func(b json.RawMessage) string {
+			if b == nil {
+				return "absent"
+			}
+			return string(b)
+		}
+		if have := text(got.Arguments) + " " + text(got.Params); have != tt.want {
+			t.Errorf("%s of %s: %s, want %s", tt.keep, tt.m.Method, have, tt.want)
+		}
+		if got.Roles == nil || (got.Tool != nil) != (tt.m.Method == "tools/call") || got.Tool != nil && strings.Join(got.Tool.Facts, " ") != "external financial" {
+			t.Errorf("roles %v, tool %+v", got.Roles, got.Tool)
+		}
 	}
 }

@@ -134,6 +134,8 @@ type Receipts struct {
 
 	DigestUpTo notation.Size `yaml:"digest_up_to" max:"64MiB" doc:"Largest params or result whose SHA-256 the receipt holds; 0B for none"`
 
+	Keep string `yaml:"keep" oneof:"nothing|arguments|params" doc:"Content of requests that receipts hold in clear, up to 64 KiB each, so that a policy that reads arguments can be replayed; nothing holds names, sizes and digests only"`
+
 	Directory       string             `yaml:"directory" restart:"true" doc:"Folder for chained and signed receipts, of this gateway alone, instead of path; relative to this file"`
 	SegmentSize     notation.Size      `yaml:"segment_size" min:"64KiB" max:"16GiB" restart:"true" doc:"With directory: a file ends when it is larger"`
 	SegmentTime     time.Duration      `yaml:"segment_time" min:"1s" max:"30d" restart:"true" doc:"With directory: a file ends when it is older"`
@@ -174,7 +176,7 @@ func Default() Config {
 		},
 		Redis: Redis{Timeout: 250 * time.Millisecond, Prefix: "sallyport"},
 		Receipts: Receipts{
-			Path: "stdout", WhenFull: "block", Queue: 8192, DigestUpTo: 64 * notation.KiB,
+			Path: "stdout", WhenFull: "block", Queue: 8192, DigestUpTo: 64 * notation.KiB, Keep: "nothing",
 			SegmentSize: 64 * notation.MiB, SegmentTime: 24 * time.Hour, CheckpointEvery: 10 * time.Second,
 		},
 		Log: Log{Level: "info", Format: "text"},

@@ -134,7 +134,9 @@ func Pack(dir fs.FS) ([]byte, error) {
 
 // Check refuses an archive that would unpack to more than a bundle may hold,
 // before anybody reads it.
-func Check(archive []byte) error {
+func Check(archive []byte) error { return check(archive, MaxUnpacked) }
+
+func check(archive []byte, most int64) error {
 	if len(archive) > MaxArchive {
 		return errTooLarge
 	}
@@ -142,12 +144,12 @@ func Check(archive []byte) error {
 	if err != nil {
 		return fmt.Errorf("is no archive (.tar.gz): %w", err)
 	}
-	n, err := io.Copy(io.Discard, io.LimitReader(z, MaxUnpacked+1))
+	n, err := io.Copy(io.Discard, io.LimitReader(z, most+1))
 	switch {
 	case err != nil:
 		return fmt.Errorf("is no whole archive: %w", err)
-	case n > MaxUnpacked:
-		return fmt.Errorf("unpacks to more than %d bytes", MaxUnpacked)
+	case n > most:
+		return fmt.Errorf("unpacks to more than %d bytes", most)
 	}
 	return nil
 }
