@@ -1,0 +1,39 @@
+package guard
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Tickets makes tickets for held messages. The same call of the same caller has
+// the same ticket as long as the process lives, and nobody outside can guess it.
+type Tickets struct{ key [32]byte }
+
+// NewTickets returns a maker of tickets.
+func NewTickets() (*Tickets, error) {
+	t := new(Tickets)
+	if _, err := rand.Read(t.key[:]); err != nil {
+		return nil, fmt.Errorf("guard: new tickets: %w", err)
+	}
+	return t, nil
+}
+
+// For returns the ticket of a message, which is bound to who sends it, to which
+// server, and to what it asks for.
+func (t *Tickets) For(x *Exchange, m *mcp.Message, text string) *Ticket {
+	b := AppendText(x.AppendCaller(nil), x.Principal.Agent)
+	b = AppendText(AppendText(AppendText(b, x.Server.Name), m.Method), m.Name)
+	args, _ := mcp.Member(m.Params, "arguments")
+	b, ok := mcp.AppendCanonical(b, args)
+	if !ok {
+		b = append(b, args...)
+	}
+	h := hmac.New(sha256.New, t.key[:])
+	h.Write(b)
+	return &Ticket{ID: hex.EncodeToString(h.Sum(nil)[:16]), Text: text}
+}
