@@ -40,6 +40,9 @@ const (
 	UpstreamUnavailable Reason = "upstream_unavailable"
 	UpstreamTimeout     Reason = "upstream_timeout"
 	UpstreamTooLarge    Reason = "upstream_reply_too_large"
+
+	// ApprovalRequired belongs to no single guard: several ask for a person.
+	ApprovalRequired Reason = "approval_required"
 )
 
 // CoreReasons returns the reasons that do not belong to a single guard.
@@ -65,6 +68,7 @@ func CoreReasons() []ReasonInfo {
 		{UpstreamBadReply, 502, CodeUpstream, "The MCP server's reply is not valid and was withheld.", "A reply that the strict decoder refuses, that is content-encoded, or that answers a request nobody made."},
 		{UpstreamUnavailable, 502, CodeUpstream, "The MCP server failed or cannot be reached. Try again later.", "An error status of the upstream without a JSON-RPC body, or a local reply of Envoy."},
 		{UpstreamTimeout, 504, CodeUpstreamTimeout, "The MCP server did not answer in time.", "A reply that did not complete within `limits.response_time`."},
+		{ApprovalRequired, 200, CodeDenied, "A person has to approve this first.", "The call is allowed on condition of an approval, by policy or by `autonomy_controls.boundary_controls`, and none was given. There is no workflow for approvals yet."},
 		{UpstreamTooLarge, 502, CodeUpstream, "The MCP server's reply is larger than this gateway accepts and was withheld.", "A JSON reply beyond `limits.response` or an SSE event beyond `limits.event`."},
 	}
 }

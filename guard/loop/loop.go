@@ -27,7 +27,7 @@ const (
 type Ports struct {
 	// Memory returns what is remembered, for a configuration. Without it the
 	// guard is left out: nobody asked for it.
-	Memory  func(Config) *Memory
+	Memory  func(Config) (*Memory, error)
 	Now     func() time.Time
 	Tickets *guard.Tickets
 	Share   func(Event) // tells other replicas, without waiting; nil without any
@@ -39,7 +39,11 @@ func Spec(p Ports) guard.Spec {
 		if err := c.validate(); err != nil || p.Memory == nil {
 			return nil, err
 		}
-		return &loop{Config: c, Ports: p, memory: p.Memory(c)}, nil
+		memory, err := p.Memory(c)
+		if err != nil {
+			return nil, err
+		}
+		return &loop{Config: c, Ports: p, memory: memory}, nil
 	}, guard.Want{Method: "tools/call", Direction: mcp.ToServer}, guard.Want{Method: "tools/call", Direction: mcp.ToClient}).WithReasons(
 		guard.ReasonInfo{Reason: LoopDetected, Status: 200, Code: guard.CodeDenied, Text: "You are going in circles: this call, or this round of calls, has had the same answers again and again. Do something else.",
 			When: "The same call got the same answer `guards.loop.repeats` times in a row, or a cycle of calls went round `guards.loop.rounds` times. The hint says what was seen, and when the call passes again."},

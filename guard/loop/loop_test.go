@@ -27,14 +27,10 @@ type world struct {
 }
 
 func ports(w *world) loop.Ports {
-	tickets, err := guard.NewTickets()
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	return loop.Ports{
-		Memory:  func(c loop.Config) *loop.Memory { w.memory.Bound(c.MaxKeys); return w.memory },
+		Memory:  func(c loop.Config) (*loop.Memory, error) { w.memory.Bound(c.MaxKeys); return w.memory, nil },
 		Now:     func() time.Time { return w.now },
-		Tickets: tickets,
+		Tickets: guard.NewTickets(),
 		Share:   func(e loop.Event) { w.shared = append(w.shared, e) },
 	}
 }

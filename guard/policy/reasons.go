@@ -6,14 +6,14 @@ import (
 )
 
 // Reasons of this guard. A policy gives one of them with every no, except
-// UnknownTarget, which is the guard's own.
+// UnknownTarget, which is the guard's own. ApprovalRequired belongs to the core.
 const (
 	ToolNotAllowed           guard.Reason = "tool_not_allowed"
 	ServerNotAllowed         guard.Reason = "server_not_allowed"
 	PolicyDenied             guard.Reason = "policy_denied"
 	UnknownTarget            guard.Reason = "unknown_target"
 	ArgumentNotAllowed       guard.Reason = "argument_not_allowed"
-	ApprovalRequired         guard.Reason = "approval_required"
+	ApprovalRequired                      = guard.ApprovalRequired
 	ReauthenticationRequired guard.Reason = "reauthentication_required"
 	InsufficientScope        guard.Reason = "insufficient_scope"
 	ReadOnly                 guard.Reason = "read_only"
@@ -21,6 +21,9 @@ const (
 
 // ValidReason reports whether a policy may refuse for r.
 func ValidReason(r guard.Reason) bool {
+	if r == ApprovalRequired {
+		return true
+	}
 	for _, info := range Reasons() {
 		if info.Reason == r {
 			return r != UnknownTarget
@@ -42,8 +45,6 @@ func Reasons() []guard.ReasonInfo {
 			When: "A target that the policy does not let the principal use, and `guards.policy.hide` is on. It makes no difference to the caller whether the target exists; the detail has the policy's reason."},
 		{Reason: ArgumentNotAllowed, Status: 200, Code: guard.CodeDenied, Text: "Policy does not allow these arguments.",
 			When: "The principal may use the target, but not with these arguments."},
-		{Reason: ApprovalRequired, Status: 200, Code: guard.CodeDenied, Text: "A person has to approve this first.",
-			When: "The policy allows the call on condition of an approval, and none was given."},
 		{Reason: ReauthenticationRequired, Status: 401, Code: guard.CodeUnauthenticated, Text: "This action needs a fresh or stronger authentication. Authenticate again and retry.",
 			When: "The target is sensitive and the authentication too old or too weak. The challenge says what would do (RFC 9470)."},
 		{Reason: InsufficientScope, Status: 403, Code: guard.CodeDenied, Text: "The access token lacks a scope that this action needs.",

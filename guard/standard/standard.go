@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/guard/envelope"
 	"github.com/sallyport/sallyport/guard/identity"
 	"github.com/sallyport/sallyport/guard/injection"
+	"github.com/sallyport/sallyport/guard/loop"
 	"github.com/sallyport/sallyport/guard/normalise"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/guard/quota"
@@ -21,6 +22,7 @@ import (
 type Ports struct {
 	Identity  identity.Source
 	Binding   binding.Source
+	Loop      loop.Ports
 	Quota     quota.Port
 	Surge     surge.Port
 	Egress    egress.Ports
@@ -38,6 +40,7 @@ func Specs(p Ports) []guard.Spec {
 		identity.Spec(p.Identity),
 		binding.Spec(p.Binding), // what others see of ids is the server's
 		policy.Spec(p.Policy),
+		loop.Spec(p.Loop),   // before quota: who goes in circles uses nothing up
 		quota.Spec(p.Quota), // behind policy: names that nobody may use get no counters
 		egress.Spec(p.Egress),
 		normalise.Spec(p.Normalise),

@@ -40,6 +40,10 @@ func TestThroughEnvoy(t *testing.T) {
 		fit := servesAuthz(t, g)
 		for _, tr := range list {
 			t.Run(tr.name(), func(t *testing.T) {
+				for _, b := range tr.before(t) {
+					got := s.replay(t, g.MCP, b, who)
+					b.passed(t, got, kept.until(t, mark(t, service)))
+				}
 				got := s.replay(t, g.MCP, tr, who)
 				judged := kept.until(t, mark(t, service))
 				got.decision = decisions(judged)

@@ -34,7 +34,12 @@ func TestInProcess(t *testing.T) {
 				addScripted(t, snap, tr.part["guard"], &seen)
 			}
 			proc, authz := serve(t, snap)
-			got := (&proxy{proc, s, who}).replay(t, tr)
+			through := &proxy{proc, s, who}
+			for _, b := range tr.before(t) {
+				got := through.replay(t, b)
+				b.passed(t, got, seen.take(t))
+			}
+			got := through.replay(t, tr)
 			judged := seen.take(t)
 			got.decision = decisions(judged)
 			tr.compare(t, got)

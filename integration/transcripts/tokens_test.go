@@ -30,6 +30,12 @@ func fill(t *testing.T, who *testenv.Issuer, value string) string {
 			return who.Token(t, audience, 2*time.Hour, map[string]any{"jti": "2", "scope": "mcp more", "roles": []string{"admin"}})
 		},
 		"$ORPHAN": func() string { return who.Token(t, audience, time.Hour, down) }, // of an issuer that is down
+		"$PLANNER": func() string {
+			return who.Token(t, audience, time.Hour, map[string]any{"sub": "planner", "task": "t-7"})
+		},
+		"$CRITIC": func() string {
+			return who.Token(t, audience, time.Hour, map[string]any{"sub": "critic", "task": "t-7"})
+		},
 	} {
 		if strings.Contains(value, name) {
 			value = strings.ReplaceAll(value, name, mint())

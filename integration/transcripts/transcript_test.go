@@ -26,7 +26,7 @@ type transcript struct {
 	part    map[string]string
 }
 
-var parts = []string{"config.yaml", "guard", "request", "reply", "client", "upstream", "decision"}
+var parts = []string{"config.yaml", "guard", "before", "request", "reply", "client", "upstream", "decision"}
 
 func load(t *testing.T) []*transcript {
 	t.Helper()
@@ -130,7 +130,11 @@ func (tr *transcript) request(t *testing.T, url string, who *testenv.Issuer) (*h
 // decided.
 type outcome struct{ client, upstream, decision string }
 
-var exchange = regexp.MustCompile(`"exchange":"([0-9a-f]{32})"`)
+var (
+	exchange = regexp.MustCompile(`"exchange":"([0-9a-f]{32})"`)
+	ticket   = regexp.MustCompile(`"ticket":{"id":"[0-9a-f]{32}"`)
+	passing  = regexp.MustCompile(`(\bin|\bRetry-After:) (\d+ m?s\b|2\d\n|30\n)`) // what depends on how long the test takes
+)
 
 func client(who *testenv.Issuer, status int, h http.Header, body string) string {
 	s := fmt.Sprintf("%d\n", status)
@@ -139,7 +143,15 @@ func client(who *testenv.Issuer, status int, h http.Header, body string) string 
 			s += name + ": " + v + "\n"
 		}
 	}
-	return named(who, strings.ReplaceAll(s+"\n"+exchange.ReplaceAllString(body, `"exchange":"*"`), who.URL, "$ISSUER"))
+	s += "\n" + exchange.ReplaceAllString(body, `"exchange":"*"`)
+	s = ticket.ReplaceAllString(s, `"ticket":{"id":"*"`)
+	s = passing.ReplaceAllStringFunc(s, func(m string) string {
+		if strings.HasSuffix(m, "\n") {
+			return "Retry-After: *\n"
+		}
+		return "in * s"
+	})
+	return named(who, strings.ReplaceAll(s, who.URL, "$ISSUER"))
 }
 
 // upstream shows what reached the server: nothing, or the method, the headers

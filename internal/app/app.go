@@ -141,6 +141,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	counting, stopCounting := context.WithCancel(context.WithoutCancel(ctx)) // until the last exchange has settled
 	defer stopCounting()
 	group.Go(func() error { g.lasting.limits.run(counting); return nil })
+	group.Go(func() error { g.lasting.conduct.run(counting); return nil })
 	group.Go(func() error { return judge.Serve(ln.judge) })
 	group.Go(func() error { return control.Serve(ln.control) })
 	group.Go(func() error {

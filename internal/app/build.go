@@ -33,6 +33,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Identity:  l.identitySource(cfg, s),
 		Binding:   bindingSource(cfg, s),
 		Policy:    l.policySource(cfg, s),
+		Loop:      l.conduct.loop(cfg),
 		Quota:     l.limits.port(cfg),
 		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),
 		Egress:    egressPorts(egress),
@@ -44,7 +45,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 
 // fill builds s with guards that have these ports.
 func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers ...guard.Observer) error {
-	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg), surgeEnforced(cfg)); err != nil {
+	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg), surgeEnforced(cfg), checkAutonomy(cfg)); err != nil {
 		return err
 	}
 	specs := standard.Specs(ports)

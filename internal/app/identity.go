@@ -14,6 +14,7 @@ type lasting struct {
 	dir      string      // where relative paths of guards begin
 	limits   limits      // counters of calls
 	surges   surges      // how much servers bear
+	conduct  conduct     // how callers behave
 }
 
 // needsToken reports whether callers must show a token.

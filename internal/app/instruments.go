@@ -47,6 +47,8 @@ func (g *Gateway) gauges() []gauge {
 		{"mcp.gateway.surge.strained", "Servers that were slower than usual, or failed, when last looked at.", func() int64 {
 			return int64(g.lasting.surges.total(func(s surge.Status) uint64 { return uint64(flag(s.Strained)) }))
 		}},
+		{"mcp.gateway.conduct.remembered", "What is remembered of how callers behave.", func() int64 { return int64(g.lasting.conduct.status().Remembered) }},
+		{"mcp.gateway.conduct.alone", "1 while replicas do not hear of each other's calls, because Redis cannot be asked.", func() int64 { return flag(g.lasting.conduct.status().Trouble != "") }},
 		{"mcp.gateway.receipts.blocked", "1 while receipts are not kept, because writing fails or the queue is full.", func() int64 { return flag(g.receipts.Trouble() != nil) }},
 	}
 }
@@ -67,6 +69,8 @@ func (g *Gateway) counters() []counter {
 			return g.lasting.surges.total(func(s surge.Status) uint64 { return s.Refused + s.Excess })
 		}},
 		{"mcp.gateway.surge.shrunk", "Times that the limit of a server fell.", func() uint64 { return g.lasting.surges.total(func(s surge.Status) uint64 { return s.Shrunk }) }},
+		{"mcp.gateway.conduct.forgotten", "Callers and calls that made room for others in what is remembered of them.", func() uint64 { return g.lasting.conduct.status().Forgotten }},
+		{"mcp.gateway.conduct.lost", "Calls that other replicas were not told of.", func() uint64 { return g.lasting.conduct.status().Lost }},
 		{"mcp.gateway.xds.nacks", "Configurations that an Envoy rejected.", func() uint64 { return g.xds.Status().Counters.NACKs }},
 		{"mcp.gateway.xds.reverts", "Returns to the last good configuration after a rejection.", func() uint64 { return g.xds.Status().Counters.Reverts }},
 		{"mcp.gateway.xds.pushes", "Configurations sent to Envoys.", func() uint64 { return g.xds.Status().Counters.Pushes }},

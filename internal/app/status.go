@@ -21,6 +21,7 @@ type Status struct {
 	Quota         Quota          `json:"quota"`
 	Surge         []surge.Status `json:"surge,omitempty"`
 	Binding       Binding        `json:"binding"`
+	Conduct       Conduct        `json:"conduct"`
 	OpenStreams   int            `json:"open_streams"`
 	ExtAuthz      ExtAuthz       `json:"ext_authz"`
 	SPIFFE        *SPIFFE        `json:"spiffe,omitempty"`
@@ -84,6 +85,7 @@ func (g *Gateway) status() Status {
 	s.Quota = g.lasting.limits.status()
 	s.Binding = bindingStatus(g.source.Current(), snap)
 	s.Surge = g.lasting.surges.status()
+	s.Conduct = g.lasting.conduct.status()
 	s.ExtAuthz.Available = snap.RequestsOnly == nil
 	if !s.ExtAuthz.Available {
 		s.ExtAuthz.Why = snap.RequestsOnly.Error()

@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/loop"
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/redis"
+)
+
+// conduct keeps what is remembered of how callers behave, which a reload does not
+// touch. It is made when the first configuration that watches them needs it.
+type conduct struct {
+	once    sync.Once
+	tickets *guard.Tickets
+	gossip  atomic.Pointer[redis.Gossip] // nil without Redis
+
+	mu     sync.Mutex
+	loops  *loop.Memory
+	within time.Duration // of the configuration built last
+}
+
+// ticket is what guards that may hold a call need.
+func (c *conduct) ticket() *guard.Tickets {
+	c.once.Do(func() { c.tickets = guard.NewTickets() })
+	return c.tickets
+}
+
+// loop is what guard/loop needs, if the guide's block asks for it.
+func (c *conduct) loop(cfg *config.Config) loop.Ports {
+	if !cfg.Autonomy.Monitoring.LoopDetection {
+		return loop.Ports{}
+	}
+	return loop.Ports{Now: time.Now, Tickets: c.ticket(), Share: c.tell, Memory: func(settings loop.Config) (*loop.Memory, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.within = settings.Within
+		if c.loops == nil {
+			c.loops = loop.NewMemory(settings.MaxKeys)
+		}
+		c.loops.Bound(settings.MaxKeys)
+		if c.gossip.Load() == nil && len(cfg.Redis.Addresses) > 0 {
+			o, err := redisOptions(cfg.Redis)
+			if err != nil {
+				return nil, err
+			}
+			c.gossip.Store(redis.NewGossip(o, time.Now, c.learn))
+		}
+		return c.loops, nil
+	}}
+}
+
+// tell passes on what came of a call, if there are others to hear it.
+func (c *conduct) tell(e loop.Event) {
+	if g := c.gossip.Load(); g != nil {
+		g.Tell(e)
+	}
+}
+
+// learn takes in what another replica tells.
+func (c *conduct) learn(e loop.Event) {
+	c.mu.Lock()
+	memory, within := c.loops, c.within
+	c.mu.Unlock()
+	memory.Learn(&e, within)
+}
+
+// run talks to other replicas until ctx ends.
+func (c *conduct) run(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		if g := c.gossip.Load(); g != nil {
+			g.Run(ctx)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// checkAutonomy refuses settings of autonomy_controls that nothing would enforce,
+// and settings of their guards that would have no effect.
+func checkAutonomy(cfg *config.Config) error {
+	a := &cfg.Autonomy
+	var errs []error
+	for _, s := range []struct {
+		setting, guard string
+		on             bool
+		defaults       any
+	}{
+		{"monitoring.loop_detection", "loop", a.Monitoring.LoopDetection, loop.DefaultConfig()},
+	} {
+		section := cfg.Guards[s.guard]
+		switch {
+		case s.on && section.Mode == "off":
+			errs = append(errs, fmt.Errorf("autonomy_controls.%s: guards.%s.mode is off, so nothing enforces it", s.setting, s.guard))
+		case !s.on && section.Config != nil && !reflect.DeepEqual(reflect.ValueOf(section.Config).Elem().Interface(), s.defaults):
+			errs = append(errs, fmt.Errorf("guards.%s: has no effect without autonomy_controls.%s; remove it", s.guard, s.setting))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Conduct tells how watching callers goes.
+type Conduct struct {
+	Remembered int    `json:"remembered"`
+	Forgotten  uint64 `json:"forgotten"`
+	Heard      uint64 `json:"heard"`
+	Lost       uint64 `json:"lost"`
+	Trouble    string `json:"trouble,omitempty"` // why replicas do not hear each other
+}
+
+func (c *conduct) status() (s Conduct) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.loops != nil {
+		s.Remembered, s.Forgotten = c.loops.Len(), c.loops.Forgotten()
+	}
+	if g := c.gossip.Load(); g != nil {
+		_, s.Heard, s.Lost = g.Counts()
+		s.Trouble = g.Trouble()
+	}
+	return s
+}
