@@ -1,8 +1,6 @@
 package peers
 
 import (
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -69,12 +67,10 @@ func runMCPGo(t testing.TB, url string, p scenario.Plan) scenario.Steps {
 // "client" is @modelcontextprotocol/client.
 func startNode(t testing.TB, which string) Run {
 	t.Helper()
-	bin, folder := node(t)
-	return drive(t, exec.Command(bin, filepath.Join(folder, "driver.mjs"), which))
+	return drive(t, Node(t, "driver.mjs", which))
 }
 
 func startPython(t testing.TB) Run {
 	t.Helper()
-	bin, folder := python(t)
-	return drive(t, exec.Command(bin, filepath.Join(folder, "driver.py")))
+	return drive(t, Python(t, "driver.py"))
 }

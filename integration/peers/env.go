@@ -48,3 +48,19 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// Node returns the command that runs a script of integration/peers/node, which
+// has the TypeScript SDKs.
+func Node(t testing.TB, script string, args ...string) *exec.Cmd {
+	t.Helper()
+	bin, folder := node(t)
+	return exec.Command(bin, append([]string{filepath.Join(folder, script)}, args...)...)
+}
+
+// Python returns the command that runs a script of integration/peers/python,
+// which has the Python SDK.
+func Python(t testing.TB, script string, args ...string) *exec.Cmd {
+	t.Helper()
+	bin, folder := python(t)
+	return exec.Command(bin, append([]string{filepath.Join(folder, script)}, args...)...)
+}
