@@ -136,6 +136,40 @@ func TestADrainEndsOpenStreamsReadably(t *testing.T) {
 	}
 }
 
+func TestARevocationEndsOpenStreamsReadably(t *testing.T) {
+	f := newFixture(t)
+	e := f.asked(t, post("mcp-protocol-version", "2025-11-25"), callBody)
+	e.say(eventHeaders)
+	e.hear()
+	e.say(responseBody("data: "+progress+"\n\n", false))
+	e.hear()
+	f.server.Reconsider() // of somebody else
+	if len(e.out) != 0 {
+		t.Fatal("it ended")
+	}
+	f.gone.Store(true)
+	f.server.Reconsider()
+	b, end := chunk(e.hear())
+	if !end || !strings.Contains(b, `"reason":"identity_revoked"`) || !strings.Contains(b, `"id":7`) {
+		t.Errorf("got %q, end %v", b, end)
+	}
+	e.say(responseBody("data: "+goodReply+"\n\n", true)) // nothing passes after the end
+	if err := e.close(); err != nil {
+		t.Error(err)
+	}
+	if len(e.out) != 0 {
+		t.Errorf("passed: %v", <-e.out)
+	}
+	f.settled(t)
+	// One that was admitted before, and opens now.
+	e = f.asked(t, post(), callBody)
+	e.say(eventHeaders)
+	e.hear()
+	if _, end := chunk(e.hear()); !end {
+		t.Error("a new stream goes on")
+	}
+}
+
 func TestPanicsFailClosed(t *testing.T) {
 	t.Run("of a guard, in a request", func(t *testing.T) {
 		f := newFixture(t)

@@ -161,10 +161,10 @@ func (m *machine) refuseEvent(out []byte, d *guard.Decision) []byte {
 	return sse.Event{Data: r.Body}.AppendTo(out)
 }
 
-// outlived ends a stream whose client was identified by a token that has
-// expired. It may come back with a fresh one.
-func (m *machine) outlived(ctx context.Context) {
-	m.emit(m.breakOff(ctx, nil, fault(guard.IdentityExpired, "the token expired while the stream was open")), true)
+// outlived ends a stream whose client is no longer who it was: its token has
+// expired, and it may come back with a fresh one, or it was revoked.
+func (m *machine) outlived(ctx context.Context, r guard.Reason, detail string) {
+	m.emit(m.breakOff(ctx, nil, fault(r, detail)), true)
 }
 
 // interrupt ends an open stream because the gateway stops. A client that can

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +77,14 @@ type fixture struct {
 	probe  *probe
 	watch  *observed
 	snap   *gate.Snapshot
+	gone   atomic.Bool // whoever calls was revoked
+}
+
+func (f *fixture) revoked(*guard.Principal) string {
+	if f.gone.Load() {
+		return "somebody was revoked"
+	}
+	return ""
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -103,7 +112,7 @@ func newFixture(t testing.TB) *fixture {
 			{Name: "two", Versions: []registry.Version{{Name: "v1"}, {Name: "v2"}}},
 		}),
 	}
-	f.server = New(gate.NewHolder(f.snap), slog.New(slog.DiscardHandler))
+	f.server = New(gate.NewHolder(f.snap), slog.New(slog.DiscardHandler), f.revoked)
 	return f
 }
 

@@ -15,7 +15,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -31,17 +34,19 @@ import (
 // Server is the ext_proc service.
 type Server struct {
 	extprocv3.UnimplementedExternalProcessorServer
-	source gate.Source
-	log    *slog.Logger
+	source  gate.Source
+	log     *slog.Logger
+	revoked func(*guard.Principal) (why string) // nil: nobody is
 
 	mu      sync.Mutex
 	streams map[*stream]struct{} // open event streams, which a drain has to end
 	drained bool
 }
 
-// New returns a service that judges with the snapshots of source.
-func New(source gate.Source, log *slog.Logger) *Server {
-	return &Server{source: source, log: log, streams: make(map[*stream]struct{})}
+// New returns a service that judges with the snapshots of source. revoked says
+// why an open stream must not go on for its client, or returns ""; it may be nil.
+func New(source gate.Source, log *slog.Logger, revoked func(*guard.Principal) (why string)) *Server {
+	return &Server{source: source, log: log, revoked: revoked, streams: make(map[*stream]struct{})}
 }
 
 // Register adds the service to g.
@@ -120,6 +125,32 @@ func (s *Server) list(st *stream) {
 	if drained {
 		st.drain()
 	}
+	s.reconsider(st) // its client may have been revoked since it was admitted
+}
+
+// reconsider ends a listed stream whose client was revoked.
+func (s *Server) reconsider(st *stream) {
+	if s.revoked == nil {
+		return
+	}
+	if why := s.revoked(&st.m.x.Principal); why != "" {
+		st.revoke(why)
+	}
+}
+
+// Reconsider ends the open event streams of those who were revoked, in a way
+// that clients can read. Whoever revokes calls it afterwards.
+func (s *Server) Reconsider() {
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(s.streams))
+	s.mu.Unlock()
+	var all sync.WaitGroup
+	for _, st := range open { // together, as in Drain
+		if s.revoked != nil && s.revoked(&st.m.x.Principal) != "" {
+			all.Go(func() { s.reconsider(st) })
+		}
+	}
+	all.Wait()
 }
 
 // Drain ends every open event stream in a way that clients can read, because

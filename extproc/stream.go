@@ -8,6 +8,8 @@ import (
 	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/sallyport/sallyport/guard"
 )
 
 // stream joins a machine to its gRPC stream. The lock is needed because a
@@ -76,7 +78,18 @@ func (st *stream) expire() {
 		case st.m.phase == lingering:
 			st.m.emit(nil, true)
 		case st.m.phase == events:
-			st.m.outlived(ctx)
+			st.m.outlived(ctx, guard.IdentityExpired, "the token expired while the stream was open")
+		}
+	})
+}
+
+// revoke ends the stream if it is open and its client was revoked for this
+// reason.
+func (st *stream) revoke(why string) {
+	st.alone(func(ctx context.Context) {
+		if st.m.phase == events {
+			st.m.outlived(ctx, guard.IdentityRevoked, why+" while the stream was open")
+			st.arm()
 		}
 	})
 }

@@ -107,6 +107,7 @@ type Principal struct {
 	Peer     string    // verified transport identity, such as a SPIFFE id
 	Strength string    // authentication context (OIDC acr); empty when unknown
 	AuthTime time.Time // when the human authenticated; zero when unknown
+	Issued   time.Time // when the token was; zero when it does not say
 	Expires  time.Time // of the token; zero for none
 	TokenID  string    // jti, for revocation
 }

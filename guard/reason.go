@@ -36,6 +36,7 @@ const (
 	ReceiptUnavailable  Reason = "receipt_unavailable"
 	GatewayStopping     Reason = "gateway_stopping"
 	IdentityExpired     Reason = "identity_expired"
+	IdentityRevoked     Reason = "identity_revoked"
 	UpstreamBadReply    Reason = "upstream_bad_reply"
 	UpstreamUnavailable Reason = "upstream_unavailable"
 	UpstreamTimeout     Reason = "upstream_timeout"
@@ -65,6 +66,7 @@ func CoreReasons() []ReasonInfo {
 		{ReceiptUnavailable, 503, CodeNotJudged, "The gateway cannot record decisions at the moment and therefore passes nothing on. Try again later.", "Receipts cannot be kept and `receipts.when_full` is `block`, or another observer of decisions failed."},
 		{GatewayStopping, 503, CodeNotJudged, "The gateway is restarting. Try again.", "A stream that was still open when the drain period ended."},
 		{IdentityExpired, 401, CodeUnauthenticated, "The token with which this stream was opened has expired. Open it again with a fresh one.", "An event stream that was open when its client's token expired."},
+		{IdentityRevoked, 401, CodeUnauthenticated, "This identity was revoked and is not accepted any more. Ask whoever operates this gateway.", "A request of a revoked subject, client, token or peer, or an event stream that it had open; `sallyport revoke list` shows what is revoked."},
 		{UpstreamBadReply, 502, CodeUpstream, "The MCP server's reply is not valid and was withheld.", "A reply that the strict decoder refuses, that is content-encoded, or that answers a request nobody made."},
 		{UpstreamUnavailable, 502, CodeUpstream, "The MCP server failed or cannot be reached. Try again later.", "An error status of the upstream without a JSON-RPC body, or a local reply of Envoy."},
 		{UpstreamTimeout, 504, CodeUpstreamTimeout, "The MCP server did not answer in time.", "A reply that did not complete within `limits.response_time`."},

@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/sallyport/sallyport/guard"
@@ -29,6 +30,7 @@ const WellKnown = "/.well-known/oauth-protected-resource"
 // Answer is what an Authenticator found.
 type Answer struct {
 	Principal *guard.Principal // who it is; nil refuses
+	Reason    guard.Reason     // with a refusal: Unauthenticated when empty
 	Challenge string           // with a refusal: the WWW-Authenticate header, empty for none
 	Detail    string           // with a refusal: why, for operators; never the credential
 
@@ -54,7 +56,7 @@ func Spec(source Source) guard.Spec {
 		return &identity{a}, nil
 	}).WithReasons(
 		guard.ReasonInfo{Reason: Unauthenticated, Status: 401, Code: guard.CodeUnauthenticated, Text: "Authentication is required: the request carries no credential that is valid for this server.",
-			When: "No token or certificate, or one that is expired, forged, revoked, or made for another server. The receipt's detail says which; the client gets a WWW-Authenticate challenge."},
+			When: "No token or certificate, or one that is expired, forged, or made for another server. The receipt's detail says which; the client gets a WWW-Authenticate challenge."},
 	)
 	s.Required = true
 	return s
@@ -82,7 +84,7 @@ func verdict(a Answer) guard.Verdict {
 			return verdict(later), nil
 		}}
 	case a.Principal == nil:
-		v := guard.Refuse(Unauthenticated, a.Detail)
+		v := guard.Refuse(cmp.Or(a.Reason, Unauthenticated), a.Detail)
 		if a.Challenge != "" {
 			v.Obligations = []guard.Obligation{{Kind: guard.Challenge, Value: a.Challenge}}
 		}

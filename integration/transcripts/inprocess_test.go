@@ -55,7 +55,7 @@ func serve(t *testing.T, snap *gate.Snapshot) (extprocv3.ExternalProcessorClient
 	t.Helper()
 	holder, log := gate.NewHolder(snap), slog.New(slog.DiscardHandler)
 	g := grpc.NewServer(grpc.WaitForHandlers(true))
-	extproc.New(holder, log).Register(g)
+	extproc.New(holder, log, nil).Register(g)
 	extauthz.New(holder, log).Register(g)
 	l := bufconn.Listen(1 << 20)
 	go func() { _ = g.Serve(l) }()

@@ -14,10 +14,12 @@ type Parts struct {
 	Metrics http.Handler
 	Pprof   bool // Go's profiles too
 	Routes  []Route
+
+	Revocations Revocations // nil: none can be made
 }
 
-// Handler returns the interface: /healthz, /readyz, /metrics, /v1/status and,
-// if asked for, /debug/pprof/.
+// Handler returns the interface: /healthz, /readyz, /metrics, /v1/status,
+// /v1/revocations and, if asked for, /debug/pprof/.
 func Handler(p Parts) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -37,6 +39,9 @@ func Handler(p Parts) http.Handler {
 	})
 	for _, r := range p.Routes {
 		mux.HandleFunc(r.Pattern, r.handler())
+	}
+	if p.Revocations != nil {
+		revocations(mux, p.Revocations)
 	}
 	if p.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

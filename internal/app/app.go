@@ -105,13 +105,18 @@ func (g *Gateway) serve(ctx context.Context) error {
 		return err
 	}
 	defer g.closeSPIFFE()
+	if err := g.lasting.openShared(g.cfg, g.log); err != nil {
+		return err
+	}
+	defer g.lasting.closeShared()
 	first, err := g.build(g.cfg)
 	if err != nil {
 		return err
 	}
 	g.holder = gate.NewHolder(first.snapshot)
 	g.judges.holder = g.holder
-	g.procs = extproc.New(g.holder, g.log)
+	g.procs = extproc.New(g.holder, g.log, g.lasting.whyEnd)
+	g.lasting.revoked.Tell(g.procs.Reconsider)
 	g.xds = xds.New(g.log, xds.Options{
 		Grace: max(5*time.Second, 2*g.cfg.Limits.JudgeTime+time.Second),
 		Hooks: xds.Hooks{Reverted: g.judges.revert},
@@ -130,7 +135,8 @@ func (g *Gateway) serve(ctx context.Context) error {
 	}
 	web := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: admin.Handler(admin.Parts{
 		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(), Pprof: g.cfg.Admin.Pprof,
-		Routes: g.policyRoutes(),
+		Routes:      g.policyRoutes(),
+		Revocations: revoker{g},
 	})}
 	g.sayAloud()
 
@@ -142,6 +148,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	defer stopCounting()
 	group.Go(func() error { g.lasting.limits.run(counting); return nil })
 	group.Go(func() error { g.lasting.conduct.run(counting); return nil })
+	group.Go(func() error { g.lasting.revoked.Run(counting); return nil })
 	group.Go(func() error { return judge.Serve(ln.judge) })
 	group.Go(func() error { return control.Serve(ln.control) })
 	group.Go(func() error {
@@ -218,6 +225,11 @@ func (g *Gateway) ready() error {
 	}
 	if !g.xds.Ready() {
 		return errors.New("no Envoy has accepted the configuration yet")
+	}
+	if asks(g.source.Current().Gateway.Authentication) {
+		if err := g.lasting.revoked.Stale(); err != nil {
+			return fmt.Errorf("%w; every caller is refused", err)
+		}
 	}
 	if g.cfg.Receipts.WhenFull == string(audit.Block) {
 		if err := g.receipts.Trouble(); err != nil {

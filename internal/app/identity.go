@@ -5,6 +5,8 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
 	verify "github.com/sallyport/sallyport/internal/identity"
+	"github.com/sallyport/sallyport/internal/redis"
+	"github.com/sallyport/sallyport/internal/revocation"
 )
 
 // lasting is what outlives a configuration, so that a reload forgets nothing.
@@ -15,6 +17,9 @@ type lasting struct {
 	limits   limits      // counters of calls
 	surges   surges      // how much servers bear
 	conduct  conduct     // how callers behave
+
+	shared  *redis.Shared    // nil without Redis
+	revoked *revocation.List // nil where nobody is served
 }
 
 // needsToken reports whether callers must show a token.
@@ -42,14 +47,18 @@ func trustDomains(cfg *config.Config) []string {
 // has s tell clients where to get tokens.
 func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.Source {
 	method := cfg.Gateway.Authentication
-	if !needsToken(method) && !needsCertificate(method) {
+	if !asks(method) {
 		return nil
 	}
 	return func(c identity.Config) (identity.Authenticator, error) {
-		a, err := verify.New(verify.Options{
+		o := verify.Options{
 			Config: c, Token: needsToken(method), Certificate: needsCertificate(method),
 			TrustDomains: trustDomains(cfg), Lifetime: cfg.Identity.TokenLifetime.Max, Keys: &l.keys,
-		})
+		}
+		if l.revoked != nil {
+			o.Revoked = l.whyRevoked
+		}
+		a, err := verify.New(o)
 		if err != nil {
 			return nil, err
 		}

@@ -49,6 +49,8 @@ func (g *Gateway) gauges() []gauge {
 		}},
 		{"mcp.gateway.conduct.remembered", "What is remembered of how callers behave.", func() int64 { return int64(g.lasting.conduct.status().Remembered) }},
 		{"mcp.gateway.conduct.alone", "1 while replicas do not hear of each other's calls, because Redis cannot be asked.", func() int64 { return flag(g.lasting.conduct.status().Trouble != "") }},
+		{"mcp.gateway.revocations", "Entries of the list of revocations.", func() int64 { return int64(g.lasting.revoked.Status().Entries) }},
+		{"mcp.gateway.revocations.degraded", "1 while Redis cannot be asked for the list of revocations, or its file not written, and the last known list counts.", func() int64 { return flag(g.lasting.revoked.Status().Trouble != nil) }},
 		{"mcp.gateway.receipts.blocked", "1 while receipts are not kept, because writing fails or the queue is full.", func() int64 { return flag(g.receipts.Trouble() != nil) }},
 	}
 }

@@ -28,6 +28,7 @@ func Principal(data []byte) (*guard.Principal, error) {
 		Peer     string    `json:"peer"`
 		Strength string    `json:"strength"`
 		AuthTime time.Time `json:"auth_time"`
+		Issued   time.Time `json:"issued"`
 		Expires  time.Time `json:"expires"`
 		TokenID  string    `json:"token_id"`
 	}

@@ -22,6 +22,7 @@ type Status struct {
 	Surge         []surge.Status `json:"surge,omitempty"`
 	Binding       Binding        `json:"binding"`
 	Conduct       Conduct        `json:"conduct"`
+	Revocations   Revocations    `json:"revocations"`
 	OpenStreams   int            `json:"open_streams"`
 	ExtAuthz      ExtAuthz       `json:"ext_authz"`
 	SPIFFE        *SPIFFE        `json:"spiffe,omitempty"`
@@ -86,6 +87,7 @@ func (g *Gateway) status() Status {
 	s.Binding = bindingStatus(g.source.Current(), snap)
 	s.Surge = g.lasting.surges.status()
 	s.Conduct = g.lasting.conduct.status()
+	s.Revocations = g.revocations()
 	s.ExtAuthz.Available = snap.RequestsOnly == nil
 	if !s.ExtAuthz.Available {
 		s.ExtAuthz.Why = snap.RequestsOnly.Error()

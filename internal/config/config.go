@@ -44,6 +44,7 @@ type Config struct {
 	Limits    Limits     `yaml:"limits" doc:"Bounds of messages, connections and waiting"`
 	MCP       MCP        `yaml:"mcp" doc:"What the decoder accepts"`
 	Redis     Redis      `yaml:"redis" doc:"What replicas share, such as counters of quotas"`
+	Revoked   Revoked    `yaml:"revocations" doc:"Those whose identity counts no longer, as the admin interface is told"`
 	Receipts  Receipts   `yaml:"receipts" doc:"Where every decision is recorded"`
 	Log       Log        `yaml:"log" doc:"The gateway's own log, on stderr"`
 
@@ -174,7 +175,8 @@ func Default() Config {
 			HeadersTime: 10 * time.Second, RequestTime: time.Minute, StreamIdle: 5 * time.Minute,
 			ConnectionIdle: time.Hour, UpstreamIdle: 4 * time.Second, Drain: 10 * time.Second,
 		},
-		Redis: Redis{Timeout: 250 * time.Millisecond, Prefix: "sallyport"},
+		Revoked: Revoked{Limit: 10_000},
+		Redis:   Redis{Timeout: 250 * time.Millisecond, Prefix: "sallyport"},
 		Receipts: Receipts{
 			Path: "stdout", WhenFull: "block", Queue: 8192, DigestUpTo: 64 * notation.KiB, Keep: "nothing",
 			SegmentSize: 64 * notation.MiB, SegmentTime: 24 * time.Hour, CheckpointEvery: 10 * time.Second,

@@ -133,7 +133,7 @@ func revision(c *Config, data []byte) string {
 
 // resolve makes relative paths begin at the configuration's own directory.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path, &c.Receipts.Directory, &c.Receipts.Publish, &c.Redis.TLS.CA, &c.Redis.TLS.Certificate, &c.Redis.TLS.Key}
+	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path, &c.Receipts.Directory, &c.Receipts.Publish, &c.Revoked.File, &c.Redis.TLS.CA, &c.Redis.TLS.Certificate, &c.Redis.TLS.Key}
 	for i := range c.Listeners {
 		t := &c.Listeners[i].TLS
 		paths = append(paths, &t.Certificate, &t.Key, &t.ClientCA)
@@ -157,6 +157,7 @@ func (c *Config) check(at strict.At) {
 		p.Report("must be whole KiB")
 	}
 	c.checkReceipts(at.Field("receipts"))
+	c.checkRevoked(at.Field("revocations"))
 }
 
 // checkStatements demands that what is wide open is said out loud.

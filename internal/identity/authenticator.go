@@ -22,9 +22,13 @@ type Options struct {
 	// certificate must be of.
 	TrustDomains []string
 	Lifetime     time.Duration // the most that a token may live; 0 sets no bound
-	Keys         *Pool         // of issuers; nil begins with none
-	Client       *http.Client  // for issuers; it must not follow redirects to other origins
-	Now          func() time.Time
+	// Revoked says why somebody is accepted no longer, or returns ""; an error
+	// means that nobody knows. It is asked for each request, about remembered
+	// tokens too. Nil: nobody is revoked.
+	Revoked func(*guard.Principal) (why string, err error)
+	Keys    *Pool        // of issuers; nil begins with none
+	Client  *http.Client // for issuers; it must not follow redirects to other origins
+	Now     func() time.Time
 }
 
 // Authenticator implements the guard's port.
@@ -87,7 +91,7 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 		return own.Answer{Detail: "the certificate names no workload of a trust domain that is believed"}, nil
 	}
 	if !a.o.Token {
-		return own.Answer{Principal: &guard.Principal{Peer: x.Peer.Name}}, nil
+		return a.accept(x, nil, &guard.Principal{Peer: x.Peer.Name})
 	}
 	token, why := bearer(x)
 	if token == "" {
@@ -95,7 +99,7 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 	}
 	sum := digest(sha256.Sum256([]byte(token)))
 	if v := a.remembered(sum); v != nil {
-		return a.admit(x, v), nil
+		return a.admit(x, v)
 	}
 	o, err := read(token)
 	if err != nil {
@@ -116,7 +120,7 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 		return a.refuse(x, i, err.Error()), nil
 	}
 	a.cache.put(sum, v)
-	return a.admit(x, v), nil
+	return a.admit(x, v)
 }
 
 // remembered returns what a token proved, while its key is still its issuer's.
@@ -145,28 +149,48 @@ func (a *Authenticator) later(x *guard.Exchange, i *issuer, token string, sum di
 			return a.refuse(x, i, err.Error()), nil
 		}
 		a.cache.put(sum, v)
-		return a.admit(x, v), nil
+		return a.admit(x, v)
 	}}
 }
 
 // admit checks what depends on the request: for whom the token was made, and on
 // whose connection it came.
-func (a *Authenticator) admit(x *guard.Exchange, v *verified) own.Answer {
+func (a *Authenticator) admit(x *guard.Exchange, v *verified) (own.Answer, error) {
 	resource := a.Resource(x.Server.Name)
 	if !slices.ContainsFunc(v.audiences, func(s string) bool {
 		return s == resource || slices.Contains(v.issuer.settings.Audiences, s)
 	}) {
-		return a.refuse(x, v.issuer, "the token was made for another audience")
+		return a.refuse(x, v.issuer, "the token was made for another audience"), nil
 	}
 	if v.certDigest != "" && (!x.Peer.Verified || x.Peer.Digest != v.certDigest) {
-		return a.refuse(x, v.issuer, "the token is bound to another certificate than the connection's")
+		return a.refuse(x, v.issuer, "the token is bound to another certificate than the connection's"), nil
 	}
 	if x.Peer.Verified {
 		p := v.principal
 		p.Peer = x.Peer.Name
-		return own.Answer{Principal: &p}
+		return a.accept(x, v.issuer, &p)
 	}
-	return own.Answer{Principal: &v.principal}
+	return a.accept(x, v.issuer, &v.principal)
+}
+
+// accept takes p for the caller, unless p was revoked.
+func (a *Authenticator) accept(x *guard.Exchange, i *issuer, p *guard.Principal) (own.Answer, error) {
+	if a.o.Revoked == nil {
+		return own.Answer{Principal: p}, nil
+	}
+	why, err := a.o.Revoked(p)
+	switch {
+	case err != nil:
+		return own.Answer{}, err
+	case why == "":
+		return own.Answer{Principal: p}, nil
+	}
+	answer := own.Answer{Detail: why}
+	if i != nil {
+		answer = a.refuse(x, i, why)
+	}
+	answer.Reason = guard.IdentityRevoked
+	return answer, nil
 }
 
 // bearer returns the token of the Authorization header (RFC 6750, 2.1).

@@ -114,7 +114,7 @@ func (a *Authenticator) checkTimes(c claims, p *guard.Principal, now time.Time) 
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	p.Expires = expires
+	p.Expires, p.Issued = expires, issued
 	switch ahead := now.Add(a.skew); {
 	case expires.IsZero():
 		return errors.New("the token has no expiry")
