@@ -29,7 +29,7 @@ type index struct {
 func newIndex() *index { return &index{seed: maphash.MakeSeed()} }
 
 func (x *index) shard(n name) *atomic.Pointer[map[name]*Entry] {
-	return &x.shards[maphash.Comparable(x.seed, n)%uint64(len(x.shards))]
+	return &x.shards[maphash.String(x.seed, n.value)%uint64(len(x.shards))]
 }
 
 func (x *index) count(e *Entry, by int64) {
@@ -93,13 +93,18 @@ func (x *index) match(p *guard.Principal, now time.Time) *Entry {
 	for _, n := range [...]struct {
 		kind  Kind
 		value string
-	}{{Token, p.TokenID}, {Subject, p.Subject}, {Client, p.Client}, {Subject, p.Agent}} {
+	}{{Token, p.TokenID}, {Subject, p.Subject}, {Client, p.Client}} {
 		if e := x.find(n.kind, p.Issuer, n.value, p.Issued, now); e != nil {
 			return e
 		}
 	}
 	for _, actor := range p.Actors {
 		if e := x.find(Subject, p.Issuer, actor, p.Issued, now); e != nil {
+			return e
+		}
+	}
+	if len(p.Actors) == 0 { // or else the agent is the first of them
+		if e := x.find(Subject, p.Issuer, p.Agent, p.Issued, now); e != nil {
 			return e
 		}
 	}
