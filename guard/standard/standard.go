@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/envelope"
+	"github.com/sallyport/sallyport/guard/escalation"
 	"github.com/sallyport/sallyport/guard/identity"
 	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/loop"
@@ -22,6 +23,7 @@ import (
 type Ports struct {
 	Identity  identity.Source
 	Binding   binding.Source
+	Escalate  escalation.Ports
 	Loop      loop.Ports
 	Quota     quota.Port
 	Surge     surge.Port
@@ -40,8 +42,9 @@ func Specs(p Ports) []guard.Spec {
 		identity.Spec(p.Identity),
 		binding.Spec(p.Binding), // what others see of ids is the server's
 		policy.Spec(p.Policy),
-		loop.Spec(p.Loop),   // before quota: who goes in circles uses nothing up
-		quota.Spec(p.Quota), // behind policy: names that nobody may use get no counters
+		escalation.Spec(p.Escalate), // behind policy: it reads the labels
+		loop.Spec(p.Loop),           // before quota: who goes in circles uses nothing up
+		quota.Spec(p.Quota),         // behind policy: names that nobody may use get no counters
 		egress.Spec(p.Egress),
 		normalise.Spec(p.Normalise),
 		injection.Spec(p.Injection), // before normalise towards the client: hidden text is what gives attacks away

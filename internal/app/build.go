@@ -33,6 +33,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Identity:  l.identitySource(cfg, s),
 		Binding:   bindingSource(cfg, s),
 		Policy:    l.policySource(cfg, s),
+		Escalate:  l.conduct.escalation(cfg),
 		Loop:      l.conduct.loop(cfg),
 		Quota:     l.limits.port(cfg),
 		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),

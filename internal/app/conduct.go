@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/escalation"
 	"github.com/sallyport/sallyport/guard/loop"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/redis"
@@ -57,6 +58,14 @@ func (c *conduct) loop(cfg *config.Config) loop.Ports {
 	}}
 }
 
+// escalation is what guard/escalation needs: the guide's block.
+func (c *conduct) escalation(cfg *config.Config) escalation.Ports {
+	b := cfg.Autonomy.BoundaryControls
+	return escalation.Ports{Tickets: c.ticket(), Boundary: escalation.Boundary{
+		HumanInLoop: b.HumanInLoop, ApprovalRequired: b.ApprovalRequired, Threshold: b.EscalationThreshold,
+	}}
+}
+
 // tell passes on what came of a call, if there are others to hear it.
 func (c *conduct) tell(e loop.Event) {
 	if g := c.gossip.Load(); g != nil {
@@ -92,7 +101,7 @@ func (c *conduct) run(ctx context.Context) {
 // checkAutonomy refuses settings of autonomy_controls that nothing would enforce,
 // and settings of their guards that would have no effect.
 func checkAutonomy(cfg *config.Config) error {
-	a := &cfg.Autonomy
+	a, b := &cfg.Autonomy, cfg.Autonomy.BoundaryControls
 	var errs []error
 	for _, s := range []struct {
 		setting, guard string
@@ -100,6 +109,7 @@ func checkAutonomy(cfg *config.Config) error {
 		defaults       any
 	}{
 		{"monitoring.loop_detection", "loop", a.Monitoring.LoopDetection, loop.DefaultConfig()},
+		{"boundary_controls", "escalation", b != (config.BoundaryControls{}), escalation.DefaultConfig()},
 	} {
 		section := cfg.Guards[s.guard]
 		switch {

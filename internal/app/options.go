@@ -30,6 +30,7 @@ func ConfigOptions() config.Options {
 			"gateway.rate_limiting.per_tool",
 			"gateway.rate_limiting.adaptive_surge",
 			"gateway.egress_control",
+			"autonomy_controls.boundary_controls",
 			"autonomy_controls.monitoring.loop_detection",
 		},
 	}
