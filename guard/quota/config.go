@@ -16,6 +16,7 @@ type Config struct {
 	Rules   []Rule      `yaml:"rules" doc:"Limits. A call is charged to every rule that matches it, and passes if all have room"`
 	MaxKeys int         `yaml:"max_keys" min:"1000" max:"10000000" doc:"Counters that this process keeps; further ones share one counter per rule"`
 	Lease   LeaseConfig `yaml:"lease" doc:"What a replica takes from Redis ahead of calls"`
+	Headers bool        `yaml:"headers" doc:"Tell callers in RateLimit headers what is left of their own limits"`
 }
 
 // LeaseConfig bounds what is taken from Redis ahead of calls.
@@ -26,14 +27,17 @@ type LeaseConfig struct {
 
 // Rule is one limit.
 type Rule struct {
-	Name    string         `yaml:"name" required:"true" doc:"What clients, receipts and counters call it, such as crm_writes"`
-	By      []string       `yaml:"by" oneof:"principal|agent|client|tenant|server|tool|method" doc:"What has a counter of its own; a single counter for all when empty"`
-	Limit   notation.Rates `yaml:"limit" required:"true" doc:"Calls that are let through in any span of that length"`
-	Servers []string       `yaml:"servers" doc:"Servers it is about, such as crm or crm-*; all when absent"`
-	Tools   []string       `yaml:"tools" doc:"Tools it is about, such as delete_*; makes it a rule for tools/call"`
-	Methods []string       `yaml:"methods" doc:"Methods it is about, such as resources/*; when absent, every request but initialize, ping and server/discover, or tools/call where tools matter"`
-	Exact   bool           `yaml:"exact" doc:"Ask Redis about every call, so that no replica can exceed the limit by what it holds ready"`
-	OnError string         `yaml:"on_error" oneof:"deny|allow|local" doc:"What happens while Redis cannot be asked: deny refuses, allow does not count, local counts here with this replica's share of the limit"`
+	Name     string         `yaml:"name" required:"true" doc:"What clients, receipts and counters call it, such as crm_writes"`
+	By       []string       `yaml:"by" oneof:"principal|agent|client|tenant|server|tool|method" doc:"What has a counter of its own; a single counter for all when empty"`
+	Limit    notation.Rates `yaml:"limit" doc:"Calls that are let through in any span of that length. A rule has one of limit, in_flight, streams and bytes"`
+	InFlight int            `yaml:"in_flight" min:"0" max:"1000000" doc:"Calls that may be under way at once"`
+	Streams  int            `yaml:"streams" min:"0" max:"1000000" doc:"Streams for a server's own messages that may be open at once"`
+	Bytes    notation.Flows `yaml:"bytes" doc:"Bytes of requests and replies that are let through in any span of that length, counted when a call is over"`
+	Servers  []string       `yaml:"servers" doc:"Servers it is about, such as crm or crm-*; all when absent"`
+	Tools    []string       `yaml:"tools" doc:"Tools it is about, such as delete_*; makes it a rule for tools/call"`
+	Methods  []string       `yaml:"methods" doc:"Methods it is about, such as resources/*; when absent, every request but initialize, ping and server/discover, or tools/call where tools matter"`
+	Exact    bool           `yaml:"exact" doc:"Ask Redis about every call, so that no replica can exceed the limit by what it holds ready"`
+	OnError  string         `yaml:"on_error" oneof:"deny|allow|local" doc:"What happens while Redis cannot be asked: deny refuses, allow does not count, local counts here with this replica's share of the limit"`
 }
 
 // Default sets what holds for a rule where a configuration says nothing.
@@ -41,7 +45,7 @@ func (r *Rule) Default() { r.OnError = "deny" }
 
 // DefaultConfig returns what holds where a configuration says nothing.
 func DefaultConfig() Config {
-	return Config{MaxKeys: 100_000, Lease: LeaseConfig{Max: 100, Time: time.Second}}
+	return Config{MaxKeys: 100_000, Lease: LeaseConfig{Max: 100, Time: time.Second}, Headers: true}
 }
 
 const (
@@ -69,8 +73,22 @@ func validate(rules []Rule) error {
 			bad("name: %q is the name of two rules, or of one that gateway.rate_limiting makes", r.Name)
 		}
 		seen[r.Name] = true
-		if len(r.Limit) == 0 {
-			bad("limit: is required")
+		kinds := 0
+		for _, has := range []bool{len(r.Limit) > 0, r.InFlight > 0, r.Streams > 0, len(r.Bytes) > 0} {
+			if has {
+				kinds++
+			}
+		}
+		if kinds != 1 {
+			bad("limit: one of limit, in_flight, streams and bytes is required; there are %d", kinds)
+		}
+		if r.Streams > 0 && (r.aboutTools() || len(r.Methods) > 0) {
+			bad("streams: no tools and no methods have any")
+		}
+		for _, f := range r.Bytes {
+			if f.Size > maxCount*Unit {
+				bad("bytes: more than %d", maxCount*Unit)
+			}
 		}
 		for _, rate := range r.Limit {
 			if rate.Count > maxCount {

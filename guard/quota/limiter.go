@@ -21,8 +21,13 @@ type Limiter interface {
 	// was an answer, and has charged nothing.
 	Take(ctx context.Context, charges []Charge) (Answer, error)
 
-	// Return gives back what an admitted call was charged. It does not wait.
+	// Return gives back what an admitted call was charged, and the place of a call
+	// in flight that is over. It does not wait.
 	Return(charges []Charge)
+
+	// Spend charges more to the counters of an admitted call, whether there is
+	// room or not. It does not wait.
+	Spend(charges []Charge, units uint32)
 }
 
 // Outcome is what a Limiter comes to.
@@ -54,6 +59,10 @@ type Charge struct {
 	Key   Key
 	Group uint64 // counters of one group can be charged together
 
+	Left  uint32 // set with Admitted, if Known: what the tightest window has left, as far as this process knows
+	Tight uint8  // index of that window
+	Known bool
+
 	Held  Held  // the limiter's own: where the call is charged
 	Stamp int64 // the limiter's own: when it was charged
 }
@@ -72,11 +81,26 @@ const (
 // Limit is what a Limiter has to know of a rule. It does not change.
 type Limit struct {
 	Name    string
-	Windows []Window // at least one; shortest first, each with a length of its own
+	Kind    Kind
+	Windows []Window // at least one; shortest first, each with a length of its own. Of limits in flight the only one has no length
 	Exact   bool
 	OnError OnError
 	Lease   Lease
 }
+
+// Kind is what a limit counts.
+type Kind uint8
+
+// What can be counted. Of bytes, one unit is charged before the call, and the
+// rest of what it brought is spent when it is over.
+const (
+	Calls    Kind = iota
+	InFlight      // calls that are not over yet; what a replica holds, it gives back when it dies
+	Bytes         // in units of [Unit]
+)
+
+// Unit is how many bytes count as one.
+const Unit = 256
 
 // Window is a number of calls in a span of time.
 type Window struct {

@@ -4,7 +4,10 @@ package quota
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
+	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +34,7 @@ type Port struct {
 
 // Spec presents the guard to the chain.
 func Spec(p Port) guard.Spec {
-	return guard.Define("quota", "Limits how many calls may be made in a span of time.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	s := guard.Define("quota", "Limits how many calls may be made in a span of time.", DefaultConfig(), func(c Config) (guard.Guard, error) {
 		rules := append(append([]Rule(nil), c.Rules...), p.Rules...)
 		if err := validate(rules); err != nil || p.Limiter == nil || len(rules) == 0 {
 			return nil, err
@@ -40,7 +43,7 @@ func Spec(p Port) guard.Spec {
 		if err != nil {
 			return nil, err
 		}
-		g := &quota{limiter: l}
+		g := &quota{limiter: l, headers: c.Headers, memo: &memo{seed: maphash.MakeSeed()}}
 		for _, r := range rules {
 			g.rules = append(g.rules, compile(r, c.Lease))
 		}
@@ -51,18 +54,36 @@ func Spec(p Port) guard.Spec {
 		guard.ReasonInfo{Reason: QuotaUnavailable, Status: 503, Code: guard.CodeNotJudged, Text: "The gateway cannot count calls at the moment and therefore passes none on. Try again later.",
 			When: "Redis cannot be asked, and `on_error` of the rule is `deny`. The receipt's detail says why."},
 	)
+	s.Informs = true
+	return s
 }
 
 type quota struct {
-	limiter Limiter
-	rules   []rule
+	limiter  Limiter
+	rules    []rule
+	headers  bool
+	memo     *memo
+	policies sync.Map // of the headers, by the rules that they are about
+}
+
+// RequestsOnly reports rules that count what a host must tell when a call is over.
+func (q *quota) RequestsOnly() error {
+	for i := range q.rules {
+		if l := &q.rules[i].limit; l.Kind != Calls {
+			return fmt.Errorf("rule %s: it has to see when a call is over, and what it brought", l.Name)
+		}
+	}
+	return nil
 }
 
 // taken is what one exchange was charged. A pending question writes it from
 // another goroutine, which may be late: whoever comes second gives back.
 type taken struct {
 	charges []Charge
+	rules   []uint8 // whose they are
 	first   [2]Charge
+	firstOf [2]uint8
+	duties  [3]guard.Obligation
 
 	mu    sync.Mutex
 	state state
@@ -83,7 +104,6 @@ var charged = guard.NewSlot[*taken]()
 // Inspect charges a message to every rule that counts it.
 func (q *quota) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
 	var t *taken
-	var who Key
 	for i := range q.rules {
 		r := &q.rules[i]
 		if !r.counts(x, m) {
@@ -91,23 +111,25 @@ func (q *quota) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (g
 		}
 		if t == nil {
 			t = new(taken)
-			t.charges = t.first[:0]
-			who = caller(x)
+			t.charges, t.rules = t.first[:0], t.firstOf[:0]
 		}
-		t.charges = append(t.charges, r.charge(x, m, &who))
+		var room [512]byte
+		k := q.memo.find(r.text(room[:0], x, m))
+		t.charges = append(t.charges, Charge{Limit: &r.limit, Key: k.key, Group: k.group})
+		t.rules = append(t.rules, uint8(i))
 	}
 	if t == nil {
 		return guard.Pass(), nil
 	}
 	a, known := q.limiter.TryTake(t.charges)
 	if known && a.Outcome != Admitted {
-		return refuse(a, t.charges), nil
+		return q.refuse(a, t), nil
 	}
 	t.next, _ = charged.Get(x)
 	charged.Set(x, t)
 	if known {
 		t.state = held
-		return verdict(a, t.charges), nil
+		return q.verdict(a, t), nil
 	}
 	return guard.Verdict{Pending: func(ctx context.Context) (guard.Verdict, error) { return q.wait(ctx, t) }}, nil
 }
@@ -125,14 +147,18 @@ func (q *quota) wait(ctx context.Context, t *taken) (guard.Verdict, error) {
 			t.state = held
 		}
 		t.mu.Unlock()
-		if late == over {
+		switch late {
+		case over:
 			q.limiter.Return(t.charges)
+		case reached: // the call went on without this answer
+			q.end(t, 0)
 		}
 	}
-	return verdict(a, t.charges), nil
+	return q.verdict(a, t), nil
 }
 
-// Settle gives back the calls that did not reach their server.
+// Settle gives back the calls that did not reach their server, and counts what
+// those brought that did.
 func (q *quota) Settle(_ context.Context, x *guard.Exchange, o guard.Outcome) {
 	t, _ := charged.Get(x)
 	for ; t != nil; t = t.next {
@@ -143,25 +169,47 @@ func (q *quota) Settle(_ context.Context, x *guard.Exchange, o guard.Outcome) {
 			t.state = reached
 		}
 		t.mu.Unlock()
-		if was == held && !o.Reached {
+		switch {
+		case was != held:
+		case o.Reached:
+			q.end(t, o.BytesIn+o.BytesOut)
+		default:
 			q.limiter.Return(t.charges)
 		}
 	}
 }
 
-func verdict(a Answer, charges []Charge) guard.Verdict {
+// end settles charges of a call that reached its server: it is in flight no more,
+// and brought so many bytes, of which one unit is charged.
+func (q *quota) end(t *taken, size int64) {
+	units := min(max(0, size)/Unit, math.MaxUint32)
+	for i := range t.charges {
+		switch t.charges[i].Limit.Kind {
+		case InFlight:
+			q.limiter.Return(t.charges[i : i+1])
+		case Bytes:
+			if units > 0 {
+				q.limiter.Spend(t.charges[i:i+1], uint32(units))
+			}
+		}
+	}
+}
+
+func (q *quota) verdict(a Answer, t *taken) guard.Verdict {
 	if a.Outcome != Admitted {
-		return refuse(a, charges)
+		return q.refuse(a, t)
 	}
 	v := guard.Pass()
+	duties := t.duties[:0]
 	if a.Unshared {
-		v.Obligations = []guard.Obligation{{Kind: guard.AddLabel, Name: labelUnshared}}
+		duties = append(duties, guard.Obligation{Kind: guard.AddLabel, Name: labelUnshared})
 	}
+	v.Obligations = q.inform(duties, t, -1, 0)
 	return v
 }
 
-func refuse(a Answer, charges []Charge) guard.Verdict {
-	l := charges[a.Charge].Limit
+func (q *quota) refuse(a Answer, t *taken) guard.Verdict {
+	l := t.charges[a.Charge].Limit
 	if a.Outcome == Unavailable {
 		v := guard.Refuse(QuotaUnavailable, fmt.Sprintf("rule %s: %v", l.Name, a.Cause))
 		v.Obligations = []guard.Obligation{{Kind: guard.RetryAfter, Value: "1"}}
@@ -170,31 +218,48 @@ func refuse(a Answer, charges []Charge) guard.Verdict {
 	// A whole second more than nothing: who comes back at once is refused again.
 	wait := strconv.FormatInt(max(1, int64((a.After+time.Second-1)/time.Second)), 10)
 	v := guard.Refuse(QuotaExceeded, "rule "+l.Name)
-	v.Hint = "Limit " + l.Name + ": " + text(l.Windows) + ". Try again in " + wait + " s."
-	v.Obligations = []guard.Obligation{{Kind: guard.RetryAfter, Value: wait}}
+	v.Hint = "Limit " + l.Name + ": " + q.rules[t.rules[a.Charge]].says() + ". Try again in " + wait + " s."
+	v.Obligations = q.inform(append(t.duties[:0], guard.Obligation{Kind: guard.RetryAfter, Value: wait}), t, a.Charge, a.After)
 	return v
 }
 
+// says is the limit as a configuration writes it.
+func (r *rule) says() string {
+	l := &r.limit
+	switch {
+	case r.streams:
+		return strconv.FormatUint(uint64(l.Windows[0].Count), 10) + " streams at once"
+	case l.Kind == InFlight:
+		return strconv.FormatUint(uint64(l.Windows[0].Count), 10) + " calls at once"
+	case l.Kind == Bytes:
+		return strings.ReplaceAll(text(l.Windows, Unit), "/", " bytes/")
+	}
+	return text(l.Windows, 1)
+}
+
 // text writes windows as a configuration does.
-func text(windows []Window) string {
+func text(windows []Window, unit uint64) string {
 	var b []byte
 	for i, w := range windows {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		b = append(strconv.AppendUint(b, uint64(w.Count), 10), '/')
-		switch w.Per {
-		case time.Second:
-			b = append(b, "second"...)
-		case time.Minute:
-			b = append(b, "minute"...)
-		case time.Hour:
-			b = append(b, "hour"...)
-		case 24 * time.Hour:
-			b = append(b, "day"...)
-		default:
-			b = append(b, w.Per.String()...)
-		}
+		b = append(strconv.AppendUint(b, uint64(w.Count)*unit, 10), '/')
+		b = append(b, spanName(w.Per)...)
 	}
 	return string(b)
+}
+
+func spanName(per time.Duration) string {
+	switch per {
+	case time.Second:
+		return "second"
+	case time.Minute:
+		return "minute"
+	case time.Hour:
+		return "hour"
+	case 24 * time.Hour:
+		return "day"
+	}
+	return per.String()
 }

@@ -49,7 +49,8 @@ func (s *slow) Take(context.Context, []quota.Charge) (quota.Answer, error) {
 	}
 	return s.answer, s.err
 }
-func (s *slow) Return([]quota.Charge) { s.returned.Add(1) }
+func (s *slow) Return([]quota.Charge)        { s.returned.Add(1) }
+func (s *slow) Spend([]quota.Charge, uint32) {}
 
 func TestConformance(t *testing.T) {
 	everything := quota.Rule{Name: "x", By: []string{"principal", "agent", "client", "tenant", "server", "method"}, Limit: rates("3/second, 1000/hour"), Methods: []string{"*"}}
@@ -271,7 +272,10 @@ func TestALateGrantIsGivenBackOnce(t *testing.T) {
 func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 	for want, r := range map[string]quota.Rule{
 		"rules[0]: name: ":                    {Name: "No", Limit: rates("1/hour")},
-		"rules[0]: limit: is required":        {Name: "x"},
+		"rules[0]: limit: one of limit":       {Name: "x"},
+		"and bytes is required; there are 2":  {Name: "x", Limit: rates("1/hour"), InFlight: 3},
+		"streams: no tools and no methods":    {Name: "x", Streams: 3, Tools: []string{"x"}},
+		"bytes: more than":                    {Name: "x", Bytes: flows("999999MiB/day")},
 		"rules[0]: limit: more than":          {Name: "x", Limit: rates("1000000001/day")},
 		"rules[0]: by[1]: tool is listed":     {Name: "x", Limit: rates("1/hour"), By: []string{"tool", "tool"}},
 		"rules[0]: methods: a rule by tool":   {Name: "x", Limit: rates("1/hour"), By: []string{"tool"}, Methods: []string{"tools/list"}},
@@ -292,14 +296,18 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func BenchmarkQuota(b *testing.B) {
-	for n := 1; n <= 3; n++ {
-		b.Run(fmt.Sprintf("%d rules", n), func(b *testing.B) {
+	for n := 1; n <= 6; n++ {
+		n, headers := (n+1)/2, n%2 == 0
+		b.Run(fmt.Sprintf("%d rules, headers %v", n, headers), func(b *testing.B) {
 			rules := []quota.Rule{
 				{Name: "per_principal", By: []string{"principal"}, Limit: rates("1000000000/hour")},
 				{Name: "per_tool", By: []string{"principal", "tool"}, Limit: rates("1000000000/second, 1000000000/hour")},
 				{Name: "per_tenant", By: []string{"tenant"}, Limit: rates("1000000000/hour")},
 			}[:n]
-			g, err := quota.Spec(counting(here(), rules...)).Build(func(any) error { return nil })
+			g, err := quota.Spec(counting(here(), rules...)).Build(func(c any) error {
+				c.(*quota.Config).Headers = headers
+				return nil
+			})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -318,4 +326,146 @@ func BenchmarkQuota(b *testing.B) {
 
 func exchangeSource(port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(port)}), port)
+}
+
+func flows(text string) (f notation.Flows) {
+	if err := f.UnmarshalText([]byte(text)); err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// settle ends an exchange that reached its server.
+func settle(t testing.TB, c *guard.Chain, x *guard.Exchange, in, out int64) {
+	t.Helper()
+	if err := c.Settle(t.Context(), x, guard.Outcome{Reached: true, Status: 200, BytesIn: in, BytesOut: out}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCallsInFlightTakeAPlaceUntilTheyAreOver(t *testing.T) {
+	c := judge(t, counting(here(), quota.Rule{Name: "r", By: []string{"principal"}, InFlight: 2}))
+	var open []*guard.Exchange
+	for range 2 {
+		x := exchange("ada", "crm")
+		if d := c.Run(t.Context(), x, tool(t, "x")); d.Action != guard.Allow {
+			t.Fatalf("%+v", d)
+		}
+		open = append(open, x)
+	}
+	x := exchange("ada", "crm")
+	d := c.Run(t.Context(), x, tool(t, "x"))
+	if r := c.Refusal(x, &d); r.Status != 429 || r.RetryAfter != "1" || !strings.Contains(string(r.Body), "Limit r: 2 calls at once.") {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	if d := c.Run(t.Context(), exchange("bob", "crm"), tool(t, "x")); d.Action != guard.Allow {
+		t.Errorf("another caller: %+v", d)
+	}
+	settle(t, c, open[0], 0, 0)
+	if d := c.Run(t.Context(), exchange("ada", "crm"), tool(t, "x")); d.Action != guard.Allow {
+		t.Errorf("after one is over: %+v", d)
+	}
+	if err := c.Settle(t.Context(), open[1], guard.Outcome{Ending: guard.Reset}); err != nil { // it never reached its server
+		t.Fatal(err)
+	}
+	if d := c.Run(t.Context(), exchange("ada", "crm"), tool(t, "x")); d.Action != guard.Allow {
+		t.Errorf("after another came to nothing: %+v", d)
+	}
+}
+
+func TestOpenStreamsAreCountedAndCallsAreNot(t *testing.T) {
+	c := judge(t, counting(here(), quota.Rule{Name: "streams", Streams: 1}, quota.Rule{Name: "calls", InFlight: 1}))
+	listen := mcp.TransportMessage(mcp.MethodListen)
+	modern := call(t, "subscriptions/listen", `{}`)
+	x := exchange("ada", "crm")
+	if d := c.Run(t.Context(), x, &listen); d.Action != guard.Allow {
+		t.Fatalf("%+v", d)
+	}
+	for _, m := range []*mcp.Message{&listen, modern} {
+		y := exchange("ada", "crm")
+		d := c.Run(t.Context(), y, m)
+		if r := c.Refusal(y, &d); d.Action == guard.Allow || !strings.Contains(string(r.Body), "1 streams at once") {
+			t.Errorf("%s: %s %s", m.Method, d.Action, r.Body)
+		}
+	}
+	if d := c.Run(t.Context(), exchange("ada", "crm"), tool(t, "x")); d.Action != guard.Allow {
+		t.Errorf("a call beside a stream: %+v", d)
+	}
+	settle(t, c, x, 0, 0)
+	if d := c.Run(t.Context(), exchange("ada", "crm"), modern); d.Action != guard.Allow {
+		t.Errorf("after the stream has ended: %+v", d)
+	}
+}
+
+func TestBytesCountWhenACallIsOver(t *testing.T) {
+	c := judge(t, counting(here(), quota.Rule{Name: "r", By: []string{"principal"}, Bytes: flows("64KiB/hour")}))
+	x := exchange("ada", "crm")
+	c.Run(t.Context(), x, tool(t, "x"))
+	settle(t, c, x, 1000, 40_000)
+	x = exchange("ada", "crm")
+	if d := c.Run(t.Context(), x, tool(t, "x")); d.Action != guard.Allow { // there is room; what the call brings is not known
+		t.Fatalf("%+v", d)
+	}
+	if got := field(x, "ratelimit"); got != `"r";r=24064;t=3600` {
+		t.Errorf("what is left: %s", got)
+	}
+	settle(t, c, x, 1000, 40_000)
+	x = exchange("ada", "crm")
+	d := c.Run(t.Context(), x, tool(t, "x"))
+	if r := c.Refusal(x, &d); d.Action == guard.Allow || !strings.Contains(string(r.Body), "Limit r: 65536 bytes/hour.") {
+		t.Errorf("%s %s", d.Action, r.Body)
+	}
+}
+
+func field(x *guard.Exchange, name string) string {
+	for _, f := range x.ReplyFields() {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+func TestHeadersTellACallerOfItsOwnLimitsOnly(t *testing.T) {
+	c := judge(t, counting(here(),
+		quota.Rule{Name: "mine", By: []string{"principal"}, Limit: rates("20/second, 3/hour")},
+		quota.Rule{Name: "ours", By: []string{"tenant"}, Limit: rates("100/hour")},
+		quota.Rule{Name: "places", By: []string{"principal", "server"}, InFlight: 9},
+		quota.Rule{Name: "theirs", Limit: rates("2/hour"), Tools: []string{"rare"}},
+	))
+	const policy = `"mine-second";q=20;w=1, "mine-hour";q=3;w=3600, "places";q=9;qu="concurrent-requests"`
+	for want := 2; want >= 0; want-- {
+		x := exchange("ada", "crm")
+		run(t, c, x, tool(t, "x"))
+		if p, l := field(x, "ratelimit-policy"), field(x, "ratelimit"); p != policy || l != fmt.Sprintf(`"mine-hour";r=%d;t=3600, "places";r=8`, want) {
+			t.Errorf("%s\n%s", p, l)
+		}
+	}
+	x := exchange("ada", "crm")
+	d := run(t, c, x, tool(t, "x"))
+	r := c.Refusal(x, &d)
+	if l := field(x, "ratelimit"); d.Action == guard.Allow || l != `"mine-second";r=0;t=`+r.RetryAfter && l != `"mine-hour";r=0;t=`+r.RetryAfter || field(x, "ratelimit-policy") != policy {
+		t.Errorf("%s; Retry-After %s; %s", d.Action, r.RetryAfter, l)
+	}
+	for range 2 {
+		run(t, c, exchange("bob", "crm"), tool(t, "rare"))
+	}
+	x = exchange("eve", "crm")
+	if d = run(t, c, x, tool(t, "rare")); d.Action == guard.Allow || strings.Contains(field(x, "ratelimit")+field(x, "ratelimit-policy"), "theirs") {
+		t.Errorf("%s; what others use shows: %s", d.Action, field(x, "ratelimit"))
+	}
+}
+
+// ext_authz never learns when a call is over.
+func TestWhatAHostMustTell(t *testing.T) {
+	for name, r := range map[string]quota.Rule{
+		"":          {Name: "r", Limit: rates("1/hour")},
+		"in flight": {Name: "r", InFlight: 1},
+		"streams":   {Name: "r", Streams: 1},
+		"bytes":     {Name: "r", Bytes: flows("1KiB/hour")},
+	} {
+		if err := judge(t, counting(here(), r)).RequestsOnly(); (err != nil) != (name != "") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -18,6 +18,11 @@ type rule struct {
 	by                      []dimension
 	byPrincipal             bool
 	servers, tools, methods []string
+	streams                 bool
+
+	own    bool     // it is about the caller alone
+	policy string   // what headers say of it
+	items  []string // likewise of each window, up to what is left
 }
 
 type dimension uint8
@@ -46,11 +51,7 @@ func compile(r Rule, lease LeaseConfig) rule {
 	case "local":
 		out.limit.OnError = OnErrorLocal
 	}
-	for _, rate := range r.Limit {
-		out.limit.Windows = append(out.limit.Windows, Window{uint32(rate.Count), rate.Per})
-	}
-	slices.SortFunc(out.limit.Windows, func(a, b Window) int { return int(a.Per/time.Second) - int(b.Per/time.Second) })
-	out.limit.Lease = Lease{Max: uint32(lease.Max), Time: min(lease.Time, out.limit.Windows[0].Per/10)}
+	out.measure(r, lease)
 	if r.aboutTools() {
 		out.methods = []string{"tools/call"}
 	}
@@ -60,7 +61,7 @@ func compile(r Rule, lease LeaseConfig) rule {
 	slices.Sort(out.by)
 	out.byPrincipal = slices.Contains(out.by, byPrincipal)
 	// The counts are no part of it: a limit that is raised forgets nothing.
-	id := appendText(nil, r.Name)
+	id := appendText([]byte{byte(out.limit.Kind)}, r.Name)
 	for _, d := range out.by {
 		id = append(id, byte(d))
 	}
@@ -68,7 +69,37 @@ func compile(r Rule, lease LeaseConfig) rule {
 		id = binary.BigEndian.AppendUint64(append(id, 0xff), uint64(w.Per))
 	}
 	out.id = digest(id)
+	out.describe()
 	return out
+}
+
+// measure sets what is counted, and how much of it there may be.
+func (out *rule) measure(r Rule, lease LeaseConfig) {
+	l := &out.limit
+	l.Lease = Lease{Max: uint32(lease.Max), Time: lease.Time}
+	switch {
+	case r.InFlight > 0:
+		l.Kind, l.Windows = InFlight, []Window{{Count: uint32(r.InFlight)}}
+		return
+	case r.Streams > 0:
+		l.Kind, l.Windows = InFlight, []Window{{Count: uint32(r.Streams)}}
+		out.streams, out.methods = true, []string{mcp.MethodListen, "subscriptions/listen"}
+		return
+	case len(r.Bytes) > 0:
+		l.Kind = Bytes
+		for _, f := range r.Bytes {
+			l.Windows = append(l.Windows, Window{uint32(max(1, f.Size/Unit)), f.Per})
+		}
+		l.Lease.Max *= 64 // 16 KiB for a call
+		if lease.Max == 1 {
+			l.Lease.Max = 1
+		}
+	}
+	for _, rate := range r.Limit {
+		l.Windows = append(l.Windows, Window{uint32(rate.Count), rate.Per})
+	}
+	slices.SortFunc(l.Windows, func(a, b Window) int { return int(a.Per/time.Second) - int(b.Per/time.Second) })
+	l.Lease.Time = min(l.Lease.Time, l.Windows[0].Per/10)
 }
 
 // counts reports whether the rule is about a message.
@@ -76,29 +107,37 @@ func (r *rule) counts(x *guard.Exchange, m *mcp.Message) bool {
 	if m.Method == "" {
 		return false // a response to a server
 	}
-	if r.methods == nil {
+	switch {
+	case r.methods != nil:
+		if !anyMatch(r.methods, m.Method) {
+			return false
+		}
+	case r.limit.Kind == InFlight && m.Method == "subscriptions/listen":
+		return false // it is under way for hours
+	case r.limit.Kind == Bytes && m.Method == mcp.MethodListen:
+	default:
 		// What opens a session and keeps it alive is needed by clients of some
 		// revisions only; those would have less left for their calls.
 		if m.Kind != mcp.Request || m.Method == "initialize" || m.Method == "ping" || m.Method == "server/discover" {
 			return false
 		}
-	} else if !anyMatch(r.methods, m.Method) {
-		return false
 	}
 	return (r.servers == nil || anyMatch(r.servers, x.Server.Name)) && (r.tools == nil || anyMatch(r.tools, m.Name))
 }
 
-// charge returns the claim of a message on the rule's counter. who is the digest
-// of the caller.
-func (r *rule) charge(x *guard.Exchange, m *mcp.Message, who *Key) Charge {
-	var room [512]byte
-	b := append(room[:0], r.id[:]...)
+// text appends what the message's counter of this rule is told by: the rule, the
+// caller if it is by principal, and the rest. of is the length of the caller.
+func (r *rule) text(b []byte, x *guard.Exchange, m *mcp.Message) (text []byte, of int) {
+	b = append(b, r.id[:]...)
 	p := &x.Principal
 	for _, d := range r.by {
+		if d == byPrincipal { // it comes first
+			b = appendCaller(b, x)
+			of = len(b) - len(r.id)
+			continue
+		}
 		b = append(b, byte(d))
 		switch d {
-		case byPrincipal:
-			b = append(b, who[:]...)
 		case byAgent:
 			b = appendText(appendText(b, p.Issuer), p.Agent)
 		case byClient:
@@ -113,34 +152,27 @@ func (r *rule) charge(x *guard.Exchange, m *mcp.Message, who *Key) Charge {
 			b = appendText(b, m.Method)
 		}
 	}
-	c := Charge{Limit: &r.limit, Key: digest(b)}
-	if r.byPrincipal {
-		c.Group = binary.BigEndian.Uint64(who[:])
-	} else {
-		c.Group = binary.BigEndian.Uint64(c.Key[:])
-	}
-	return c
+	return b, of
 }
 
-// caller is the digest of who is calling, as far as it was verified: a subject,
-// else a client, else the certificate of the connection. Everybody else is one
-// caller together: the anonymous one.
-func caller(x *guard.Exchange) Key {
-	var room [512]byte
-	p, b := &x.Principal, room[:0]
+// appendCaller appends who is calling, as far as it was verified: a subject, else a
+// client, else the certificate of the connection. Everybody else is one caller
+// together: the anonymous one.
+func appendCaller(b []byte, x *guard.Exchange) []byte {
+	p := &x.Principal
 	switch {
 	case p.Subject != "":
-		b = appendText(appendText(append(b, 's'), p.Issuer), p.Subject)
+		return appendText(appendText(append(b, 's'), p.Issuer), p.Subject)
 	case p.Client != "":
-		b = appendText(appendText(append(b, 'c'), p.Issuer), p.Client)
+		return appendText(appendText(append(b, 'c'), p.Issuer), p.Client)
 	case p.Peer != "":
-		b = appendText(append(b, 'p'), p.Peer)
+		return appendText(append(b, 'p'), p.Peer)
 	case x.Peer.Verified && x.Peer.Name != "":
-		b = appendText(append(b, 'p'), x.Peer.Name)
+		return appendText(append(b, 'p'), x.Peer.Name)
 	case x.Peer.Verified && x.Peer.Digest != "":
-		b = appendText(append(b, 'd'), x.Peer.Digest)
+		return appendText(append(b, 'd'), x.Peer.Digest)
 	}
-	return digest(b)
+	return append(b, 'a')
 }
 
 // appendText appends s so that no two lists of texts look alike.

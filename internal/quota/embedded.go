@@ -23,7 +23,8 @@ type Embedded struct {
 type counter struct {
 	mu      sync.Mutex
 	gone    bool
-	until   int64 // when all of it is left behind
+	held    uint32 // calls in flight
+	until   int64  // when all of it is left behind
 	windows []window
 }
 
@@ -67,6 +68,9 @@ func (e *Embedded) Charge(c *quota.Charge, shares uint32) time.Duration {
 	now := int64(e.now())
 	n := e.lock(c)
 	defer n.mu.Unlock()
+	if c.Limit.Kind == quota.InFlight {
+		return n.enter(c, now, shares)
+	}
 	var wait time.Duration
 	for i, q := range c.Limit.Windows {
 		n.windows[i].slide(now, q.Per)
@@ -75,13 +79,56 @@ func (e *Embedded) Charge(c *quota.Charge, shares uint32) time.Duration {
 	if wait > 0 {
 		return wait
 	}
+	c.Known = false
 	for i := range n.windows {
-		n.windows[i].add()
+		n.windows[i].add(1)
+		if left := max(1, c.Limit.Windows[i].Count/shares) - n.windows[i].sum; !c.Known || left < c.Left {
+			c.Left, c.Tight, c.Known = left, uint8(i), true
+		}
 	}
-	longest := int64(c.Limit.Longest())
-	n.until = now + longest + longest/Slices + 1
+	n.keep(c.Limit, now)
 	c.Held, c.Stamp = quota.Own, now
 	return 0
+}
+
+// keep keeps the counter until what was charged is left behind.
+func (n *counter) keep(l *quota.Limit, now int64) {
+	longest := int64(l.Longest())
+	n.until = now + longest + longest/Slices + 1
+}
+
+// soon is when a call in flight may be over: nobody knows.
+const soon = time.Second
+
+// enter takes one of the places in flight.
+func (n *counter) enter(c *quota.Charge, now int64, shares uint32) time.Duration {
+	most := max(1, c.Limit.Windows[0].Count/shares)
+	if n.held >= most {
+		return soon
+	}
+	n.held++
+	c.Left, c.Tight, c.Known = most-n.held, 0, true
+	n.until = now
+	c.Held, c.Stamp = quota.Own, now
+	return 0
+}
+
+// Spend charges more.
+func (e *Embedded) Spend(charges []quota.Charge, units uint32) {
+	now := int64(e.now())
+	for i := range charges {
+		c := &charges[i]
+		if c.Held != quota.Own || c.Limit.Kind == quota.InFlight {
+			continue
+		}
+		n := e.lock(c)
+		for j, q := range c.Limit.Windows {
+			n.windows[j].slide(now, q.Per)
+			n.windows[j].add(units)
+		}
+		n.keep(c.Limit, now)
+		n.mu.Unlock()
+	}
 }
 
 // lock returns the counter of a charge, locked.
@@ -92,12 +139,12 @@ func (e *Embedded) lock(c *quota.Charge) *counter {
 			// Room for new keys is used up. Those share a counter, so that nobody
 			// gets round a limit by making up keys.
 			e.crowded.Add(1)
-			c.Key = crowd(c.Limit)
+			c.Key = Crowd(c.Limit)
 			n = e.counters.Add(c.Key, math.MaxInt)
 		}
 		n.mu.Lock()
 		if !n.gone {
-			if n.windows == nil {
+			if n.windows == nil && c.Limit.Kind != quota.InFlight {
 				n.windows = make([]window, len(c.Limit.Windows))
 			}
 			return n
@@ -106,8 +153,8 @@ func (e *Embedded) lock(c *quota.Charge) *counter {
 	}
 }
 
-// crowd is the counter of the keys for which there is no room.
-func crowd(l *quota.Limit) quota.Key {
+// Crowd is the counter of the keys for which there is no room.
+func Crowd(l *quota.Limit) quota.Key {
 	id := []byte("crowd " + l.Name)
 	for _, w := range l.Windows {
 		id = binary.BigEndian.AppendUint64(id, uint64(w.Per))
@@ -130,6 +177,10 @@ func (e *Embedded) Return(charges []quota.Charge) {
 			continue
 		}
 		n.mu.Lock()
+		if c.Limit.Kind == quota.InFlight && n.held > 0 {
+			n.held--
+			n.until = now
+		}
 		for j, q := range c.Limit.Windows {
 			if j < len(n.windows) {
 				n.windows[j].slide(now, q.Per)
@@ -146,7 +197,7 @@ func (e *Embedded) Sweep() {
 	e.counters.Sweep(func(n *counter) bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.gone = n.until < now
+		n.gone = n.until < now && n.held == 0
 		return n.gone
 	})
 }

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"math"
 	"time"
 
 	"github.com/sallyport/sallyport/guard/quota"
@@ -54,9 +55,11 @@ func (w *window) free(now int64, q quota.Window, count uint32) time.Duration {
 	return q.Per
 }
 
-func (w *window) add() {
-	w.calls[w.latest%(Slices+1)]++
-	w.sum++
+// add charges n, up to what a counter can hold.
+func (w *window) add(n uint32) {
+	n = min(n, math.MaxUint32-w.sum)
+	w.calls[w.latest%(Slices+1)] += n
+	w.sum += n
 }
 
 // remove takes back a call that was added at stamp, unless it is left behind.

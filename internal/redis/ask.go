@@ -30,7 +30,7 @@ func (l *Limiter) claim(charges []quota.Charge) (*trip, []question) {
 	var asks []question
 	for i := range charges {
 		c := &charges[i]
-		if c.Held != quota.Nowhere {
+		if c.Held != quota.Nowhere || c.Limit.Kind == quota.InFlight {
 			continue
 		}
 		q := question{charge: c, index: i, want: 1}
@@ -90,6 +90,7 @@ func (l *Limiter) ask(ctx context.Context, asks []question) (refused int, wait t
 			continue
 		case q.grant.calls > 0:
 			q.charge.Held, q.charge.Stamp = quota.Shared, q.grant.stamp
+			q.charge.Left, q.charge.Tight, q.charge.Known = q.grant.calls-1+q.grant.left, q.grant.tight, true
 		case q.grant.full > 0:
 			refused, wait = q.index, max(wait, q.grant.full)
 		default:
@@ -153,14 +154,15 @@ func (l *Limiter) send(ctx context.Context, asks []question) {
 	run(ctx, l.client, takeScript, calls)
 	var failed error
 	for i := range calls {
-		out, err := numbers(calls[i].out, 1+3*len(members[i]))
+		out, err := numbers(calls[i].out, 1+4*len(members[i]))
 		for j, q := range members[i] {
 			if err != nil {
 				failed = fmt.Errorf("redis: take: %w", err)
 				q.err = failed
 				continue
 			}
-			q.grant = grant{calls: uint32(out[1+3*j]), stamp: out[0], full: time.Duration(out[3+3*j]) * time.Millisecond}
+			of := out[1+4*j:]
+			q.grant = grant{calls: uint32(of[0]), stamp: out[0], left: uint32(of[1]), full: time.Duration(of[2]) * time.Millisecond, tight: uint8(of[3])}
 		}
 	}
 	if failed != nil {

@@ -26,6 +26,7 @@ type Options struct {
 	TLS              *tls.Config   // nil for none
 	Timeout          time.Duration // of one trip
 	Prefix           string        // of all keys
+	HoldTime         time.Duration // after which places in flight of a replica that died are free; 0 means 10 s
 }
 
 // connect returns a client. It connects when it is used first.
@@ -57,10 +58,16 @@ var (
 	giveBackSource string
 	//go:embed beat.lua
 	beatSource string
+	//go:embed spend.lua
+	spendSource string
+	//go:embed hold.lua
+	holdSource string
 
 	takeScript     = redis.NewScript(takeSource)
 	giveBackScript = redis.NewScript(giveBackSource)
 	beatScript     = redis.NewScript(beatSource)
+	spendScript    = redis.NewScript(spendSource)
+	holdScript     = redis.NewScript(holdSource)
 )
 
 // call is one run of a script.

@@ -20,6 +20,8 @@ type lease struct {
 	stamp int64         // when Redis counted them, by its clock
 	until time.Duration // when they go back
 	want  uint32        // what to ask for next time
+	left  uint32        // beside them, when Redis was asked
+	tight uint8         // window that this is of
 
 	full time.Duration // until then there is no room
 	hush time.Duration // until then Redis is not asked again
@@ -58,6 +60,7 @@ func (n *lease) take(c *quota.Charge, now time.Duration) (f finding, wait time.D
 	case n.calls > 0 && !c.Limit.Exact:
 		n.calls--
 		c.Held, c.Stamp = quota.Shared, n.stamp
+		c.Left, c.Tight, c.Known = n.calls+n.left, n.tight, true
 		return took, 0, stale, stamp
 	case now < n.hush:
 		return none, n.full - now, stale, stamp
@@ -82,7 +85,9 @@ func (n *lease) wanted(l *quota.Limit, now time.Duration) uint32 {
 type grant struct {
 	calls uint32
 	stamp int64
+	left  uint32
 	full  time.Duration
+	tight uint8
 }
 
 // fill takes in what Redis granted, but for the call that asked. stale calls have
@@ -93,7 +98,7 @@ func (n *lease) fill(g grant, l *quota.Limit, sent, now time.Duration) (stale ui
 		n.hush = now + min(g.full, hushed)
 		return 0, 0
 	}
-	n.hush = 0
+	n.hush, n.left, n.tight = 0, g.left, g.tight
 	if l.Exact {
 		return g.calls - 1, g.stamp
 	}

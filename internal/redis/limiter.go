@@ -21,25 +21,29 @@ type Limiter struct {
 	name   string // of this replica
 	now    func() time.Duration
 	leases *own.Table[lease]
+	holds  *own.Table[places]
+	kick   chan struct{} // places are to be given back
 	local  *own.Embedded // for rules with on_error local
 	most   atomic.Int64
 	breaker
 
-	mu   sync.Mutex
-	back []giveBack // to be sent
+	mu    sync.Mutex
+	back  []giveBack // to be sent
+	debts map[quota.Key]debt
 
 	replicas atomic.Uint32
 	counts   counts
 }
 
-type counts struct{ trips, failures, unshared, refused, lost atomic.Uint64 }
+type counts struct{ trips, failures, unshared, refused, lost, crowded atomic.Uint64 }
 
 // New returns a limiter for at most most counters that this replica keeps leases
 // of. now is a clock that does not go back.
 func New(o Options, now func() time.Duration, most int) *Limiter {
 	l := &Limiter{
 		o: o, client: connect(o), now: now, name: fmt.Sprintf("%016x", rand.Uint64()), //nolint:gosec // a name, no secret
-		leases: own.NewTable[lease](17), local: own.NewEmbedded(now, most),
+		leases: own.NewTable[lease](17), holds: own.NewTable[places](12), local: own.NewEmbedded(now, most),
+		kick: make(chan struct{}, 1), debts: make(map[quota.Key]debt),
 	}
 	l.Bound(most)
 	l.replicas.Store(1)
@@ -83,6 +87,19 @@ func (l *Limiter) Take(ctx context.Context, charges []quota.Charge) (quota.Answe
 		case why != nil:
 			return l.without(charges, why), nil
 		}
+		if c, i := flying(charges); c != nil {
+			switch full, err := l.enter(ctx, c); {
+			case ctx.Err() != nil && c.Held == quota.Nowhere:
+				l.Return(charges)
+				return quota.Answer{}, ctx.Err()
+			case full:
+				l.Return(charges)
+				return quota.Answer{Outcome: quota.Exceeded, Charge: i, After: soon}, nil
+			case err != nil:
+				return l.without(charges, err), nil
+			}
+			continue
+		}
 		other, asks := l.claim(charges)
 		if other != nil {
 			select {
@@ -107,6 +124,16 @@ func (l *Limiter) Take(ctx context.Context, charges []quota.Charge) (quota.Answe
 	}
 }
 
+// flying returns the first charge for a call in flight that is not held.
+func flying(charges []quota.Charge) (*quota.Charge, int) {
+	for i := range charges {
+		if c := &charges[i]; c.Limit.Kind == quota.InFlight && c.Held == quota.Nowhere {
+			return c, i
+		}
+	}
+	return nil, -1
+}
+
 // try charges what leases can bear. It returns how many charges are missing, or
 // the one for which there is known to be no room.
 func (l *Limiter) try(charges []quota.Charge) (missing, refused int, wait time.Duration) {
@@ -114,6 +141,15 @@ func (l *Limiter) try(charges []quota.Charge) (missing, refused int, wait time.D
 	for i := range charges {
 		c := &charges[i]
 		if c.Held != quota.Nowhere {
+			continue
+		}
+		if c.Limit.Kind == quota.InFlight {
+			switch f, wait := l.occupy(c, now); f {
+			case none:
+				return 0, i, wait
+			case ask:
+				missing++
+			}
 			continue
 		}
 		n := l.lock(c)
@@ -188,7 +224,9 @@ func (l *Limiter) Return(charges []quota.Charge) {
 		case quota.Own:
 			l.local.Return(charges[i : i+1])
 		case quota.Shared:
-			if !l.unuse(c, now) {
+			if c.Limit.Kind == quota.InFlight {
+				l.vacate(c, now)
+			} else if !l.unuse(c, now) {
 				l.giveBack(c.Limit, c.Key, c.Group, c.Stamp, 1)
 			}
 		}

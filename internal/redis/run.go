@@ -57,7 +57,9 @@ func (l *Limiter) Run(ctx context.Context) {
 		switch {
 		case !open:
 			l.sweep(false)
+			l.renew(ctx, false)
 			l.flush(ctx)
+			l.pay(ctx)
 			pause = tick
 		case !wasOpen:
 			beat = now + pause/2 + rand.N(pause) //nolint:gosec // spreads the load, hides nothing
@@ -71,11 +73,26 @@ func (l *Limiter) Run(ctx context.Context) {
 				beat = now + pause/2 + rand.N(pause) //nolint:gosec // spreads the load, hides nothing
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if l.pause(ctx, t.C) {
 			l.close(context.WithoutCancel(ctx))
 			return
-		case <-t.C:
+		}
+	}
+}
+
+// pause waits for the next tick, and meanwhile gives back places that somebody
+// may wait for. It reports whether ctx has ended.
+func (l *Limiter) pause(ctx context.Context, tick <-chan time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return true
+		case <-tick:
+			return false
+		case <-l.kick:
+			if l.open() == nil {
+				l.renew(ctx, false)
+			}
 		}
 	}
 }
@@ -156,7 +173,9 @@ func (l *Limiter) close(ctx context.Context) {
 	defer cancel()
 	if l.open() == nil {
 		l.sweep(true)
+		l.renew(ctx, true)
 		l.flush(ctx)
+		l.pay(ctx)
 		_ = l.client.ZRem(ctx, l.replicaKey(), l.name).Err() // it is forgotten by itself as well
 	}
 	_ = l.client.Close()

@@ -17,10 +17,10 @@ type Status struct {
 // Status returns how counting goes.
 func (l *Limiter) Status() Status {
 	s := Status{
-		Replicas: int(l.replicas.Load()), Keys: l.leases.Len() + l.local.Keys(),
+		Replicas: int(l.replicas.Load()), Keys: l.leases.Len() + l.holds.Len() + l.local.Keys(),
 		Trips: l.counts.trips.Load(), Failures: l.counts.failures.Load(), Opened: l.once.Load(),
 		Unshared: l.counts.unshared.Load(), Unavailable: l.counts.refused.Load(),
-		Crowded: l.local.Crowded(), Lost: l.counts.lost.Load(),
+		Crowded: l.local.Crowded() + l.counts.crowded.Load(), Lost: l.counts.lost.Load(),
 	}
 	if why := l.open(); why != nil {
 		s.Trouble = why.Error()

@@ -3,7 +3,7 @@
 -- KEYS: the counters. ARGV, for each: calls wanted, number of windows, and for
 -- each window its limit and the milliseconds of a slice.
 -- Returns the time in milliseconds, and for each counter: calls granted, calls
--- left, milliseconds until there is room.
+-- left, milliseconds until there is room, number of the window that has least left.
 local SLICES = 20
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -34,9 +34,11 @@ for k = 1, #KEYS do
       table.insert(at[w], {s, n})
     end
   end
-  local left, wait = math.huge, 0
+  local left, wait, tight = math.huge, 0, 0
   for w = 1, windows do
-    left = math.min(left, limit[w] - sum[w])
+    if limit[w] - sum[w] < left then
+      left, tight = limit[w] - sum[w], w - 1
+    end
     if sum[w] >= limit[w] then
       table.sort(at[w], function(x, y) return x[1] < y[1] end)
       local over = sum[w] - limit[w] + 1
@@ -59,11 +61,12 @@ for k = 1, #KEYS do
   table.insert(out, grant)
   table.insert(out, left - grant)
   table.insert(out, wait)
+  table.insert(out, tight)
 end
 for k = 1, #KEYS do
   local grant, width, moved, old, ttl = unpack(plan[k])
   if not room then
-    grant, out[k * 3 - 1] = 0, 0
+    grant, out[k * 4 - 2] = 0, 0
   end
   if #old > 0 then
     redis.call('HDEL', KEYS[k], unpack(old))

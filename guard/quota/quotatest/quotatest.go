@@ -32,6 +32,11 @@ func Run(t *testing.T, fresh func(t *testing.T) quota.Limiter) {
 		{"limits of different lengths do not mix", (*suite).rename},
 		{"many at once get the count and no more", (*suite).crowd},
 		{"who has left is charged nothing, or gets an answer", (*suite).left},
+		{"as many are in flight as the limit, and no more", (*suite).flight},
+		{"a call in flight beside a rate is charged to both or to none", (*suite).mixed},
+		{"many at once are never more in flight than the limit", (*suite).swarm},
+		{"what was used is charged, and refuses until it is left behind", (*suite).spend},
+		{"what is left is told", (*suite).tells},
 	} {
 		for _, exact := range []bool{false, true} {
 			name := c.name
@@ -289,5 +294,152 @@ func (s *suite) left(t *testing.T) {
 	}
 	if more, _ := s.until(t, l, "a"); n+more > 5 || n+more < 2 {
 		t.Errorf("admitted %d to who had left and %d to others", n, more)
+	}
+}
+
+// InFlight returns a limit of calls in flight.
+func InFlight(name string, exact bool, count uint32) *quota.Limit {
+	return &quota.Limit{Name: name, Kind: quota.InFlight, Windows: []quota.Window{{Count: count}}, Exact: exact, Lease: quota.Lease{Max: 100, Time: 100 * time.Millisecond}}
+}
+
+// Bytes returns a limit of bytes, in units.
+func Bytes(name string, exact bool, windows ...quota.Window) *quota.Limit {
+	l := Limit(name, exact, windows...)
+	l.Kind = quota.Bytes
+	return l
+}
+
+func (s *suite) flight(t *testing.T) {
+	for _, most := range []int{1, 3, 40} {
+		l, name := InFlight("flight", s.exact, uint32(most)), string(rune('a'+most))
+		var held [][]quota.Charge
+		for range most {
+			a, charges := s.take(t, Charge(l, name))
+			if a.Outcome != quota.Admitted {
+				t.Fatalf("limit %d: %d are in flight, and one more is not let in", most, len(held))
+			}
+			held = append(held, charges)
+		}
+		if a, _ := s.take(t, Charge(l, name)); a.Outcome != quota.Exceeded || a.After <= 0 {
+			t.Fatalf("limit %d: one more: %+v", most, a)
+		}
+		for range 3 { // one after the other has the place
+			s.Return(held[0])
+			s.Return(held[0]) // twice counts once
+			ok := false
+			for range 100 {
+				a, charges := s.take(t, Charge(l, name))
+				if ok = a.Outcome == quota.Admitted; ok {
+					held[0] = charges
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if !ok {
+				t.Fatalf("limit %d: what was given back cannot be taken", most)
+			}
+			time.Sleep(30 * time.Millisecond)
+			if a, _ := s.take(t, Charge(l, name)); a.Outcome != quota.Exceeded {
+				t.Fatalf("limit %d: more came back than was given", most)
+			}
+		}
+	}
+}
+
+func (s *suite) mixed(t *testing.T) {
+	l, rate := InFlight("flight", s.exact, 1), s.limit(quota.Window{Count: 3, Per: long})
+	_, first := s.take(t, Charge(l, "a"), Charge(rate, "a"))
+	for range 5 {
+		if a, _ := s.take(t, Charge(rate, "a"), Charge(l, "a")); a.Outcome != quota.Exceeded {
+			t.Fatalf("%+v", a)
+		}
+	}
+	s.Return(first[:1])
+	admitted := 0
+	for range 50 {
+		if a, charges := s.take(t, Charge(l, "a"), Charge(rate, "a")); a.Outcome == quota.Admitted {
+			admitted++
+			s.Return(charges[:1])
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if admitted != 2 {
+		t.Errorf("%d more calls of a rate of 3", admitted)
+	}
+}
+
+func (s *suite) swarm(t *testing.T) {
+	const most = 7
+	l := InFlight("flight", s.exact, most)
+	var in, admitted atomic.Int64
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 30 {
+				charges := []quota.Charge{Charge(l, "a")}
+				a, err := Take(t.Context(), s, charges)
+				if err != nil || a.Outcome != quota.Admitted {
+					time.Sleep(time.Millisecond)
+					continue
+				}
+				admitted.Add(1)
+				if n := in.Add(1); n > most {
+					t.Errorf("%d in flight", n)
+				}
+				time.Sleep(200 * time.Microsecond)
+				in.Add(-1)
+				s.Return(charges)
+			}
+		})
+	}
+	wg.Wait()
+	if admitted.Load() < most {
+		t.Errorf("only %d were let in", admitted.Load())
+	}
+}
+
+func (s *suite) spend(t *testing.T) {
+	const per = 400 * time.Millisecond
+	l := Bytes("bytes", s.exact, quota.Window{Count: 100, Per: per})
+	a, charges := s.take(t, Charge(l, "a"))
+	if a.Outcome != quota.Admitted {
+		t.Fatal(a)
+	}
+	s.Spend(charges, 500) // more than there is: the call had been let in
+	refused := false
+	for range 20 { // it arrives within a tenth of a second
+		if refused = refused || s.outcome(t, l) == quota.Exceeded; refused {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !refused {
+		t.Fatal("nothing was charged")
+	}
+	time.Sleep(per + per/10)
+	if got := s.outcome(t, l); got != quota.Admitted {
+		t.Errorf("refused, though all is left behind: %d", got)
+	}
+}
+
+func (s *suite) outcome(t *testing.T, l *quota.Limit) quota.Outcome {
+	t.Helper()
+	a, _ := s.take(t, Charge(l, "a"))
+	return a.Outcome
+}
+
+func (s *suite) tells(t *testing.T) {
+	l := s.limit(quota.Window{Count: 10, Per: long / 2}, quota.Window{Count: 8, Per: long})
+	for want := 7; want >= 0; want-- {
+		a, charges := s.take(t, Charge(l, "a"))
+		if c := charges[0]; a.Outcome != quota.Admitted || !c.Known || int(c.Left) != want || c.Tight != 1 {
+			t.Fatalf("%+v: %d left of window %d; want %d of the second", a, c.Left, c.Tight, want)
+		}
+	}
+	f := InFlight("flight", s.exact, 3)
+	for want := 2; want >= 0; want-- {
+		if _, charges := s.take(t, Charge(f, "a")); !charges[0].Known || int(charges[0].Left) != want {
+			t.Fatalf("%d places left, want %d", charges[0].Left, want)
+		}
 	}
 }

@@ -76,16 +76,19 @@ func windowOf(s string) time.Duration {
 func (r Rates) MarshalText() ([]byte, error) {
 	parts := make([]string, len(r))
 	for i, rate := range r {
-		name := "second"
-		switch rate.Per {
-		case time.Minute:
-			name = "minute"
-		case time.Hour:
-			name = "hour"
-		case day:
-			name = "day"
-		}
-		parts[i] = fmt.Sprintf("%d/%s", rate.Count, name)
+		parts[i] = fmt.Sprintf("%d/%s", rate.Count, nameOf(rate.Per))
 	}
 	return []byte(strings.Join(parts, ", ")), nil
+}
+
+func nameOf(per time.Duration) string {
+	switch per {
+	case time.Minute:
+		return "minute"
+	case time.Hour:
+		return "hour"
+	case day:
+		return "day"
+	}
+	return "second"
 }
