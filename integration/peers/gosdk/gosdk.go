@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,12 +62,25 @@ func (d *driver) Connect(ctx context.Context, url string, p scenario.Plan) (stri
 	case scenario.Modern:
 		o.ProtocolVersion = scenario.ModernRevision
 	}
-	s, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: url}, o)
+	transport := &mcp.StreamableClientTransport{Endpoint: url}
+	if p.Token != "" {
+		transport.HTTPClient = &http.Client{Transport: bearer(p.Token)}
+	}
+	s, err := client.Connect(ctx, transport, o)
 	if err != nil {
 		return "", err
 	}
 	d.session = s
 	return s.InitializeResult().ProtocolVersion, nil
+}
+
+// bearer sends a token with each request.
+type bearer string
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(b))
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 func (d *driver) Tools(ctx context.Context) ([]string, error) {

@@ -62,6 +62,9 @@ func (d *driver) Connect(ctx context.Context, url string, p scenario.Plan) (stri
 	case scenario.Modern:
 		options = append(options, client.WithProtocolVersion(scenario.ModernRevision))
 	}
+	if p.Token != "" {
+		wire = append(wire, transport.WithHTTPHeaders(map[string]string{"Authorization": "Bearer " + p.Token}))
+	}
 	t, err := transport.NewStreamableHTTP(url, wire...)
 	if err != nil {
 		return "", err

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { MODEL_TEXT, MODERN, run } from './scenario.mjs';
 
 const capabilities = { elicitation: {}, sampling: {} };
+const bearer = ({ token }) => (token ? { requestInit: { headers: { Authorization: 'Bearer ' + token } } } : {});
 const info = (name) => ({ name, version: '1.0.0' });
 
 class Peer {
@@ -37,7 +38,7 @@ class Sdk extends Peer { // @modelcontextprotocol/sdk speaks the legacy era only
     this.client = new Client(info('peer-node-sdk'), { capabilities });
     this.client.setRequestHandler(ElicitRequestSchema, this.elicit);
     this.client.setRequestHandler(CreateMessageRequestSchema, this.sample);
-    this.transport = new StreamableHTTPClientTransport(new URL(url));
+    this.transport = new StreamableHTTPClientTransport(new URL(url), bearer(plan));
     await this.client.connect(this.transport);
     return this.transport.protocolVersion;
   }
@@ -51,7 +52,7 @@ class ClientV2 extends Peer { // @modelcontextprotocol/client speaks both
     this.client = new Client(info('peer-node-client'), { capabilities, versionNegotiation: { mode } });
     this.client.setRequestHandler('elicitation/create', this.elicit);
     this.client.setRequestHandler('sampling/createMessage', this.sample);
-    this.transport = new StreamableHTTPClientTransport(new URL(url));
+    this.transport = new StreamableHTTPClientTransport(new URL(url), bearer(plan));
     await this.client.connect(this.transport);
     return this.client.getNegotiatedProtocolVersion();
   }

@@ -10,11 +10,14 @@ Plans and steps are those of integration/peers/scenario.
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import mcp.types as types
 from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 
 MODERN = "2026-07-28"
 MODEL_TEXT = "said by the peer's model"
@@ -198,12 +201,22 @@ class Driver:
             await self.step("list_prompts", prompts)
             await self.step("get_prompt", get)
 
+    @asynccontextmanager
+    async def http(self) -> AsyncIterator[Any]:
+        """What the client connects to: the URL alone, or with a token on each request."""
+        token = self.plan.get("token")
+        if not token:
+            yield self.url
+            return
+        async with create_mcp_http_client(headers={"Authorization": "Bearer " + token}) as http:
+            yield streamable_http_client(self.url, http_client=http)
+
     async def run(self) -> None:
         mode = MODERN if self.plan["era"] == "modern" else self.plan["era"]
         connected = False
         try:
-            async with Client(
-                self.url,
+            async with self.http() as server, Client(
+                server,
                 mode=mode,
                 elicitation_callback=self.elicit,
                 sampling_callback=self.sample,

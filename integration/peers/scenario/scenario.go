@@ -42,6 +42,7 @@ type Prompt struct {
 // in the order of the fields; the client connects first and closes last.
 type Plan struct {
 	Era       Era     `json:"era"`
+	Token     string  `json:"token,omitempty"` // a bearer token that is sent with each request
 	ListTools bool    `json:"list_tools,omitempty"`
 	Call      *Call   `json:"call,omitempty"`     // steps call and, after each failure on purpose, call_again
 	Unknown   string  `json:"unknown,omitempty"`  // a tool that nobody has: the step is ok when the error can be read
