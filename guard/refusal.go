@@ -47,6 +47,9 @@ func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 	if data == nil {
 		data = refusalData(x, d)
 	}
+	if id == nil && unread(x, d) {
+		id = json.RawMessage("null") // JSON-RPC 2.0, section 5; without it the Python SDK keeps the whole error to itself
+	}
 	r.Body = mcp.AppendError(make([]byte, 0, 256), id, code, info.Text, data)
 	return r
 }
@@ -66,6 +69,12 @@ func answered(x *Exchange, d *Decision) json.RawMessage {
 		return d.Message.ID
 	}
 	return nil
+}
+
+// unread reports whether nobody has looked at a request of the client's by then,
+// so that its id is not known.
+func unread(x *Exchange, d *Decision) bool {
+	return d.Direction == mcp.ToServer && x.Asked.Method == "" && d.fault == nil && d.Message.Method == "" && d.Message.Raw == nil
 }
 
 // eraCode keeps the codes that only 2026-07-28 defines from other clients, who

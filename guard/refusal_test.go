@@ -119,6 +119,16 @@ func TestClientsCanReadTheRefusal(t *testing.T) {
 	}
 }
 
+func TestWhoIsRefusedBeforeTheirBodyIsReadGetsTheNullID(t *testing.T) {
+	c := chain(t, host(), member("identity", admitting(guard.Refuse(no, "no token"))))
+	x := &guard.Exchange{}
+	d := c.Admit(context.Background(), x)
+	r := c.Refusal(x, &d)
+	if r.Status != 403 || !strings.HasPrefix(string(r.Body), `{"jsonrpc":"2.0","id":null,"error":{`) {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+}
+
 func TestARefusedStreamOfNoRequestIsNotServed(t *testing.T) {
 	g := member("g", says(guard.Refuse("test_hidden", "")))
 	g.Spec.Reasons = []guard.ReasonInfo{{Reason: "test_hidden", Status: 200, Code: mcp.CodeMethodNotFound, Text: "Hidden.", When: "In tests."}}
