@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/guard/budget"
+	"github.com/sallyport/sallyport/guard/budget/budgettest"
 	"github.com/sallyport/sallyport/guard/quota"
 	"github.com/sallyport/sallyport/guard/quota/quotatest"
 	"github.com/sallyport/sallyport/integration/testenv"
@@ -22,7 +24,9 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
 }
 
-func TestRedisClusterIsALimiter(t *testing.T) {
+// cluster runs two nodes and returns the address of one.
+func cluster(t *testing.T) string {
+	t.Helper()
 	node := func() (*testenv.Redis, string) {
 		bus := freePort(t)
 		return testenv.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000"), bus
@@ -43,8 +47,16 @@ func TestRedisClusterIsALimiter(t *testing.T) {
 		}
 		return ok
 	})
+	return one.Address
+}
+
+func TestRedisClusterIsALimiterAndALedger(t *testing.T) {
+	address := cluster(t)
 	quotatest.Run(t, func(t *testing.T) quota.Limiter {
-		return replica(t, Options{Addresses: []string{one.Address}, Cluster: true})
+		return replica(t, Options{Addresses: []string{address}, Cluster: true})
+	})
+	budgettest.Run(t, func(t *testing.T) budget.Ledger {
+		return ledger(t, Options{Addresses: []string{address}, Cluster: true})
 	})
 }
 

@@ -1,0 +1,282 @@
+package budget
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// account is a Budget, ready for use.
+type account struct {
+	limit          Limit
+	all            Limit // of all sessions or tasks of one principal; the zero Limit for budgets by neither
+	id             Key   // of its accounts: another name, or other dimensions, have others
+	by             []dimension
+	per            string
+	ofTask         bool // by session or task
+	named          Limit
+	servers, tools []string
+}
+
+type dimension uint8
+
+const (
+	byPrincipal dimension = iota + 1
+	byAgent
+	byClient
+	byTenant
+	byProject
+	bySession
+	byTask
+	byServer
+	byTool
+)
+
+var dimensions = map[string]dimension{
+	"principal": byPrincipal, "agent": byAgent, "client": byClient, "tenant": byTenant, "project": byProject,
+	"session": bySession, "task": byTask, "server": byServer, "tool": byTool,
+}
+
+func compile(b *Budget, c *Config) *account {
+	out := &account{per: b.Per, ofTask: b.ofTask(), servers: b.Servers, tools: b.Tools}
+	out.limit = Limit{
+		Name: b.Name, Time: b.Limit.Time, Alert: int(b.Alert), Exact: b.Exact || c.Lease.Calls == 1,
+		Max:   Amounts{int64(b.Limit.Cost), int64(b.Limit.Calls), int64(b.Limit.Bytes), int64(b.Limit.Destructive)}, //nolint:gosec // validated
+		Lease: Lease{Calls: uint32(c.Lease.Calls), Idle: c.Lease.Idle, Hold: c.Lease.Hold},                          //nolint:gosec // validated
+	}
+	switch b.OnError {
+	case "allow":
+		out.limit.OnError = OnErrorAllow
+	case "local":
+		out.limit.OnError = OnErrorLocal
+	}
+	if out.ofTask {
+		out.limit.Life, out.limit.Resting = c.Pause, true
+		out.named = out.limit
+		out.named.Life = c.Memory
+		out.all = out.limit
+		out.all.Life, out.all.Resting, out.all.Time = c.Window, false, 0
+		for m := range out.all.Max {
+			out.all.Max[m] = min(Most, out.all.Max[m]*int64(c.Together))
+		}
+	}
+	for _, d := range b.By {
+		out.by = append(out.by, dimensions[d])
+	}
+	slices.Sort(out.by)
+	// Amounts are no part of it: a budget that is raised forgets nothing.
+	id := appendText(nil, b.Name)
+	for _, d := range out.by {
+		id = append(id, byte(d))
+	}
+	out.id = digest(appendText(append(id, 0xff), b.Per))
+	return out
+}
+
+// concerns reports whether the budget is about calls of a tool.
+func (b *account) concerns(server, tool string) bool {
+	return (b.servers == nil || anyMatch(b.servers, server)) && (b.tools == nil || anyMatch(b.tools, tool))
+}
+
+// caller is what a call is charged to, as far as budgets tell calls apart.
+type caller struct {
+	p            *guard.Principal
+	who          Key // the principal
+	session      Key // bound to the principal
+	task         Key // likewise
+	named        bool
+	vouched      bool // the issuer of the token named the task
+	project      string
+	server, tool string
+}
+
+// claims appends the claims of a call on the budget's accounts: one, or one more
+// for all sessions and tasks that the principal opened.
+func (b *account) claims(out []Claim, c *caller, use Amounts, now time.Time) []Claim {
+	limit := &b.limit
+	if b.ofTask && c.named && slices.Contains(b.by, byTask) {
+		limit = &b.named
+	}
+	var ends time.Time
+	if !b.ofTask {
+		ends = end(now, b.per)
+	}
+	out = append(out, Claim{Limit: limit, Key: b.key(c, ends), Ends: ends, Amounts: use})
+	if b.ofTask && !(c.vouched && slices.Contains(b.by, byTask)) {
+		out = append(out, Claim{Limit: &b.all, Key: b.sum(c), Amounts: use})
+	}
+	return out
+}
+
+func (b *account) key(c *caller, ends time.Time) Key {
+	var room [512]byte
+	k := append(room[:0], b.id[:]...)
+	for _, d := range b.by {
+		k = append(k, byte(d))
+		switch d {
+		case byPrincipal:
+			k = append(k, c.who[:]...)
+		case byAgent:
+			k = appendText(appendText(k, c.p.Issuer), c.p.Agent)
+		case byClient:
+			k = appendText(appendText(k, c.p.Issuer), c.p.Client)
+		case byTenant:
+			k = appendText(k, c.p.Tenant)
+		case byProject:
+			k = appendText(k, c.project)
+		case bySession:
+			k = append(k, c.session[:]...)
+		case byTask:
+			k = append(k, c.task[:]...)
+		case byServer:
+			k = appendText(k, c.server)
+		case byTool: // another server's tool of that name is another tool
+			k = appendText(appendText(k, c.server), c.tool)
+		}
+	}
+	if !ends.IsZero() {
+		k = binary.BigEndian.AppendUint64(k, uint64(ends.Unix())) //nolint:gosec // bits
+	}
+	return digest(k)
+}
+
+// sum names the account of all that a principal opens.
+func (b *account) sum(c *caller) Key {
+	var room [64]byte
+	return digest(append(append(append(room[:0], b.id[:]...), 0xfe), c.who[:]...))
+}
+
+// end is when the period of UTC that now is in ends.
+func end(now time.Time, per string) time.Time {
+	now = now.UTC()
+	y, m, d := now.Date()
+	switch per {
+	case "hour":
+		return time.Date(y, m, d, now.Hour()+1, 0, 0, 0, time.UTC)
+	case "day":
+		return time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC)
+	case "week": // they begin on Mondays (ISO 8601)
+		return time.Date(y, m, d+7-int(now.Weekday()+6)%7, 0, 0, 0, 0, time.UTC)
+	}
+	return time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// identify finds out whom a call is charged to. Nothing here that the client
+// says is an identity: it is only ever looked at together with the principal, and
+// what the client may choose is bounded by an account of the principal as well.
+func (g *budgets) identify(x *guard.Exchange, m *mcp.Message, c *caller) {
+	p := &x.Principal
+	*c = caller{p: p, who: principal(x), project: g.project(p), server: x.Server.Name, tool: m.Name}
+	var room [512]byte
+	b := append(append(room[:0], 's'), c.who[:]...)
+	if x.Session != "" {
+		b = appendText(appendText(b, x.Server.Name), x.Session)
+	} else {
+		b = appendText(appendText(append(b, 0), p.Client), p.Agent)
+	}
+	c.session = digest(b)
+	task := g.task(x, m, c)
+	if task == "" {
+		c.task = c.session
+		return
+	}
+	c.named = true
+	b = append(append(room[:0], 't'), c.who[:]...)
+	if c.vouched { // a client cannot name its task like one that the issuer vouches for
+		b = append(b, 1)
+	}
+	c.task = digest(appendText(b, task))
+}
+
+// related is where a message of 2025-11-25 names the task that it belongs to
+// (basic/utilities/tasks, related-task metadata).
+const related = "io.modelcontextprotocol/related-task"
+
+// task is the name of the task that a call belongs to, by whoever named it first
+// in this order: issuer, header, metadata, MCP itself.
+func (g *budgets) task(x *guard.Exchange, m *mcp.Message, c *caller) string {
+	if x.Principal.Task != "" {
+		c.vouched = true
+		return x.Principal.Task
+	}
+	if g.taskHeader != "" && x.Headers != nil {
+		if v, n := x.Headers.Get(g.taskHeader); n == 1 && v != "" {
+			return v
+		}
+	}
+	meta := m.Meta()
+	if meta == nil {
+		return ""
+	}
+	if g.taskMeta != "" {
+		if s := text(meta, g.taskMeta); s != "" {
+			return s
+		}
+	}
+	if of, ok := mcp.Member(meta, related); ok {
+		return text(of, "taskId")
+	}
+	return ""
+}
+
+// text returns a string member of an object, or "".
+func text(object []byte, key string) string {
+	v, ok := mcp.Member(object, key)
+	if !ok {
+		return ""
+	}
+	s, err := mcp.Unquote(v)
+	if err != nil {
+		return ""
+	}
+	return s
+}
+
+// principal is the digest of who is calling, as far as it was verified: a
+// subject, else a client, else the certificate of the connection. Everybody else
+// is one caller together: the anonymous one.
+func principal(x *guard.Exchange) Key {
+	var room [512]byte
+	p, b := &x.Principal, room[:0]
+	switch {
+	case p.Subject != "":
+		b = appendText(appendText(append(b, 's'), p.Issuer), p.Subject)
+	case p.Client != "":
+		b = appendText(appendText(append(b, 'c'), p.Issuer), p.Client)
+	case p.Peer != "":
+		b = appendText(append(b, 'p'), p.Peer)
+	case x.Peer.Verified && x.Peer.Name != "":
+		b = appendText(append(b, 'p'), x.Peer.Name)
+	case x.Peer.Verified && x.Peer.Digest != "":
+		b = appendText(append(b, 'd'), x.Peer.Digest)
+	}
+	return digest(b)
+}
+
+// project is the name of the project that a principal works for.
+func (g *budgets) project(p *guard.Principal) string {
+	for i := range g.projects {
+		r := &g.projects[i]
+		if (len(r.Tenants) == 0 || p.Tenant != "" && anyMatch(r.Tenants, p.Tenant)) &&
+			(len(r.Clients) == 0 || p.Client != "" && anyMatch(r.Clients, p.Client)) &&
+			(len(r.Agents) == 0 || p.Agent != "" && anyMatch(r.Agents, p.Agent)) &&
+			(len(r.Roles) == 0 || slices.ContainsFunc(p.Roles, func(role string) bool { return anyMatch(r.Roles, role) })) {
+			return r.Name
+		}
+	}
+	return p.Tenant
+}
+
+// appendText appends s so that no two lists of texts look alike.
+func appendText(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) //nolint:gosec // no text is as long
+}
+
+func digest(b []byte) Key {
+	sum := sha256.Sum256(b)
+	return Key(sum[:16])
+}
