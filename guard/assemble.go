@@ -67,6 +67,9 @@ func Assemble(specs []Spec, setting func(name string) Setting) ([]Member, error)
 		if g == nil {
 			continue
 		}
+		if w, ok := g.(Wanter); ok {
+			spec.Wants = w.Wants()
+		}
 		m := Member{Spec: spec, Guard: g, Mode: s.Mode, OnError: s.OnError, Timeout: s.Timeout}
 		if err := m.validate(); err != nil {
 			errs = append(errs, fmt.Errorf("guards.%s: %w", spec.Name, err))

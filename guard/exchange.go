@@ -57,6 +57,9 @@ type Server struct {
 	// Tools are those that the registry describes, by name; "*" describes the
 	// others. It is shared between exchanges, so nobody changes it.
 	Tools map[string]Tool
+
+	// Prices are what the registry says that calls cost, likewise.
+	Prices map[string]Price
 }
 
 // Tool is what the registry says of a tool. Nothing in it comes from the server
@@ -70,6 +73,24 @@ type Tool struct {
 	Idempotent     bool   // calling it again with the same arguments changes nothing more
 	External       bool   // it reaches what lies outside of the organisation
 	Financial      bool   // it moves money
+}
+
+// Price is what calls of a tool cost, in millionths of a US dollar. The zero Price
+// is none.
+type Price struct {
+	Call     int64  // of a call
+	In, Out  int64  // of a MiB of the request and of the reply
+	Tokens   string // where the result has their number, such as _meta.usage.totalTokens
+	Million  int64  // of a million tokens
+	Estimate int64  // what only the reply tells is expected to be; 0 for what it was of late
+}
+
+// Price returns what the registry says that calls of the tool called name cost.
+func (s *Server) Price(name string) (p Price, known bool) {
+	if p, known = s.Prices[name]; !known {
+		p, known = s.Prices["*"]
+	}
+	return p, known
 }
 
 // Tool returns what the registry says of the tool called name. Of a tool that

@@ -66,6 +66,12 @@ type Outcome struct {
 	Elapsed  time.Duration
 }
 
+// Wanter is a Guard that, as it is configured, does not need all that its Spec
+// wants.
+type Wanter interface {
+	Wants() []Want
+}
+
 // Want says which messages a guard must see. Envoy is asked for exactly the
 // phases and bodies that the guards of a chain want.
 type Want struct {

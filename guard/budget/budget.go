@@ -35,9 +35,10 @@ type Port struct {
 	PerCall int64    // likewise
 	Track   bool     // usage is to be counted, whatever is bounded
 
-	Prices func(server, tool string) (Price, bool) // of the registry; nil for none
-	Now    func() time.Time
-	View   *View // learns of the guard; nil if nobody looks
+	Priced bool // the registry has prices
+
+	Now  func() time.Time // with Ledger
+	View *View            // learns of the guard; nil if nobody looks
 }
 
 // Spec presents the guard to the chain.
@@ -67,8 +68,8 @@ type budgets struct {
 	accounts   []*account
 	perCall    int64
 	prices     prices
-	registry   func(server, tool string) (Price, bool)
-	learned    sync.Map // prices of the registry: Price.key -> *price
+	registry   bool     // has prices
+	learned    sync.Map // prices of the registry: guard.Price -> *price
 	projects   []Project
 	deadly     []string
 	taskHeader string
@@ -80,11 +81,8 @@ type budgets struct {
 func build(c *Config, p Port) (guard.Guard, error) {
 	all := append(append([]Budget(nil), c.Budgets...), p.Budgets...)
 	g := &budgets{
-		now: p.Now, perCall: int64(c.PerCall), projects: c.Projects, deadly: c.Destructive, registry: p.Prices,
+		now: p.Now, perCall: int64(c.PerCall), projects: c.Projects, deadly: c.Destructive, registry: p.Priced,
 		taskHeader: c.Task.Header, taskMeta: c.Task.Meta, free: c.Failures == "free",
-	}
-	if g.now == nil {
-		g.now = time.Now
 	}
 	if p.PerCall > 0 && (g.perCall == 0 || p.PerCall < g.perCall) {
 		g.perCall = p.PerCall
@@ -101,7 +99,7 @@ func build(c *Config, p Port) (guard.Guard, error) {
 		g.prices.list = append(g.prices.list, newPrice(&c.Prices[i]))
 	}
 	g.prices.none = new(price)
-	g.replies = bytes || g.prices.replies() || g.registry != nil || g.free && g.prices.costs()
+	g.replies = bytes || g.registry || g.prices.replies() || g.free && g.prices.costs()
 	var err error
 	if g.ledger, err = p.Ledger(*c); err != nil {
 		return nil, err
@@ -132,7 +130,7 @@ func (g *budgets) Wants() []guard.Want {
 // settles.
 type use struct {
 	claims []Claim
-	first  [4]Claim
+	first  [5]Claim
 
 	price   *price
 	in      int
@@ -325,23 +323,40 @@ func (g *budgets) verdict(a *Answer, u *use) guard.Verdict {
 // what the registry says.
 func (g *budgets) priceOf(x *guard.Exchange, tool string) *price {
 	p := g.prices.of(x, tool)
-	if p != g.prices.none || g.registry == nil {
+	if p != g.prices.none || !g.registry {
 		return p
 	}
-	said, ok := g.registry(x.Server.Name, tool)
+	said, ok := x.Server.Price(tool)
 	if !ok {
 		return p
 	}
-	key := [2]string{x.Server.Name, tool} // of the registry, so there are not many
-	have, ok := g.learned.Load(key)
+	have, ok := g.learned.Load(said) // as many as the registry has
 	if !ok {
-		have, _ = g.learned.LoadOrStore(key, newPrice(&said))
+		have, _ = g.learned.LoadOrStore(said, registered(&said))
 	}
 	return have.(*price)
 }
 
-// destroys reports whether a call of a tool destroys something.
-func (g *budgets) destroys(_ *guard.Exchange, tool string) bool { return anyMatch(g.deadly, tool) }
+func registered(r *guard.Price) *price {
+	p := &price{call: r.Call, in: r.In, out: r.Out, estimate: r.Estimate, fixed: r.Estimate > 0}
+	if at, err := pointer(r.Tokens); err == nil && r.Million > 0 {
+		p.tokens = []tokens{{at, r.Million}}
+	}
+	return p
+}
+
+// destroys reports whether a call of a tool destroys something. Where nothing is
+// said of a tool, nor how such tools are called, it is taken to.
+func (g *budgets) destroys(x *guard.Exchange, tool string) bool {
+	if anyMatch(g.deadly, tool) {
+		return true
+	}
+	t, known := x.Server.Tool(tool)
+	if known {
+		return t.Destructive
+	}
+	return len(g.deadly) == 0
+}
 
 // View lets others see what a guard knows.
 type View struct{ guard atomic.Pointer[budgets] }

@@ -78,5 +78,5 @@ func seconds(d time.Duration) int64 {
 
 // event is what people are to be told of.
 func event(kind, detail string) guard.Obligation {
-	return guard.Obligation{Kind: guard.AddLabel, Name: "event:" + kind}
+	return guard.Obligation{Kind: guard.Raise, Name: kind, Value: detail}
 }

@@ -5,6 +5,7 @@ package standard
 import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/binding"
+	"github.com/sallyport/sallyport/guard/budget"
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/envelope"
@@ -27,6 +28,7 @@ type Ports struct {
 	Loop      loop.Ports
 	Quota     quota.Port
 	Surge     surge.Port
+	Budget    budget.Port
 	Egress    egress.Ports
 	Policy    policy.Source
 	Injection injection.Ports
@@ -45,6 +47,9 @@ func Specs(p Ports) []guard.Spec {
 		escalation.Spec(p.Escalate), // behind policy: it reads the labels
 		loop.Spec(p.Loop),           // before quota: who goes in circles uses nothing up
 		quota.Spec(p.Quota),         // behind policy: names that nobody may use get no counters
+		loop.Spec(p.Loop),           // before quota: who goes in circles uses nothing up
+		quota.Spec(p.Quota),         // behind policy: names that nobody may use get no counters
+		budget.Spec(p.Budget),       // behind quota, which costs less to ask
 		egress.Spec(p.Egress),
 		normalise.Spec(p.Normalise),
 		injection.Spec(p.Injection), // before normalise towards the client: hidden text is what gives attacks away

@@ -149,6 +149,9 @@ func (g *Gateway) serve(ctx context.Context) error {
 	group.Go(func() error { g.lasting.limits.run(counting); return nil })
 	group.Go(func() error { g.lasting.conduct.run(counting); return nil })
 	group.Go(func() error { g.lasting.revoked.Run(counting); return nil })
+	keeping, stopKeeping := context.WithCancel(counting) // before counting ends, which closes what both use
+	kept := make(chan struct{})
+	group.Go(func() error { defer close(kept); g.lasting.budgets.run(keeping); return nil })
 	group.Go(func() error { return judge.Serve(ln.judge) })
 	group.Go(func() error { return control.Serve(ln.control) })
 	group.Go(func() error {
@@ -182,6 +185,8 @@ func (g *Gateway) serve(ctx context.Context) error {
 		stop()
 		judge.Stop()
 		g.checks.Wait()
+		stopKeeping()
+		<-kept
 		stopCounting()
 		control.Stop()
 		return web.Close()

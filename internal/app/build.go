@@ -36,6 +36,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Escalate:  l.conduct.escalation(cfg),
 		Loop:      l.conduct.loop(cfg),
 		Quota:     l.limits.port(cfg),
+		Budget:    l.budgets.port(cfg, &l.limits),
 		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),
 		Egress:    egressPorts(egress),
 		Normalise: normalisePorts(cfg),

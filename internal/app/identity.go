@@ -20,6 +20,7 @@ type lasting struct {
 
 	shared  *redis.Shared    // nil without Redis
 	revoked *revocation.List // nil where nobody is served
+	budgets budgets          // accounts of what calls use
 }
 
 // needsToken reports whether callers must show a token.

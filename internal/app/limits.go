@@ -41,26 +41,42 @@ func (l *limits) port(cfg *config.Config) quota.Port {
 func (l *limits) limiter(cfg config.Redis, c quota.Config) (quota.Limiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	began := time.Now()
-	now := func() time.Duration { return time.Since(began) }
 	switch {
 	case l.shared != nil:
 		l.shared.Bound(c.MaxKeys)
 	case l.embedded != nil:
 		l.embedded.Bound(c.MaxKeys)
 	case len(cfg.Addresses) == 0:
-		l.embedded = own.NewEmbedded(now, c.MaxKeys)
+		l.embedded = own.NewEmbedded(clock(), c.MaxKeys)
 	default:
-		o, err := redisOptions(cfg)
-		if err != nil {
+		if _, err := l.server(cfg, c.MaxKeys); err != nil {
 			return nil, err
 		}
-		l.shared = redis.New(o, now, c.MaxKeys)
 	}
 	if l.shared != nil {
 		return l.shared, nil
 	}
 	return l.embedded, nil
+}
+
+// server is what counts calls in Redis, and keeps the connections and the breaker
+// for all that replicas share. The caller holds mu.
+func (l *limits) server(cfg config.Redis, keys int) (*redis.Limiter, error) {
+	if l.shared != nil {
+		return l.shared, nil
+	}
+	o, err := redisOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	l.shared = redis.New(o, clock(), keys)
+	return l.shared, nil
+}
+
+// clock tells the time since now, and does not go back.
+func clock() func() time.Duration {
+	began := time.Now()
+	return func() time.Duration { return time.Since(began) }
 }
 
 func redisOptions(cfg config.Redis) (redis.Options, error) {

@@ -32,6 +32,9 @@ func ConfigOptions() config.Options {
 			"gateway.egress_control",
 			"autonomy_controls.boundary_controls",
 			"autonomy_controls.monitoring.loop_detection",
+			"autonomy_controls.sandbox_budgets",
+			"cost_controls.budgets",
+			"cost_controls.monitoring",
 		},
 	}
 	for _, spec := range standard.Specs(standard.Ports{Content: dlp.Ports{Read: os.ReadFile}}) {

@@ -34,8 +34,9 @@ type Server struct {
 	Classification Classification
 	Revisions      []mcp.Revision // what it may be spoken to in; empty means all
 	Tools          map[string]guard.Tool
-	Versions       []Version // at least one
-	Origin         string    // where it was declared, as file:line:col
+	Prices         map[string]guard.Price // of calls of tools
+	Versions       []Version              // at least one
+	Origin         string                 // where it was declared, as file:line:col
 }
 
 // Version is one deployed release of a server. Requests without a session are

@@ -98,7 +98,7 @@ func (s *Server) build(files *pemFiles) Declared {
 		Name: string(s.Name), Description: s.Description, Owner: s.Owner, Domain: s.Domain,
 		Classification: s.Classification, Origin: s.At.String(),
 	}
-	r.Tools = s.tools()
+	r.Tools, r.Prices = s.tools(), s.prices()
 	for _, rev := range s.Revisions {
 		r.Revisions = append(r.Revisions, rev.Revision)
 	}
@@ -131,6 +131,23 @@ func (s *Server) tools() map[string]guard.Tool {
 		all[t.Name] = guard.Tool{
 			Classification: string(t.Classification), Risk: t.Risk, Sensitive: t.Sensitive, ReadOnly: t.ReadOnly,
 			Destructive: t.Destructive, Idempotent: t.Idempotent, External: t.External, Financial: t.Financial,
+		}
+	}
+	return all
+}
+
+// prices returns what calls of tools cost by name, nil where nothing is said.
+func (s *Server) prices() (all map[string]guard.Price) {
+	for i := range s.Tools {
+		p := &s.Tools[i].Price
+		if *p == (Price{}) {
+			continue
+		}
+		if all == nil {
+			all = make(map[string]guard.Price)
+		}
+		all[s.Tools[i].Name] = guard.Price{
+			Call: int64(p.Call), In: int64(p.In), Out: int64(p.Out), Tokens: p.Tokens, Million: int64(p.Million), Estimate: int64(p.Estimate),
 		}
 	}
 	return all

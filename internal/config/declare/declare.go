@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/config/strict"
 	"github.com/sallyport/sallyport/internal/registry"
 )
@@ -40,6 +41,24 @@ type Tool struct {
 	Idempotent     bool                    `yaml:"idempotent" doc:"Calling the tool again with the same arguments changes nothing more"`
 	External       bool                    `yaml:"external" doc:"The tool reaches what lies outside of the organisation"`
 	Financial      bool                    `yaml:"financial" doc:"The tool moves money"`
+	Price          Price                   `yaml:"price" doc:"What calls of the tool cost, where guards.budget.prices says nothing of it"`
+}
+
+// Price is what calls of a tool cost.
+type Price struct {
+	Call     notation.Money `yaml:"call" doc:"Of a call"`
+	In       notation.Money `yaml:"per_mib_in" doc:"Of a MiB of the request"`
+	Out      notation.Money `yaml:"per_mib_out" doc:"Of a MiB of the reply"`
+	Tokens   string         `yaml:"tokens" doc:"Where the result has the number of tokens, such as _meta.usage.totalTokens"`
+	Million  notation.Money `yaml:"per_million" doc:"Of a million of them"`
+	Estimate notation.Money `yaml:"estimate" doc:"Reserved before a call for what only its reply tells; the highest such cost of late when absent"`
+}
+
+// Check implements strict.Checker.
+func (p *Price) Check(at strict.At) {
+	if (p.Tokens == "") != (p.Million == 0) {
+		at.Report("needs tokens and per_million together")
+	}
 }
 
 // Check implements strict.Checker.

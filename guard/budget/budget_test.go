@@ -1,0 +1,480 @@
+package budget_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/budget"
+	"github.com/sallyport/sallyport/guard/guardtest"
+	embedded "github.com/sallyport/sallyport/internal/budget"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// slow is a ledger that always has to ask, and says what a test wants.
+type slow struct {
+	budget.Ledger
+	answer budget.Answer
+	err    error
+	gate   chan struct{}
+
+	mu      sync.Mutex
+	settled []budget.Amounts
+}
+
+func (s *slow) TryReserve([]budget.Claim) (budget.Answer, bool) { return budget.Answer{}, false }
+func (s *slow) Reserve(context.Context, []budget.Claim) (budget.Answer, error) {
+	if s.gate != nil {
+		<-s.gate
+	}
+	return s.answer, s.err
+}
+func (s *slow) Settle(_ []budget.Claim, used budget.Amounts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = append(s.settled, used)
+}
+
+func here() *embedded.Embedded { return embedded.NewEmbedded(time.Now, 1000) }
+
+func keep(l budget.Ledger, more ...budget.Budget) budget.Port {
+	return budget.Port{Now: time.Now, Ledger: func(budget.Config) (budget.Ledger, error) { return l, nil }, Budgets: more}
+}
+
+func TestConformance(t *testing.T) {
+	for name, l := range map[string]budget.Ledger{
+		"kept here":   here(),
+		"reserved":    &slow{answer: budget.Answer{Outcome: budget.Reserved, Unshared: true}},
+		"exhausted":   &slow{answer: budget.Answer{Outcome: budget.Exhausted, After: time.Minute}},
+		"unavailable": &slow{answer: budget.Answer{Cause: errors.New("no Redis")}},
+		"failing":     &slow{err: errors.New("given up")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			guardtest.Run(t, budget.Spec(keep(l)), guardtest.Config{Name: "budgets", Varies: true, Set: func(c any) {
+				o := c.(*budget.Config)
+				o.Budgets = []budget.Budget{
+					{Name: "all", By: []string{"principal", "agent", "client", "tenant", "project", "server", "tool"}, Per: "hour", Limit: budget.Bounds{Cost: 100, Calls: 3}, OnError: "deny", Alert: 50},
+					{Name: "task", By: []string{"task"}, Limit: budget.Bounds{Calls: 2, Bytes: 1 << 20, Destructive: 1, Time: time.Minute}, OnError: "deny"},
+				}
+				o.Prices = []budget.Price{{Call: 7, In: 1_000_000, Out: 1_000_000, Tokens: []budget.Tokens{{Path: "_meta.usage.totalTokens", PerMillion: 5}}}}
+			}})
+		})
+	}
+}
+
+// rig is a chain of the guard alone, or with others behind it.
+type rig struct {
+	*guard.Chain
+	t testing.TB
+	n int
+}
+
+func judge(t testing.TB, p budget.Port, set func(*budget.Config), more ...guard.Member) *rig {
+	t.Helper()
+	spec := budget.Spec(p)
+	g, err := spec.Build(func(c any) error {
+		if set != nil {
+			set(c.(*budget.Config))
+		}
+		return nil
+	})
+	if err != nil || g == nil {
+		t.Fatalf("%v, %v", g, err)
+	}
+	c, err := guard.New(guard.Host{
+		Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}),
+		Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
+			return wait(ctx)
+		},
+	}, append([]guard.Member{{Spec: spec, Guard: g, Timeout: time.Second}}, more...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rig{Chain: c, t: t}
+}
+
+func decode(t testing.TB, d mcp.Direction, text string) *mcp.Message {
+	t.Helper()
+	m, f := mcp.NewDecoder(mcp.Config{}).Decode(d, []byte(text))
+	if f != nil {
+		t.Fatal(f)
+	}
+	return &m
+}
+
+// caller is a person with a client of one session, or of none.
+type caller struct{ person, session, task, meta, client, tenant string }
+
+func (r *rig) begin(c caller, tool string) (*guard.Exchange, guard.Decision) {
+	r.t.Helper()
+	r.n++
+	x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Revision: mcp.R20251125, Session: c.session, Started: time.Now(),
+		Principal: guard.Principal{Subject: c.person, Issuer: "https://id.example", Task: c.task, Client: c.client, Tenant: c.tenant}}
+	meta := ""
+	if c.meta != "" {
+		meta = `,"_meta":{"com.example/task":"` + c.meta + `"}`
+	}
+	m := decode(r.t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%q,"arguments":{}%s}}`, r.n, tool, meta))
+	d := r.Run(r.t.Context(), x, m)
+	if d.Action == guard.Allow {
+		x.Asked = guard.Asked{Kind: mcp.Request, ID: m.Clone().ID, Method: "tools/call", Name: tool}
+	}
+	return x, d
+}
+
+// finish lets an exchange end with a reply, or with none.
+func (r *rig) finish(x *guard.Exchange, reply string) guard.Decision {
+	r.t.Helper()
+	var d guard.Decision
+	o := guard.Outcome{Ending: guard.Completed, Reached: true, Status: 200}
+	if reply != "" {
+		m := decode(r.t, mcp.ToClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,%s}`, x.Asked.ID, reply))
+		o.BytesOut = int64(len(m.Raw))
+		d = r.Run(r.t.Context(), x, m)
+	} else {
+		o.Ending = guard.Reset
+	}
+	if err := r.Settle(r.t.Context(), x, o); err != nil {
+		r.t.Fatal(err)
+	}
+	return d
+}
+
+const fine = `"result":{"content":[]}`
+
+// call makes a whole call and returns the decision about its request.
+func (r *rig) call(c caller, tool string) guard.Decision {
+	r.t.Helper()
+	x, d := r.begin(c, tool)
+	if d.Action == guard.Allow {
+		r.finish(x, fine)
+	} else if err := r.Settle(r.t.Context(), x, guard.Outcome{Ending: guard.Refused}); err != nil {
+		r.t.Fatal(err)
+	}
+	return d
+}
+
+func sandbox(o *budget.Config) {
+	o.Budgets = []budget.Budget{{Name: "sandbox", By: []string{"task"}, Limit: budget.Bounds{Calls: 3}, OnError: "deny"}}
+	o.Task = budget.Task{Header: "x-task", Meta: "com.example/task"}
+}
+
+func (r *rig) until(c func(i int) caller, tool string) int {
+	for i := range 100 {
+		if d := r.call(c(i), tool); d.Action != guard.Allow {
+			if d.Reason != budget.BudgetExhausted {
+				r.t.Fatalf("%+v", d)
+			}
+			return i
+		}
+	}
+	return 100
+}
+
+func TestARenamedTaskOrSessionIsNoNewBudget(t *testing.T) {
+	for name, c := range map[string]func(i int) caller{
+		"one task":                       func(int) caller { return caller{person: "ada", meta: "t"} },
+		"a new task each time":           func(i int) caller { return caller{person: "ada", meta: fmt.Sprint(i)} },
+		"a new session each time":        func(i int) caller { return caller{person: "ada", session: fmt.Sprint(i)} },
+		"no session, as of 2026-07-28":   func(int) caller { return caller{person: "ada"} },
+		"sessions and none in turn":      func(i int) caller { return caller{person: "ada", session: strings.Repeat("s", i%2)} },
+		"a new OAuth client each time":   func(i int) caller { return caller{person: "ada", client: fmt.Sprint(i)} },
+		"one task of the issuer's":       func(int) caller { return caller{person: "ada", task: "t"} },
+		"a task named like the issuer's": func(int) caller { return caller{person: "ada", task: "t", meta: "other"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if n := judge(t, keep(here()), sandbox).until(c, "search"); n != 3 {
+				t.Errorf("%d calls of 3", n)
+			}
+		})
+	}
+}
+
+func TestTasksThatTheIssuerNamesHaveBudgetsOfTheirOwn(t *testing.T) {
+	r := judge(t, keep(here()), sandbox)
+	if n := r.until(func(i int) caller { return caller{person: "ada", task: fmt.Sprint(i / 3 % 2)} }, "search"); n != 6 {
+		t.Errorf("two tasks made %d calls", n)
+	}
+	// Nobody uses up another's task by its name.
+	if n := r.until(func(int) caller { return caller{person: "eve", task: "0"} }, "search"); n != 3 {
+		t.Errorf("another's task of that name made %d calls", n)
+	}
+	if n := r.until(func(int) caller { return caller{person: "bob", meta: "0"} }, "search"); n != 3 {
+		t.Errorf("a claimed task of that name made %d calls", n)
+	}
+}
+
+func TestARefusalSaysWhatIsLeftAndWhenItBeginsAnew(t *testing.T) {
+	r := judge(t, keep(here()), func(o *budget.Config) {
+		o.Prices = []budget.Price{{Call: 400_000}}
+		o.Budgets = []budget.Budget{{Name: "team", By: []string{"tenant"}, Per: "month", Limit: budget.Bounds{Cost: 1_000_000}, OnError: "deny"}}
+	})
+	r.call(caller{tenant: "acme"}, "x")
+	r.call(caller{tenant: "acme"}, "x")
+	d := r.call(caller{tenant: "acme"}, "x")
+	if d.Reason != budget.BudgetExhausted || !strings.HasPrefix(d.Hint, "Budget team: $0.2 of $1 left, and this call may cost $0.4. It begins anew in ") {
+		t.Errorf("%s %q", d.Reason, d.Hint)
+	}
+	if body := string(r.Refusal(&guard.Exchange{}, &d).Body); !strings.Contains(body, "A budget is used up") || r.Refusal(&guard.Exchange{}, &d).RetryAfter == "" {
+		t.Error(body)
+	}
+	if d := r.call(caller{tenant: "other"}, "x"); d.Action != guard.Allow {
+		t.Errorf("another tenant: %+v", d)
+	}
+}
+
+func TestWhatACallCosts(t *testing.T) {
+	prices := []budget.Price{
+		{Tools: []string{"byte_*"}, In: 1 << 20, Out: 2 << 20}, // a millionth per byte, and two
+		{Tools: []string{"llm"}, Call: 10, Tokens: []budget.Tokens{{Path: "_meta.usage.inputTokens", PerMillion: 3_000_000}, {Path: "/_meta/usage/outputTokens", PerMillion: 500_000}}, Estimate: 100},
+		{Call: 25},
+	}
+	for _, c := range []struct {
+		name, tool, reply string
+		want              int64
+	}{
+		{"a call has a price", "other", fine, 25},
+		{"a failed call is free", "other", `"error":{"code":-32603,"message":"no"}`, 0},
+		{"a tool's own error is paid", "other", `"result":{"content":[],"isError":true}`, 25},
+		{"a client that goes away pays what was reserved", "llm", "", 110},
+		{"tokens are paid as reported, rounded up", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":20,"outputTokens":3}}}`, 10 + 60 + 2},
+		{"parts of tokens are tokens", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":1.5e1,"outputTokens":0.1}}}`, 10 + 45 + 1},
+		{"a server that reports nothing does not work for nothing", "llm", fine, 110},
+		{"a server cannot pay its callers", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":-1000000000,"outputTokens":2}}}`, 10 + 1},
+		{"what is no number is no report", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":"9","outputTokens":null}}}`, 110},
+		{"too many tokens are very many", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":99999999999999999999}}}`, budget.Most},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := &slow{answer: budget.Answer{Outcome: budget.Reserved}}
+			r := judge(t, keep(l), func(o *budget.Config) {
+				o.Prices = prices
+				o.Budgets = []budget.Budget{{Name: "b", Per: "month", Limit: budget.Bounds{Cost: 1_000_000}, OnError: "deny"}}
+			})
+			x, d := r.begin(caller{}, c.tool)
+			if d.Action != guard.Allow {
+				t.Fatalf("%+v", d)
+			}
+			r.finish(x, c.reply)
+			if len(l.settled) != 1 || l.settled[0][budget.Cost] != c.want || l.settled[0][budget.Calls] != 1 {
+				t.Errorf("settled with %v, want a cost of %d", l.settled, c.want)
+			}
+		})
+	}
+	l := &slow{answer: budget.Answer{Outcome: budget.Reserved}}
+	r := judge(t, keep(l), func(o *budget.Config) {
+		o.Prices = prices
+		o.Budgets = []budget.Budget{{Name: "b", Per: "month", Limit: budget.Bounds{Cost: 1_000_000}, OnError: "deny"}}
+	})
+	x, _ := r.begin(caller{}, "byte_x")
+	in := int64(len(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"byte_x","arguments":{}}}`))
+	r.finish(x, fine)
+	if out := int64(len(`{"jsonrpc":"2.0","id":1,` + fine + `}`)); l.settled[0][budget.Cost] != in+2*out {
+		t.Errorf("bytes cost %d, want %d", l.settled[0][budget.Cost], in+2*out)
+	}
+}
+
+func TestACallThatDoesNotReachItsServerCostsNothing(t *testing.T) {
+	l := &slow{answer: budget.Answer{Outcome: budget.Reserved}}
+	r := judge(t, keep(l), sandbox)
+	x, _ := r.begin(caller{}, "x")
+	if err := r.Settle(t.Context(), x, guard.Outcome{Ending: guard.Reset}); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.settled) != 1 || l.settled[0] != (budget.Amounts{}) {
+		t.Errorf("settled with %v", l.settled)
+	}
+}
+
+func TestAnAnswerThatComesTooLateIsGivenBack(t *testing.T) {
+	l := &slow{answer: budget.Answer{Outcome: budget.Reserved}, gate: make(chan struct{})}
+	spec := budget.Spec(keep(l))
+	g, err := spec.Build(func(c any) error { sandbox(c.(*budget.Config)); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &guard.Exchange{}
+	v, err := g.Inspect(t.Context(), x, decode(t, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}`))
+	if err != nil || v.Pending == nil {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = v.Pending(t.Context()) }()
+	g.(guard.Settler).Settle(t.Context(), x, guard.Outcome{Ending: guard.TimedOut})
+	close(l.gate)
+	<-done
+	if len(l.settled) != 1 || l.settled[0] != (budget.Amounts{}) {
+		t.Errorf("settled with %v", l.settled)
+	}
+}
+
+func TestOneCallMayCostSoMuch(t *testing.T) {
+	r := judge(t, keep(here()), func(o *budget.Config) {
+		o.PerCall = 100
+		o.Prices = []budget.Price{{Tools: []string{"dear"}, Call: 101}, {Tools: []string{"llm"}, Tokens: []budget.Tokens{{Path: "n", PerMillion: 1_000_000}}}}
+	})
+	if d := r.call(caller{}, "dear"); d.Reason != budget.CallTooExpensive || d.Hint != "This call may cost $0.000101; one call may cost $0.0001." {
+		t.Errorf("%s %q", d.Reason, d.Hint)
+	}
+	x, d := r.begin(caller{}, "llm")
+	if d.Action != guard.Allow {
+		t.Fatalf("%+v", d)
+	}
+	if d := r.finish(x, `"result":{"content":[],"n":500}`); len(d.Events) != 1 || d.Events[0].Kind != "call_over_budget" {
+		t.Errorf("%+v", d.Events)
+	}
+	// What such calls cost of late is what the next may cost.
+	if d := r.call(caller{}, "llm"); d.Reason != budget.CallTooExpensive {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestTheAlertIsAnEventAndALabel(t *testing.T) {
+	r := judge(t, keep(here()), func(o *budget.Config) {
+		o.Budgets = []budget.Budget{{Name: "team", Per: "day", Limit: budget.Bounds{Calls: 10}, Alert: 80, OnError: "deny"}}
+	})
+	events, labels := 0, 0
+	for i := range 10 {
+		x, d := r.begin(caller{}, "x")
+		for _, e := range d.Events {
+			if events++; e.Kind != "budget_low" || i != 7 {
+				t.Errorf("call %d: %+v", i+1, e)
+			}
+		}
+		for _, l := range x.Labels() {
+			if labels++; l != "budget.team.low" {
+				t.Errorf("label %s", l)
+			}
+		}
+		r.finish(x, fine)
+	}
+	if events != 1 || labels != 3 {
+		t.Errorf("%d events, %d labels", events, labels)
+	}
+}
+
+func TestDestructiveCallsAreCounted(t *testing.T) {
+	only := func(patterns ...string) func(*budget.Config) {
+		return func(o *budget.Config) {
+			o.Destructive = patterns
+			o.Budgets = []budget.Budget{{Name: "b", By: []string{"principal"}, Per: "day", Limit: budget.Bounds{Destructive: 2}, OnError: "deny"}}
+		}
+	}
+	ada := func(int) caller { return caller{person: "ada"} }
+	if r := judge(t, keep(here()), only("delete_*")); r.until(ada, "delete_all") != 2 || r.until(ada, "read") != 100 {
+		t.Error("by their names")
+	}
+	if r := judge(t, keep(here()), only()); r.until(ada, "anything") != 2 {
+		t.Error("a tool of which nothing is known is not taken for harmless")
+	}
+}
+
+func TestWithoutPricesByReplyNoRepliesAreAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  func(*budget.Config)
+		want bool
+	}{
+		"calls and time": {sandbox, false},
+		"bytes": {func(o *budget.Config) {
+			o.Budgets = []budget.Budget{{Name: "b", Per: "day", Limit: budget.Bounds{Bytes: 1 << 20}, OnError: "deny"}}
+		}, true},
+		"tokens": {func(o *budget.Config) {
+			o.Prices = []budget.Price{{Tokens: []budget.Tokens{{Path: "n", PerMillion: 1}}}}
+		}, true},
+		"a price, failures free":    {func(o *budget.Config) { o.Prices = []budget.Price{{Call: 1}} }, true},
+		"a price, failures charged": {func(o *budget.Config) { o.Prices = []budget.Price{{Call: 1}}; o.Failures = "charge" }, false},
+	} {
+		spec := budget.Spec(keep(here()))
+		members, err := guard.Assemble([]guard.Spec{spec}, func(string) guard.Setting {
+			return guard.Setting{Decode: func(o any) error { c.set(o.(*budget.Config)); return nil }}
+		})
+		if err != nil || len(members) != 1 {
+			t.Fatalf("%s: %v", name, err)
+		}
+		replies := false
+		for _, w := range members[0].Spec.Wants {
+			replies = replies || w.Direction == mcp.ToClient
+		}
+		if replies != c.want {
+			t.Errorf("%s: replies are read: %v", name, replies)
+		}
+	}
+}
+
+func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
+	ok := budget.Bounds{Calls: 1}
+	for want, set := range map[string]func(*budget.Config){
+		"budgets[0]: name:": func(o *budget.Config) { o.Budgets = []budget.Budget{{Name: "A", Per: "day", Limit: ok}} },
+		"is the name of two": func(o *budget.Config) {
+			o.Budgets = []budget.Budget{{Name: "a", Per: "day", Limit: ok}, {Name: "a", Per: "day", Limit: ok}}
+		},
+		"limit: bounds nothing": func(o *budget.Config) { o.Budgets = []budget.Budget{{Name: "a", Per: "day"}} },
+		"per: is required":      func(o *budget.Config) { o.Budgets = []budget.Budget{{Name: "a", Limit: ok}} },
+		"per: a budget by session": func(o *budget.Config) {
+			o.Budgets = []budget.Budget{{Name: "a", By: []string{"task"}, Per: "day", Limit: ok}}
+		},
+		"limit: time is for": func(o *budget.Config) {
+			o.Budgets = []budget.Budget{{Name: "a", Per: "day", Limit: budget.Bounds{Time: time.Hour}}}
+		},
+		"memory: is shorter than the time": func(o *budget.Config) {
+			o.Budgets = []budget.Budget{{Name: "a", By: []string{"task"}, Limit: budget.Bounds{Time: 48 * time.Hour}}}
+		},
+		"by[1]: task is listed twice": func(o *budget.Config) {
+			o.Budgets = []budget.Budget{{Name: "a", By: []string{"task", "task"}, Limit: ok}}
+		},
+		"memory: is shorter than window": func(o *budget.Config) { o.Memory = time.Minute },
+		"tokens[0]: path:":               func(o *budget.Config) { o.Prices = []budget.Price{{Tokens: []budget.Tokens{{Path: "a..b"}}}} },
+		"projects[0]: needs":             func(o *budget.Config) { o.Projects = []budget.Project{{Name: "a"}} },
+		"task: header:":                  func(o *budget.Config) { o.Task.Header = "X Y" },
+		"17 budgets":                     func(o *budget.Config) { o.Budgets = make([]budget.Budget, 17) },
+	} {
+		_, err := budget.Spec(keep(here())).Build(func(c any) error { set(c.(*budget.Config)); return nil })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestProjectsAreMapped(t *testing.T) {
+	r := judge(t, keep(here()), func(o *budget.Config) {
+		o.Projects = []budget.Project{{Name: "research", Tenants: []string{"lab-*"}}}
+		o.Budgets = []budget.Budget{{Name: "p", By: []string{"project"}, Per: "month", Limit: budget.Bounds{Calls: 3}, OnError: "deny"}}
+	})
+	if n := r.until(func(i int) caller { return caller{tenant: fmt.Sprint("lab-", i)} }, "x"); n != 3 {
+		t.Errorf("a project of many tenants made %d calls", n)
+	}
+	if n := r.until(func(int) caller { return caller{tenant: "acme"} }, "x"); n != 3 {
+		t.Errorf("a tenant without a project made %d calls", n)
+	}
+}
+
+func BenchmarkInspectAndSettle(b *testing.B) {
+	spec := budget.Spec(keep(here()))
+	g, err := spec.Build(func(c any) error {
+		o := c.(*budget.Config)
+		o.Prices = []budget.Price{{Call: 1}}
+		o.Budgets = []budget.Budget{
+			{Name: "project", By: []string{"project"}, Per: "month", Limit: budget.Bounds{Cost: budget.Most}, Alert: 80},
+			{Name: "session", By: []string{"session"}, Limit: budget.Bounds{Cost: budget.Most}, Alert: 80},
+			{Name: "sandbox", By: []string{"task"}, Limit: budget.Bounds{Cost: budget.Most, Calls: budget.Most, Time: 24 * time.Hour}, Alert: 80},
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := decode(b, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"q":"x"}}}`)
+	p := guard.Principal{Subject: "ada", Issuer: "https://id.example", Client: "app", Tenant: "acme"}
+	b.ReportAllocs()
+	for b.Loop() {
+		x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Principal: p}
+		if v, err := g.Inspect(b.Context(), x, m); err != nil || v.Action != guard.Allow {
+			b.Fatal(v, err)
+		}
+		g.(guard.Settler).Settle(b.Context(), x, guard.Outcome{Reached: true})
+	}
+}

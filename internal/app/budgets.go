@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/guard/budget"
+	own "github.com/sallyport/sallyport/internal/budget"
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/redis"
+)
+
+// budgets keeps the accounts of budgets, which a reload does not touch. They are
+// made when the first configuration with a budget needs them.
+type budgets struct {
+	mu       sync.Mutex
+	embedded *own.Embedded
+	shared   *redis.Ledger
+}
+
+// port is what guard/budget needs: where accounts are kept, and the guide's
+// budgets.
+func (b *budgets) port(cfg *config.Config, l *limits) budget.Port {
+	costs, watch, box := &cfg.CostControls.Budgets, &cfg.CostControls.Monitoring, &cfg.Autonomy.SandboxBudgets
+	p := budget.Port{
+		Ledger: func(c budget.Config) (budget.Ledger, error) { return b.ledger(cfg.Redis, l, c) },
+		Now:    time.Now, PerCall: int64(costs.PerToolCall), Track: watch.RealTimeTracking, Priced: priced(cfg),
+	}
+	add := func(one budget.Budget) {
+		name := one.Name
+		one.Default()
+		one.Name = name
+		if watch.BudgetAlerts > 0 {
+			one.Alert = watch.BudgetAlerts
+		}
+		p.Budgets = append(p.Budgets, one)
+	}
+	if costs.PerProject.Amount > 0 {
+		add(budget.Budget{Name: "per_project", By: []string{"project"}, Per: string(costs.PerProject.Per), Limit: budget.Bounds{Cost: costs.PerProject.Amount}})
+	}
+	if costs.PerAgentSession > 0 {
+		add(budget.Budget{Name: "per_agent_session", By: []string{"session"}, Limit: budget.Bounds{Cost: costs.PerAgentSession}})
+	}
+	if bounds := (budget.Bounds{Cost: box.MaxCost, Calls: box.MaxToolCalls, Time: box.MaxDuration}); bounds != (budget.Bounds{}) {
+		add(budget.Budget{Name: "sandbox", By: []string{"task"}, Limit: bounds})
+	}
+	return p
+}
+
+// priced reports whether the registry has prices.
+func priced(cfg *config.Config) bool {
+	for _, s := range cfg.View().Servers() {
+		if len(s.Prices) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *budgets) ledger(cfg config.Redis, l *limits, c budget.Config) (budget.Ledger, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.shared != nil:
+		b.shared.Bound(c.MaxKeys)
+	case b.embedded != nil:
+		b.embedded.Bound(c.MaxKeys)
+	case len(cfg.Addresses) == 0:
+		b.embedded = own.NewEmbedded(time.Now, c.MaxKeys)
+	default:
+		l.mu.Lock()
+		server, err := l.server(cfg, c.MaxKeys)
+		l.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		b.shared = redis.NewLedger(server, c.MaxKeys)
+	}
+	if b.shared != nil {
+		return b.shared, nil
+	}
+	return b.embedded, nil
+}
+
+// run keeps the accounts in order until ctx ends.
+func (b *budgets) run(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		b.mu.Lock()
+		shared, embedded := b.shared, b.embedded
+		b.mu.Unlock()
+		switch {
+		case shared != nil:
+			shared.Run(ctx)
+			return
+		case embedded != nil:
+			embedded.Sweep()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
