@@ -47,8 +47,6 @@ func Specs(p Ports) []guard.Spec {
 		escalation.Spec(p.Escalate), // behind policy: it reads the labels
 		loop.Spec(p.Loop),           // before quota: who goes in circles uses nothing up
 		quota.Spec(p.Quota),         // behind policy: names that nobody may use get no counters
-		loop.Spec(p.Loop),           // before quota: who goes in circles uses nothing up
-		quota.Spec(p.Quota),         // behind policy: names that nobody may use get no counters
 		budget.Spec(p.Budget),       // behind quota, which costs less to ask
 		egress.Spec(p.Egress),
 		normalise.Spec(p.Normalise),
