@@ -19,6 +19,7 @@ func Build(view *registry.View, s Settings) (*Resources, error) {
 	}
 	b := &builder{Settings: s, uses: map[string]bool{}, secrets: newSecrets()}
 	r := &Resources{}
+	b.expect(view)
 	table := make([]entry, 0, len(view.Servers()))
 	for i := range view.Servers() {
 		srv := &view.Servers()[i]
@@ -56,6 +57,7 @@ type builder struct {
 	packer
 	uses    map[string]bool
 	secrets *secrets
+	servers []string // trust domains of servers
 	errs    []error
 }
 
@@ -84,6 +86,10 @@ func (b *builder) check(srv *registry.Server) error {
 			bad("version %s: at least one endpoint is needed", v.Name)
 		case !validPath(v.Path):
 			bad("version %s: path %q must begin with / and hold no query, fragment or control characters", v.Name, v.Path)
+		case v.TLS.SPIFFE.TrustDomain != "" && (b.Workload == nil || b.Workload.Bundles[b.Workload.TrustDomain] == nil):
+			bad("version %s: is to be a SPIFFE workload, and the gateway is none", v.Name)
+		case v.TLS.SPIFFE.TrustDomain != "" && (v.TLS.CAFile != "" || v.TLS.CertFile != ""):
+			bad("version %s: is verified as a SPIFFE workload or by an authority, not either", v.Name)
 		case (v.TLS.CertFile == "") != (v.TLS.KeyFile == ""):
 			bad("version %s: a client certificate needs both certificate and key", v.Name)
 		}

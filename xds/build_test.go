@@ -49,7 +49,7 @@ var goldens = []struct {
 		}
 	}},
 	{name: "listeners-of-a-workload", adjust: func(s *Settings) {
-		s.Workload = &Workload{Chain: []byte("chain"), Key: []byte("key"), Bundles: map[string][]byte{"partner.example": []byte("their bundle"), "company.example": []byte("our bundle")}}
+		s.Workload = &Workload{TrustDomain: "company.example", Callers: []string{"company.example", "partner.example"}, Chain: []byte("chain"), Key: []byte("key"), Bundles: map[string][]byte{"partner.example": []byte("their bundle"), "company.example": []byte("our bundle")}}
 		s.Listeners = []Listener{
 			{Name: "workloads", Address: "0.0.0.0", Port: 8443, TLS: &ListenerTLS{SPIFFE: true}},
 			{Name: "public-name", Address: "0.0.0.0", Port: 8444, TLS: &ListenerTLS{CertFile: "/etc/sallyport/tls.pem", KeyFile: "/etc/sallyport/tls.key", SPIFFE: true}},
@@ -78,6 +78,19 @@ var goldens = []struct {
 		}}},
 		{Name: "two-hosts", Versions: []registry.Version{{
 			Name: "default", Weight: 1, Scheme: "https", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "a.example.com", Port: 443}, {Host: "b.example.com", Port: 443}},
+		}}},
+	}},
+	{name: "workloads", adjust: func(s *Settings) {
+		s.Workload = &Workload{TrustDomain: "company.example", Chain: []byte("chain"), Key: []byte("key"), Callers: []string{"company.example"},
+			Bundles: map[string][]byte{"partner.example": []byte("their bundle"), "company.example": []byte("our bundle"), "unused.example": []byte("nobody's")}}
+	}, servers: []registry.Server{
+		{Name: "ours", Versions: []registry.Version{{
+			Name: "default", Weight: 1, Scheme: "https", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "10.1.1.1", Port: 8443}},
+			TLS: registry.TLS{SPIFFE: registry.SPIFFE{TrustDomain: "company.example", ID: "spiffe://company.example/crm"}},
+		}}},
+		{Name: "theirs", Versions: []registry.Version{{
+			Name: "default", Weight: 1, Scheme: "https", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "mcp.partner.example", Port: 443}},
+			TLS: registry.TLS{SPIFFE: registry.SPIFFE{TrustDomain: "partner.example"}},
 		}}},
 	}},
 	{name: "limits-and-health", servers: []registry.Server{{Name: "data", Versions: []registry.Version{{

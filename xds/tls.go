@@ -57,6 +57,9 @@ func pairSecret(cert, key string) *tlsv3.Secret {
 
 // upstreamTLS verifies the server's chain and its name, always.
 func (b *builder) upstreamTLS(v *registry.Version) *corev3.TransportSocket {
+	if v.TLS.SPIFFE.TrustDomain != "" {
+		return b.workloadTLS(v)
+	}
 	ca := v.TLS.CAFile
 	if ca == "" {
 		ca = b.SystemCAFile

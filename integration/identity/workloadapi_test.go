@@ -2,11 +2,14 @@ package identity
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"encoding/json"
 	"net"
 	"path/filepath"
 	"sync"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -22,6 +25,7 @@ type workloadAPI struct {
 
 	mu      sync.Mutex
 	now     *workload.X509SVIDResponse
+	keys    *workload.JWTBundlesResponse
 	changed chan struct{}
 	server  *grpc.Server
 }
@@ -91,6 +95,47 @@ func (w *workloadAPI) FetchX509SVID(_ *workload.X509SVIDRequest, stream grpc.Ser
 		w.mu.Unlock()
 		if now != nil {
 			if err := stream.Send(now); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-stream.Context().Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// giveKeys has everybody get the keys of the JWT-SVIDs of trust domains, each
+// under the id k1.
+func (w *workloadAPI) giveKeys(t testing.TB, keys map[string]*ecdsa.PrivateKey) {
+	t.Helper()
+	r := &workload.JWTBundlesResponse{Bundles: map[string][]byte{}}
+	for domain, key := range keys {
+		b, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Use: "jwt-svid"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Bundles["spiffe://"+domain] = b
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keys = r
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// FetchJWTBundles sends what there is, and every change.
+func (w *workloadAPI) FetchJWTBundles(_ *workload.JWTBundlesRequest, stream grpc.ServerStreamingServer[workload.JWTBundlesResponse]) error {
+	if err := attested(stream.Context()); err != nil {
+		return err
+	}
+	for {
+		w.mu.Lock()
+		keys, changed := w.keys, w.changed
+		w.mu.Unlock()
+		if keys != nil {
+			if err := stream.Send(keys); err != nil {
 				return err
 			}
 		}

@@ -1,12 +1,15 @@
 package app
 
 import (
+	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
+
 	"github.com/sallyport/sallyport/guard/identity"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
 	verify "github.com/sallyport/sallyport/internal/identity"
 	"github.com/sallyport/sallyport/internal/redis"
 	"github.com/sallyport/sallyport/internal/revocation"
+	"github.com/sallyport/sallyport/internal/spiffe"
 )
 
 // lasting is what outlives a configuration, so that a reload forgets nothing.
@@ -21,6 +24,8 @@ type lasting struct {
 	shared  *redis.Shared    // nil without Redis
 	revoked *revocation.List // nil where nobody is served
 	budgets budgets          // accounts of what calls use
+
+	workloads *spiffe.Source // keys of JWT-SVIDs; nil where there are none
 }
 
 // needsToken reports whether callers must show a token.
@@ -54,7 +59,7 @@ func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.
 	return func(c identity.Config) (identity.Authenticator, error) {
 		o := verify.Options{
 			Config: c, Token: needsToken(method), Certificate: needsCertificate(method),
-			TrustDomains: trustDomains(cfg), Lifetime: cfg.Identity.TokenLifetime.Max, Keys: &l.keys,
+			TrustDomains: trustDomains(cfg), Workloads: l.svids(cfg), Lifetime: cfg.Identity.TokenLifetime.Max, Keys: &l.keys,
 		}
 		if l.revoked != nil {
 			o.Revoked = l.whyRevoked
@@ -66,4 +71,19 @@ func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.
 		s.Metadata = a.Metadata
 		return a, nil
 	}
+}
+
+// svids says how JWT-SVIDs are accepted, if they are. A gateway that does not
+// serve, such as one that explains a decision, has nobody's keys.
+func (l *lasting) svids(cfg *config.Config) *verify.Workloads {
+	c := cfg.SPIFFE.JWTSVIDs
+	if !c.Accept {
+		return nil
+	}
+	return &verify.Workloads{Audiences: c.Audiences, Algorithms: c.Algorithms, Tenant: c.Tenant, Keys: func() *jwtbundle.Set {
+		if l.workloads == nil {
+			return nil
+		}
+		return l.workloads.Keys()
+	}}
 }

@@ -12,7 +12,9 @@ import (
 type SPIFFE struct {
 	ID           string    `json:"id"`
 	Expires      time.Time `json:"expires"`
-	TrustDomains []string  `json:"trust_domains"` // with a bundle
+	TrustDomains []string  `json:"trust_domains"`      // whose workloads are believed as callers, with a bundle
+	Bundles      []string  `json:"bundles"`            // trust domains that there is a bundle of, for servers
+	JWTKeys      []string  `json:"jwt_keys,omitempty"` // trust domains whose JWT-SVIDs can be verified
 	Error        string    `json:"error,omitempty"`
 }
 
@@ -22,8 +24,14 @@ func (g *Gateway) openSPIFFE(ctx context.Context) (err error) {
 	if !g.cfg.UsesSPIFFE() {
 		return nil
 	}
-	o := spiffe.Options{Address: string(g.cfg.SPIFFE.WorkloadAPI), TrustDomains: trustDomains(g.cfg), Log: g.log}
+	c := g.cfg.SPIFFE
+	o := spiffe.Options{Address: string(c.WorkloadAPI), TrustDomains: trustDomains(g.cfg), JWT: c.JWTSVIDs.Accept, Log: g.log}
+	o.Files.Certificate, o.Files.Key = c.Files.Certificate, c.Files.Key
+	for _, b := range c.Files.Bundles {
+		o.Files.Bundles = append(o.Files.Bundles, spiffe.BundleFile{TrustDomain: string(b.TrustDomain), X509: b.X509, JWKS: b.JWKS})
+	}
 	g.spiffe, err = spiffe.Open(ctx, o)
+	g.lasting.workloads = g.spiffe
 	return err
 }
 
@@ -39,7 +47,7 @@ func (g *Gateway) workload() *xds.Workload {
 		return nil
 	}
 	m := g.spiffe.Current()
-	return &xds.Workload{Chain: m.Chain, Key: m.Key, Bundles: m.Bundles}
+	return &xds.Workload{TrustDomain: m.TrustDomain, Chain: m.Chain, Key: m.Key, Bundles: m.Bundles, Callers: trustDomains(g.cfg)}
 }
 
 // followSPIFFE gives Envoy each new identity. Only secrets change, so no
@@ -76,7 +84,17 @@ func (g *Gateway) spiffeStatus() *SPIFFE {
 		return nil
 	}
 	m := g.spiffe.Current()
-	s := &SPIFFE{ID: m.ID, Expires: m.Expires, TrustDomains: m.TrustDomains()}
+	s := &SPIFFE{ID: m.ID, Expires: m.Expires, TrustDomains: []string{}, Bundles: m.TrustDomains()}
+	for _, domain := range trustDomains(g.cfg) {
+		if m.Bundles[domain] != nil {
+			s.TrustDomains = append(s.TrustDomains, domain)
+		}
+	}
+	if keys := g.spiffe.Keys(); keys != nil {
+		for _, bundle := range keys.Bundles() {
+			s.JWTKeys = append(s.JWTKeys, bundle.TrustDomain().Name())
+		}
+	}
 	if err := g.spiffe.Err(); err != nil {
 		s.Error = err.Error()
 	}

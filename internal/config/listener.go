@@ -31,7 +31,6 @@ func (t *ListenerTLS) AsksClients() bool { return t.ClientCA != "" || t.SPIFFE }
 // checkListeners demands of each listener what the way in which callers prove
 // who they are depends on.
 func (c *Config) checkListeners(at strict.At) {
-	c.checkSPIFFE(at)
 	method := at.Field("gateway").Field("authentication").Field("method")
 	for i := range c.Listeners {
 		l, p := &c.Listeners[i], at.Field("listeners").Item(i)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sallyport/sallyport/internal/config/declare"
 	"github.com/sallyport/sallyport/internal/config/strict"
@@ -98,9 +99,11 @@ func (l *loader) parse(name string, data []byte) (*Config, error) {
 		}
 	}
 	c.resolve(filepath.Dir(name))
-	c.checkListeners(at)
 	own := l.servers.Own(doc.Servers)
+	c.checkListeners(at)
+	c.checkSPIFFE(at, c.Registry.Directory != "" || slices.ContainsFunc(own, func(d declare.Declared) bool { return isWorkload(d.Server) }))
 	view, more := l.servers.View(own, c.Registry.Directory)
+	more = append(more, c.checkServers(view)...)
 	problems := at.Problems()
 	if problems = append(problems[:len(problems):len(problems)], more...); len(problems) > 0 {
 		return nil, problems.Sorted()
@@ -113,6 +116,7 @@ func (l *loader) parse(name string, data []byte) (*Config, error) {
 // again gives the last good settings the servers of the directory as it is now.
 func (l *loader) again() (*Config, error) {
 	view, problems := l.servers.View(l.own, l.last.Registry.Directory)
+	problems = append(problems, l.last.checkServers(view)...)
 	if len(problems) > 0 {
 		return nil, problems.Sorted()
 	}
@@ -137,6 +141,11 @@ func (c *Config) resolve(dir string) {
 	for i := range c.Listeners {
 		t := &c.Listeners[i].TLS
 		paths = append(paths, &t.Certificate, &t.Key, &t.ClientCA)
+	}
+	paths = append(paths, &c.SPIFFE.Files.Certificate, &c.SPIFFE.Files.Key)
+	for i := range c.SPIFFE.Files.Bundles {
+		b := &c.SPIFFE.Files.Bundles[i]
+		paths = append(paths, &b.X509, &b.JWKS)
 	}
 	for _, p := range paths {
 		if *p == "" || *p == "stdout" || filepath.IsAbs(*p) {

@@ -21,6 +21,7 @@ type Options struct {
 	// TrustDomains, where there are any, are those that the SPIFFE id of a
 	// certificate must be of.
 	TrustDomains []string
+	Workloads    *Workloads    // nil: JWT-SVIDs are no tokens
 	Lifetime     time.Duration // the most that a token may live; 0 sets no bound
 	// Revoked says why somebody is accepted no longer, or returns ""; an error
 	// means that nobody knows. It is asked for each request, about remembered
@@ -40,6 +41,7 @@ type Authenticator struct {
 	lifetime  time.Duration
 	cacheTime time.Duration
 	cache     cache
+	svids     *svids // nil: none are accepted
 }
 
 // New returns an Authenticator. It makes no request: issuers may come up later.
@@ -56,7 +58,7 @@ func New(o Options) (*Authenticator, error) {
 	switch {
 	case !o.Token && !o.Certificate:
 		return nil, errors.New("identity: neither tokens nor certificates are asked for")
-	case o.Token && len(o.Issuers) == 0:
+	case o.Token && len(o.Issuers) == 0 && o.Workloads == nil:
 		return nil, errors.New("issuers: are needed, because gateway.authentication.method demands a JWT")
 	case o.Token && o.PublicURL == "":
 		return nil, errors.New("public_url: is needed, because a token is made for one server and names it by its URL")
@@ -66,6 +68,9 @@ func New(o Options) (*Authenticator, error) {
 	a := &Authenticator{
 		o: o, issuers: make(map[string]*issuer), now: o.Now,
 		skew: o.ClockSkew, lifetime: o.Lifetime, cacheTime: o.TokenCache,
+	}
+	if o.Workloads != nil {
+		a.svids = newSVIDs(o.Workloads)
 	}
 	for _, settings := range o.Issuers {
 		a.issuers[settings.URL] = newIssuer(settings, o.Keys.keys(&settings, o.Client, o.Now), o.Now)
@@ -106,6 +111,9 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 		return a.refuse(x, nil, err.Error()), nil
 	}
 	i := a.issuers[o.issuer]
+	if i == nil && a.svids.takes(o) {
+		return a.authenticateSVID(x, token, o, sum)
+	}
 	if i == nil {
 		return a.refuse(x, nil, "the token is of an issuer that is not configured"), nil
 	}
@@ -129,7 +137,7 @@ func (a *Authenticator) remembered(sum digest) *verified {
 		return nil
 	}
 	v := a.cache.get(sum, a.now())
-	if v == nil || v.keys != v.issuer.keys.current() {
+	if v == nil || !a.standing(v) {
 		return nil // keys were fetched since: look whether this one is still among them
 	}
 	return v
@@ -164,6 +172,9 @@ func (a *Authenticator) admit(x *guard.Exchange, v *verified) (own.Answer, error
 	}
 	if v.certDigest != "" && (!x.Peer.Verified || x.Peer.Digest != v.certDigest) {
 		return a.refuse(x, v.issuer, "the token is bound to another certificate than the connection's"), nil
+	}
+	if v.svidKeys != nil && x.Peer.Verified && x.Peer.Name != v.principal.Peer {
+		return a.refuse(x, v.issuer, "the JWT-SVID is of another workload than the connection's certificate"), nil
 	}
 	if x.Peer.Verified {
 		p := v.principal

@@ -67,7 +67,7 @@ func (a *Authenticator) Metadata(server string) []byte {
 	}
 	m := struct {
 		Resource             string   `json:"resource"`
-		AuthorizationServers []string `json:"authorization_servers"`
+		AuthorizationServers []string `json:"authorization_servers,omitempty"`
 		Scopes               []string `json:"scopes_supported,omitempty"`
 		Methods              []string `json:"bearer_methods_supported"`
 		BoundToCertificates  bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`

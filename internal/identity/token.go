@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
+
 	"github.com/sallyport/sallyport/guard"
 )
 
@@ -21,14 +23,15 @@ type verified struct {
 	principal  guard.Principal
 	issuer     *issuer
 	audiences  []string
-	certDigest string    // SHA-256 of the certificate it is bound to, in hex; empty for none
-	keys       *keys     // that it was verified with
-	until      time.Time // of the memory of it
+	certDigest string         // SHA-256 of the certificate it is bound to, in hex; empty for none
+	keys       *keys          // that it was verified with
+	svidKeys   *jwtbundle.Set // the same, of a JWT-SVID
+	until      time.Time      // of the memory of it
 }
 
 // outline is what a token says of itself, before anything is verified.
 type outline struct {
-	keyID, typ, issuer string
+	keyID, typ, issuer, subject string
 }
 
 var encoding = base64.RawURLEncoding.Strict()
@@ -48,7 +51,8 @@ func read(token string) (outline, error) {
 		Type  string `json:"typ"`
 	}
 	var payload struct {
-		Issuer string `json:"iss"`
+		Issuer  string `json:"iss"`
+		Subject any    `json:"sub"` // which may be anything as long as nobody has verified it
 	}
 	for i, into := range []any{&header, &payload} {
 		text, err := encoding.DecodeString(parts[i])
@@ -56,12 +60,17 @@ func read(token string) (outline, error) {
 			return o, errors.New("the token is no signed JWT")
 		}
 	}
-	o = outline{header.KeyID, header.Type, payload.Issuer}
+	o = outline{keyID: header.KeyID, typ: header.Type, issuer: payload.Issuer}
+	o.subject, _ = payload.Subject.(string)
 	// Other kinds of JWT, such as ID-JAGs, DPoP proofs and logout tokens, are
 	// signed by the same keys and must not pass for access (RFC 8725, 3.11).
 	switch strings.ToLower(strings.TrimPrefix(strings.ToLower(o.typ), "application/")) {
 	case "", "jwt", "at+jwt":
 		return o, nil
+	case "jose": // JWT-SVIDs may say so
+		if strings.HasPrefix(o.subject, schemeSPIFFE) {
+			return o, nil
+		}
 	}
 	return o, fmt.Errorf("the token is of the type %.40q and not for access", o.typ)
 }

@@ -68,6 +68,14 @@ type TLS struct {
 	SNI      string // empty: the endpoint's host
 	CertFile string // client certificate chain; empty: none
 	KeyFile  string
+	SPIFFE   SPIFFE // in the place of CAFile, CertFile and KeyFile
+}
+
+// SPIFFE says which workload an upstream must be. The gateway shows it its own
+// X.509-SVID.
+type SPIFFE struct {
+	TrustDomain string // empty: the upstream is no workload
+	ID          string // empty: any workload of the trust domain
 }
 
 // HealthCheck is Envoy's active check of each endpoint.

@@ -8,17 +8,19 @@ import (
 	"slices"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
 // Material is what proves who the gateway is, and who others are. It is
 // immutable.
 type Material struct {
-	ID         string
-	Expires    time.Time
-	Chain, Key []byte            // PEM
-	Bundles    map[string][]byte // PEM of the authorities of each trust domain
+	ID          string
+	TrustDomain string
+	Expires     time.Time
+	Chain, Key  []byte            // PEM
+	Bundles     map[string][]byte // PEM of the authorities of each trust domain that is known
 }
 
 // TrustDomains returns the domains that there are bundles of, sorted.
@@ -27,38 +29,49 @@ func (m *Material) TrustDomains() []string { return slices.Sorted(maps.Keys(m.Bu
 // LogValue keeps the key out of logs.
 func (m *Material) LogValue() slog.Value { return slog.StringValue(m.ID) }
 
-// materialOf takes the default SVID, which is the first (SPIFFE Workload API,
-// 5.3), and the bundles of the wanted domains; missing are those without any.
-func materialOf(c *workloadapi.X509Context, domains []string) (m *Material, missing []string, err error) {
+// fromAPI takes the default SVID, which is the first (SPIFFE Workload API, 5.3).
+func fromAPI(c *workloadapi.X509Context) (*Material, error) {
 	if len(c.SVIDs) == 0 {
-		return nil, nil, errors.New("spiffe: the workload api gave no X.509-SVID")
+		return nil, errors.New("spiffe: the workload api gave no X.509-SVID")
 	}
-	svid := c.DefaultSVID()
-	m = &Material{ID: svid.ID.String(), Bundles: make(map[string][]byte, len(domains))}
+	return newMaterial(c.DefaultSVID(), c.Bundles.Bundles())
+}
+
+func newMaterial(svid *x509svid.SVID, bundles []*x509bundle.Bundle) (m *Material, err error) {
+	m = &Material{ID: svid.ID.String(), TrustDomain: svid.ID.TrustDomain().Name(), Bundles: make(map[string][]byte, len(bundles))}
 	for _, one := range svid.Certificates { // the chain is as good as its first to end
 		if m.Expires.IsZero() || one.NotAfter.Before(m.Expires) {
 			m.Expires = one.NotAfter
 		}
 	}
 	if m.Chain, m.Key, err = svid.Marshal(); err != nil {
-		return nil, nil, fmt.Errorf("spiffe: %s: %w", m.ID, err)
+		return nil, fmt.Errorf("spiffe: %s: %w", m.ID, err)
 	}
-	for _, name := range domains {
-		domain, err := spiffeid.TrustDomainFromString(name)
-		if err != nil {
-			return nil, nil, fmt.Errorf("spiffe: trust domain %q: %w", name, err)
-		}
-		bundle, ok := c.Bundles.Get(domain)
-		if !ok || bundle.Empty() {
-			missing = append(missing, name)
+	for _, bundle := range bundles {
+		if bundle.Empty() {
 			continue
 		}
-		if m.Bundles[domain.Name()], err = bundle.Marshal(); err != nil {
-			return nil, nil, fmt.Errorf("spiffe: bundle of %s: %w", name, err)
+		domain := bundle.TrustDomain().Name()
+		if m.Bundles[domain], err = bundle.Marshal(); err != nil {
+			return nil, fmt.Errorf("spiffe: bundle of %s: %w", domain, err)
 		}
 	}
-	if len(m.Bundles) == 0 {
-		return nil, nil, fmt.Errorf("spiffe: the workload api has a bundle of none of the trust domains %v", domains)
+	if m.Bundles[m.TrustDomain] == nil {
+		return nil, fmt.Errorf("spiffe: there is no bundle of %s, the gateway's own trust domain", m.TrustDomain)
 	}
-	return m, missing, nil
+	return m, nil
+}
+
+// check reports which of the wanted domains have no bundle; none at all is an
+// error, since nobody could be verified.
+func (m *Material) check(wanted []string) (missing []string, err error) {
+	for _, domain := range wanted {
+		if m.Bundles[domain] == nil {
+			missing = append(missing, domain)
+		}
+	}
+	if len(wanted) > 0 && len(missing) == len(wanted) {
+		return nil, fmt.Errorf("spiffe: there is a bundle of none of the trust domains %v", wanted)
+	}
+	return missing, nil
 }

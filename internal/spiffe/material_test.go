@@ -43,7 +43,7 @@ func certificate(t testing.TB, id string, ends time.Time) (*x509.Certificate, *e
 	return c, key
 }
 
-func TestOnlyWantedBundlesAreKept(t *testing.T) {
+func TestTheDefaultSVIDAndAllBundlesAreTaken(t *testing.T) {
 	soon, late := time.Now().Add(time.Minute).Truncate(time.Second), time.Now().Add(time.Hour)
 	leaf, key := certificate(t, "spiffe://a.example/gateway", late)
 	intermediate, _ := certificate(t, "spiffe://a.example", soon)
@@ -55,16 +55,13 @@ func TestOnlyWantedBundlesAreKept(t *testing.T) {
 		}
 		return b
 	}
-	c := &workloadapi.X509Context{
-		SVIDs:   []*x509svid.SVID{{ID: spiffeid.RequireFromString("spiffe://a.example/gateway"), Certificates: []*x509.Certificate{leaf, intermediate}, PrivateKey: key}},
-		Bundles: x509bundle.NewSet(bundle("a.example", true), bundle("b.example", true), bundle("empty.example", false)),
-	}
-	m, missing, err := materialOf(c, []string{"a.example", "empty.example", "c.example"})
+	svids := []*x509svid.SVID{{ID: spiffeid.RequireFromString("spiffe://a.example/gateway"), Certificates: []*x509.Certificate{leaf, intermediate}, PrivateKey: key}}
+	m, err := fromAPI(&workloadapi.X509Context{SVIDs: svids, Bundles: x509bundle.NewSet(bundle("a.example", true), bundle("b.example", true), bundle("empty.example", false))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m.TrustDomains(); !slices.Equal(got, []string{"a.example"}) || !slices.Equal(missing, []string{"empty.example", "c.example"}) {
-		t.Errorf("bundles of %v, missing %v", got, missing)
+	if got := m.TrustDomains(); m.TrustDomain != "a.example" || !slices.Equal(got, []string{"a.example", "b.example"}) {
+		t.Errorf("of %s, bundles of %v", m.TrustDomain, got)
 	}
 	if !m.Expires.Equal(soon) {
 		t.Errorf("expires %v, though an intermediate ends at %v", m.Expires, soon)
@@ -75,10 +72,19 @@ func TestOnlyWantedBundlesAreKept(t *testing.T) {
 	if text := fmt.Sprint(m.LogValue()); strings.Contains(text, "KEY") {
 		t.Errorf("a log would say %s", text)
 	}
-	if _, _, err := materialOf(c, []string{"empty.example"}); err == nil {
+	if missing, err := m.check([]string{"a.example", "empty.example", "c.example"}); err != nil || !slices.Equal(missing, []string{"empty.example", "c.example"}) {
+		t.Errorf("missing %v, %v", missing, err)
+	}
+	if _, err := m.check([]string{"empty.example"}); err == nil {
 		t.Error("an identity is taken that could verify nobody")
 	}
-	if _, _, err := materialOf(&workloadapi.X509Context{}, []string{"a.example"}); err == nil {
+	if _, err := m.check(nil); err != nil {
+		t.Error("a gateway that believes no callers has no identity towards servers", err)
+	}
+	if _, err := fromAPI(&workloadapi.X509Context{SVIDs: svids, Bundles: x509bundle.NewSet(bundle("b.example", true))}); err == nil {
+		t.Error("an identity without the bundle of its own trust domain is taken")
+	}
+	if _, err := fromAPI(&workloadapi.X509Context{}); err == nil {
 		t.Error("an identity was made of nothing")
 	}
 }

@@ -199,7 +199,7 @@ func (v *Version) build(name string, weight uint32, at, tlsAt strict.At, files *
 }
 
 func (t TLS) build(at strict.At, files *pemFiles) registry.TLS {
-	out := registry.TLS{CAFile: resolve(at, t.CA), SNI: t.ServerName, CertFile: resolve(at, t.Cert), KeyFile: resolve(at, t.Key)}
+	out := registry.TLS{CAFile: resolve(at, t.CA), SNI: t.ServerName, CertFile: resolve(at, t.Cert), KeyFile: resolve(at, t.Key), SPIFFE: t.SPIFFE.build(at)}
 	if out.CAFile != "" {
 		if err := files.authority(out.CAFile); err != nil {
 			at.Field("ca").Report("%v", err)

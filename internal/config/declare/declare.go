@@ -102,6 +102,7 @@ type TLS struct {
 	ServerName string `yaml:"server_name" doc:"Name to ask for (SNI) and to find in the certificate; the URL's host when absent"`
 	Cert       string `yaml:"client_certificate" doc:"PEM file of the gateway's own certificate chain"`
 	Key        string `yaml:"client_key" doc:"PEM file of the private key of client_certificate"`
+	SPIFFE     SPIFFE `yaml:"spiffe" doc:"The server is a SPIFFE workload, and the gateway shows it its own X.509-SVID; in the place of ca and client_certificate"`
 }
 
 // Health is the active health check.
