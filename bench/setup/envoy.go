@@ -141,6 +141,12 @@ servers:
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
+	return r.launch(ctx, s)
+}
+
+// launch starts Sallyport with the configuration that was written for s.
+func (r *Rig) launch(ctx context.Context, s *Setup) error {
+	file := filepath.Join(r.o.Dir, s.Name+".yaml")
 	p, line, err := r.run(ctx, "sallyport", "sallyport ready ", r.o.Sallyport, "run", "-c", file, "--envoy", r.o.Envoy)
 	if err != nil {
 		return err

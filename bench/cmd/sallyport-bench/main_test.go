@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/bench/compare"
 	"github.com/sallyport/sallyport/bench/delay"
 	"github.com/sallyport/sallyport/bench/setup"
+	"github.com/sallyport/sallyport/bench/surge"
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
@@ -104,6 +105,33 @@ func TestEventsOfStreamsArriveThroughEverySetUp(t *testing.T) {
 			if s.Events != 20 || s.Lost != 0 || s.Median <= 0 {
 				t.Errorf("%s: %+v", era, s)
 			}
+		}
+	}
+}
+
+// However slow the server is and whatever a tenant wants, no more calls are there
+// than the limit, and another tenant is served.
+func TestAGreedyTenantAndASlowServerThroughARealEnvoy(t *testing.T) {
+	run := command(t)
+	file := filepath.Join(t.TempDir(), "out.json")
+	stdout, stderr, err := run("surge", "-d", "1s", "-r", "1", "--ceiling", "6", "--greedy", "30", "--rate", "20", "--json", file)
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, stdout, stderr)
+	}
+	var r surge.Report
+	read(t, file, &r)
+	if n := r.Refused(); n != 0 || r.Beside[0].Rate <= 0 {
+		t.Errorf("%d calls of the modest tenant were refused: %+v", n, r.Beside)
+	}
+	if n := r.Beside[0].Peak; n > 6 || n < 2 {
+		t.Errorf("%d calls at once beside a greedy tenant; the limit is 6", n)
+	}
+	if len(r.Parts) != 3 {
+		t.Fatalf("%+v", r.Parts)
+	}
+	for _, p := range r.Parts {
+		if p.Peak > 6 || p.Peak < 1 || p.Rate <= 0 {
+			t.Errorf("%+v", p)
 		}
 	}
 }

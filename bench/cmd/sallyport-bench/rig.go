@@ -26,31 +26,24 @@ type rigFlags struct {
 }
 
 func (f *rigFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.Setups, "setups", setup.Names(), "set-ups to measure")
+	f.addBinaries(cmd)
+	eraFlag(cmd, &f.era)
+}
+
+// addBinaries adds the flags that say what to start.
+func (f *rigFlags) addBinaries(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringSliceVar(&f.Setups, "setups", setup.Names(), "set-ups to measure")
 	fs.StringVar(&f.Envoy, "envoy", "", "Envoy `binary`; default: $SALLYPORT_ENVOY, envoy in PATH, the copy of make tools")
 	fs.StringVar(&f.Sallyport, "sallyport", "", "gateway `binary`; default: sallyport beside this one, or in PATH")
 	fs.IntVar(&f.Workers, "envoy-workers", min(2, runtime.NumCPU()), "worker threads of each Envoy")
 	fs.StringVar(&f.json, "json", "", "also write everything measured to this `file`")
-	eraFlag(cmd, &f.era)
 }
 
 // start completes the options and starts the set-ups. Close them with the
 // function that comes back, which removes their files too.
 func (f *rigFlags) start(ctx context.Context) (*setup.Rig, func(), error) {
-	var err error
-	if f.Self, err = os.Executable(); err != nil {
-		return nil, nil, err
-	}
-	if f.Sallyport == "" {
-		if f.Sallyport, err = beside(f.Self); err != nil {
-			return nil, nil, err
-		}
-	}
-	if f.Envoy, err = envoyrun.Find(f.Envoy); err != nil {
-		return nil, nil, err
-	}
-	if f.Dir, err = os.MkdirTemp("", "sallyport-bench-"); err != nil {
+	if err := f.complete(); err != nil {
 		return nil, nil, err
 	}
 	rig, err := setup.Start(ctx, f.Options)
@@ -58,6 +51,23 @@ func (f *rigFlags) start(ctx context.Context) (*setup.Rig, func(), error) {
 		return nil, nil, withCleanup(err, f.Dir)
 	}
 	return rig, func() { rig.Close(); _ = os.RemoveAll(f.Dir) }, nil
+}
+
+// complete finds the binaries and makes the folder, which the caller removes.
+func (f *rigFlags) complete() (err error) {
+	if f.Self, err = os.Executable(); err != nil {
+		return err
+	}
+	if f.Sallyport == "" {
+		if f.Sallyport, err = beside(f.Self); err != nil {
+			return err
+		}
+	}
+	if f.Envoy, err = envoyrun.Find(f.Envoy); err != nil {
+		return err
+	}
+	f.Dir, err = os.MkdirTemp("", "sallyport-bench-")
+	return err
 }
 
 func withCleanup(err error, dir string) error {
