@@ -28,8 +28,8 @@ import (
 // What is compared is the median of each tenant's calls, and of these the lower
 // median: one tenant, of several, can make a server seem slow to itself only.
 //
-// If giving half did not help, it is not our calls that make the server slow: what
-// it takes now is what it takes. And if all tenants find it much quicker than it
+// If giving half did not help, or there is nothing left to take away, it is not our
+// calls that make the server slow: what it takes now is what it takes. And if all tenants find it much quicker than it
 // was thought to be, it is.
 type law struct {
 	config *surge.Config
@@ -218,8 +218,8 @@ func (l *law) slowness() (lower, most float64) {
 
 // overdue takes in that a server answers nothing: that is no answer to wait for.
 func (l *law) overdue(in []*ticket, now time.Duration) {
-	if !l.started || now-l.began < stepTime || l.seen > 0 || len(in) == 0 {
-		return
+	if !l.started || now-l.began < stepTime || l.seen > 0 || len(in) == 0 || l.limit <= float64(l.config.Limit.Min) {
+		return // with the least there is, answers are waited for
 	}
 	ratios := make([]float64, len(in))
 	for i, t := range in {
@@ -260,7 +260,7 @@ func (l *law) turn(now time.Duration) {
 
 // slow gives a slow server less, unless that has not helped.
 func (l *law) slow(slow float64) {
-	if l.strain > 0 && l.limit <= l.relief && slow > 0.9*l.strain {
+	if l.limit <= float64(l.config.Limit.Min) || l.strain > 0 && l.limit <= l.relief && slow > 0.9*l.strain {
 		l.rescale(slow)
 		l.strain, l.gain, l.brink = 0, 1, 0
 		return
