@@ -55,7 +55,7 @@ func TestEveryConfigurationShownIsValid(t *testing.T) {
 }
 
 func TestTheExampleConfigurationsAreValid(t *testing.T) {
-	for _, path := range []string{"../examples/quickstart/sallyport.yaml", "../examples/compose/sallyport.yaml"} {
+	for _, path := range []string{"../examples/quickstart/sallyport.yaml", "../examples/compose/sallyport.yaml", "../examples/keycloak/sallyport.yaml"} {
 		if _, err := config.Load(path, app.ConfigOptions()); err != nil {
 			t.Error(err)
 		}
@@ -119,5 +119,20 @@ func TestEveryCommandShownExists(t *testing.T) {
 				t.Errorf("%s shows `make %s`, which there is not", path, m[2])
 			}
 		}
+	}
+}
+
+func TestTheConfigurationForKeycloakIsTheExample(t *testing.T) {
+	example, err := os.ReadFile("../examples/keycloak/sallyport.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("oidc.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(example), "\n") // its first line says what the file is
+	if !strings.Contains(string(page), "```yaml\n"+text+"```\n") {
+		t.Error("oidc.md does not show examples/keycloak/sallyport.yaml as it is")
 	}
 }

@@ -45,9 +45,11 @@ func TestWhatEverySDKTellsOfARefusal(t *testing.T) {
 		{name: "expired token", token: i.Token(t, crm, -time.Minute, nil)},
 		{name: "token for another server", token: i.Token(t, public+"/mcp/data", time.Minute, nil)},
 		{name: "token of another certificate", token: good(map[string]any{"cnf": map[string]any{"x5t#S256": strings.Repeat("A", 43)}})},
+		{name: "revoked", token: good(map[string]any{"jti": "stolen"})},
 		{name: "a scope is missing", token: good(nil), tool: "change"},
 		{name: "a fresh login is needed", token: good(nil), tool: "wipe"},
 	}
+	revoke(t, g, "token", "stolen")
 	rows := make([]string, len(refusals))
 	for n, r := range refusals {
 		rows[n] = "| " + r.name
@@ -74,7 +76,7 @@ func TestWhatEverySDKTellsOfARefusal(t *testing.T) {
 	}
 	table := "| refused because | go-sdk | mcp-go | TypeScript 1.x | TypeScript 2.x | Python |\n|---|---|---|---|---|---|\n" + strings.Join(rows, " |\n") + " |\n"
 	held(t, table)
-	for reason, n := range map[string]int{"unauthenticated": 4, "insufficient_scope": 1, "reauthentication_required": 1} {
+	for reason, n := range map[string]int{"unauthenticated": 4, "identity_revoked": 1, "insufficient_scope": 1, "reauthentication_required": 1} {
 		if seen := strings.Count(oauth.Receipts(t, g, `"reason":"`+reason+`"`), `"reason":"`+reason+`"`); seen < n*len(peers.Clients()) {
 			t.Errorf("%d receipts say %s", seen, reason)
 		}

@@ -14,7 +14,7 @@ func TestAClientThatKnowsTheURLOnlyGetsInByKeycloak(t *testing.T) {
 	address := oauth.Address(t)
 	public := "http://" + address
 	r := k.realm(t, "discovery", public)
-	oauth.Gateway(t, address, issuers(public, r))
+	oauth.Gateway(t, address, example(t, public, r))
 	secret := r.secret(t, "worker")
 	for _, c := range oauth.Clients() {
 		for grant, task := range map[oauth.Grant]oauth.Task{

@@ -118,8 +118,23 @@ func part(t testing.TB, token string, n int) map[string]any {
 	return out
 }
 
-// issuers is the gateway's configuration for realms, as in
-// examples/keycloak/sallyport.yaml, each a tenant of its own.
+// example is what examples/keycloak/sallyport.yaml says of callers, for a gateway
+// and a realm.
+func example(t testing.TB, gateway string, r realm) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(testenv.Root(), "examples/keycloak/sallyport.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(b), "\nidentity_framework:")
+	if !found {
+		t.Fatal("the example has no identity_framework")
+	}
+	return "identity_framework:" + strings.NewReplacer(public, gateway, "https://id.example.com/realms/agents", r.issuer).Replace(text)
+}
+
+// issuers is the gateway's configuration for realms, each a tenant of its own,
+// with names in receipts that read well.
 func issuers(gateway string, realms ...realm) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "limits: {judge_time: 6s}\nidentity_framework: {token_lifetime: \"5-15 minutes\"}\nguards:\n  identity:\n    timeout: 5s\n    public_url: %s\n    issuers:\n", gateway)
