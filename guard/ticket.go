@@ -20,14 +20,20 @@ func NewTickets() *Tickets {
 	return t
 }
 
+// canonicalUpTo is the longest argument whose spelling does not matter.
+const canonicalUpTo = 64 << 10
+
 // For returns the ticket of a message, which is bound to who sends it, to which
 // server, and to what it asks for.
 func (t *Tickets) For(x *Exchange, m *mcp.Message, text string) *Ticket {
 	b := AppendText(x.AppendCaller(nil), x.Principal.Agent)
 	b = AppendText(AppendText(AppendText(b, x.Server.Name), m.Method), m.Name)
 	args, _ := mcp.Member(m.Params, "arguments")
-	b, ok := mcp.AppendCanonical(b, args)
-	if !ok {
+	known := false
+	if len(args) <= canonicalUpTo {
+		b, known = mcp.AppendCanonical(b, args)
+	}
+	if !known {
 		b = append(b, args...)
 	}
 	h := hmac.New(sha256.New, t.key[:])

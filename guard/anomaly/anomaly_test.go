@@ -1,0 +1,316 @@
+package anomaly_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/anomaly"
+	"github.com/sallyport/sallyport/guard/guardtest"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// world is a guard with a clock that tests move.
+type world struct {
+	t      testing.TB
+	guard  guard.Guard
+	now    time.Time
+	memory *anomaly.Memory
+	rand   *rand.Rand
+}
+
+func ports(w *world) anomaly.Ports {
+	return anomaly.Ports{
+		Memory: func(c anomaly.Config) *anomaly.Memory { w.memory.Bound(c.MaxKeys); return w.memory },
+		Now:    func() time.Time { return w.now }, Tickets: guard.NewTickets(), Behaviour: true, Resources: true,
+	}
+}
+
+func newWorld(t testing.TB, set func(*anomaly.Config)) *world {
+	t.Helper()
+	w := &world{t: t, now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), memory: anomaly.NewMemory(100_000), rand: rand.New(rand.NewPCG(1, 2))}
+	g, err := anomaly.Spec(ports(w)).Build(func(c any) error {
+		if set != nil {
+			set(c.(*anomaly.Config))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.guard = g
+	return w
+}
+
+type one struct {
+	who, tool, args, answer string
+	takes                   time.Duration
+	read                    string // a resource instead of a tool
+}
+
+var decoder = mcp.NewDecoder(mcp.Config{})
+
+func decode(t testing.TB, d mcp.Direction, raw string) *mcp.Message {
+	t.Helper()
+	m, f := decoder.Decode(d, []byte(raw))
+	if f != nil {
+		t.Fatal(f)
+	}
+	return &m
+}
+
+const fine = `{"content":[{"type":"text","text":"fine"}]}`
+
+// call makes a call, has it answered, and returns the verdicts about both.
+func (w *world) call(o one) (ask, answer guard.Verdict) {
+	w.t.Helper()
+	if o.who == "" {
+		o.who = "ana"
+	}
+	if o.tool == "" {
+		o.tool = "search"
+	}
+	if o.args == "" {
+		o.args = `{"q":"x"}`
+	}
+	if o.answer == "" {
+		o.answer = fine
+	}
+	x := &guard.Exchange{ID: "x", Server: guard.Server{Name: "crm"}, Principal: guard.Principal{Subject: o.who}}
+	text := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + o.tool + `","arguments":` + o.args + `}}`
+	if o.read != "" {
+		text = `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"` + o.read + `"}}`
+	}
+	ask, err := w.guard.Inspect(w.t.Context(), x, decode(w.t, mcp.ToServer, text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.now = w.now.Add(o.takes)
+	end := guard.Outcome{Ending: guard.Completed, Reached: true, Status: 200}
+	switch {
+	case ask.Action != guard.Allow:
+		end = guard.Outcome{Ending: guard.Refused}
+	case o.answer == "none":
+		end = guard.Outcome{Ending: guard.TimedOut, Reached: true, Status: 504}
+	default:
+		if answer, err = w.guard.Inspect(w.t.Context(), x, decode(w.t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+o.answer+`}`)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.guard.(guard.Settler).Settle(w.t.Context(), x, end)
+	return ask, answer
+}
+
+// usual makes calls as an agent does for some minutes, six a minute or so, and
+// fails the test if anything about them is unusual.
+func (w *world) usual(minutes int, o one) {
+	w.t.Helper()
+	for range minutes {
+		end := w.now.Add(time.Minute)
+		for range 4 + w.rand.IntN(5) {
+			o.takes = time.Duration(100+w.rand.IntN(300)) * time.Millisecond
+			ask, answer := w.call(o)
+			if l := append(labels(ask), labels(answer)...); l != nil {
+				w.t.Fatalf("usual, and labelled %v: %s", l, ask.Detail)
+			}
+		}
+		w.now = end
+	}
+}
+
+func labels(v guard.Verdict) (out []string) {
+	for _, o := range v.Obligations {
+		if o.Kind == guard.AddLabel {
+			out = append(out, o.Name)
+		}
+	}
+	return out
+}
+
+func event(v guard.Verdict, name string) string {
+	for _, o := range v.Obligations {
+		if o.Kind == guard.Raise && o.Name == name {
+			return o.Value
+		}
+	}
+	return ""
+}
+
+// expect checks that a verdict has one label and its event, with words in it.
+func expect(t testing.TB, v guard.Verdict, label, name, words string) {
+	t.Helper()
+	if got := labels(v); !slices.Equal(got, []string{label}) || v.Action != guard.Allow {
+		t.Errorf("%s %v, want %s", v.Action, got, label)
+	}
+	if got := event(v, name); !strings.Contains(got, words) {
+		t.Errorf("event %s: %q, want %q", name, got, words)
+	}
+}
+
+func TestABurstOfCallsIsASpike(t *testing.T) {
+	w := newWorld(t, nil)
+	w.usual(30, one{})
+	spiked, events := 0, 0
+	for range 60 {
+		ask, _ := w.call(one{})
+		if slices.Contains(labels(ask), "anomaly:rate") {
+			spiked++
+		}
+		if e := event(ask, "tool_usage_spike"); e != "" {
+			events++
+			if !strings.Contains(e, "calls of this tool in this minute, usually 6.") || !strings.HasSuffix(e, " deviations") {
+				t.Error(e)
+			}
+		}
+	}
+	if spiked < 30 || events != 1 {
+		t.Errorf("%d calls labelled, %d events", spiked, events)
+	}
+	// The burst does not become usual, and another caller's is none.
+	w.now = w.now.Add(time.Minute)
+	w.usual(5, one{})
+	w.usual(5, one{who: "bob"})
+	// What goes on for hours does.
+	for range 300 {
+		for range 60 {
+			w.call(one{takes: 10 * time.Millisecond})
+		}
+		w.now = w.now.Truncate(time.Minute).Add(time.Minute)
+	}
+	for range 60 {
+		if ask, _ := w.call(one{}); labels(ask) != nil {
+			t.Fatalf("after five hours it is still unusual: %s", ask.Detail)
+		}
+	}
+}
+
+func TestNewToolsAndDestinations(t *testing.T) {
+	w := newWorld(t, nil)
+	w.usual(30, one{args: `{"url":"https://api.company.com/a"}`})
+	ask, _ := w.call(one{tool: "delete_all"})
+	expect(t, ask, "anomaly:new_tool", "new_tool_use", "the first call of this tool by this caller, after ")
+	w.now = w.now.Add(time.Minute)
+	ask, _ = w.call(one{args: `{"deep":{"note":"see HTTPS://EVIL.example:8443/x"}}`})
+	expect(t, ask, "anomaly:destination", "egress_destination_change", "the first call of this caller that names evil.example, after ")
+	ask, _ = w.call(one{args: `{"url":"https://evil.example/again"}`})
+	if labels(ask) != nil {
+		t.Error("the second time it is new again")
+	}
+	w.now = w.now.Add(time.Minute)
+	ask, _ = w.call(one{read: "https://other.example/x?q=secret"})
+	expect(t, ask, "anomaly:destination", "egress_destination_change", "other.example")
+	ask, _ = w.call(one{read: "crm://customers/7"})
+	if labels(ask) != nil {
+		t.Error("a server's own scheme is a destination")
+	}
+	// Names in protocol fields are no destinations, and a caller of many has no usual ones.
+	for i := range 100 {
+		ask, _ = w.call(one{args: fmt.Sprintf(`{"url":"https://h%d.example/"}`, i)})
+		w.now = w.now.Add(10 * time.Second)
+	}
+	if slices.Contains(labels(ask), "anomaly:destination") {
+		t.Error("the hundredth of a hundred destinations is news")
+	}
+}
+
+func TestSizesErrorsAndDurations(t *testing.T) {
+	big := `{"q":"` + strings.Repeat("x", 20_000) + `"}`
+	w := newWorld(t, nil)
+	w.usual(30, one{})
+	ask, _ := w.call(one{args: big})
+	expect(t, ask, "anomaly:argument_size", "argument_size_anomaly", "usually about 39: 2")
+	_, answer := w.call(one{answer: `{"content":[{"type":"text","text":"` + strings.Repeat("x", 50_000) + `"}]}`})
+	expect(t, answer, "anomaly:result_size", "result_size_anomaly", "an answer of 500")
+	_, answer = w.call(one{takes: 30 * time.Second})
+	expect(t, answer, "anomaly:duration", "call_duration_anomaly", "an answer after 30000 ms, usually about ")
+	for name, bad := range map[string]string{"tool errors": `{"content":[],"isError":true}`, "no answers": "none"} {
+		w := newWorld(t, nil)
+		w.usual(30, one{})
+		var ask guard.Verdict
+		for range 8 {
+			ask, _ = w.call(one{answer: bad, takes: 20 * time.Second})
+		}
+		if !slices.Contains(labels(ask), "anomaly:error_rate") || !strings.Contains(ask.Detail, "of the last 16 calls of this tool failed, usually 0.0 %") {
+			t.Errorf("%s: %v %s", name, labels(ask), ask.Detail)
+		}
+	}
+	// A tool that always fails now and then is no news.
+	w = newWorld(t, nil)
+	for i := range 400 {
+		o := one{takes: 10 * time.Second}
+		if w.rand.IntN(10) < 3 {
+			o.answer = `{"content":[],"isError":true}`
+		}
+		if ask, _ := w.call(o); i > 100 && slices.Contains(labels(ask), "anomaly:error_rate") {
+			t.Fatalf("call %d: %s", i, ask.Detail)
+		}
+	}
+}
+
+func TestNothingIsUnusualBeforeTheUsualIsKnown(t *testing.T) {
+	w := newWorld(t, nil)
+	for i := range 200 { // many, and within the time
+		ask, answer := w.call(one{tool: fmt.Sprint("tool", i), args: fmt.Sprintf(`{"url":"https://h%d.example"}`, i), takes: 2 * time.Second})
+		if l := append(labels(ask), labels(answer)...); l != nil {
+			t.Fatalf("call %d: %v", i, l)
+		}
+	}
+	w = newWorld(t, nil)
+	for i := range 49 { // long, and few
+		w.now = w.now.Add(time.Hour)
+		if ask, _ := w.call(one{tool: fmt.Sprint("tool", i)}); labels(ask) != nil {
+			t.Fatalf("call %d: %v", i, labels(ask))
+		}
+	}
+}
+
+func TestWhatHappensToUnusualCalls(t *testing.T) {
+	for action, want := range map[string]guard.Action{"label": guard.Allow, "deny": guard.Deny, "hold": guard.Hold} {
+		w := newWorld(t, func(c *anomaly.Config) { c.Action, c.Ignore = action, []anomaly.Tool{{Servers: []string{"cr*"}, Tools: []string{"free"}}} })
+		w.usual(30, one{})
+		ask, _ := w.call(one{tool: "delete_all"})
+		if ask.Action != want || want != guard.Allow && ask.Reason != anomaly.Detected || (want == guard.Hold) != (ask.Ticket != nil) || labels(ask) == nil {
+			t.Errorf("%s: %+v", action, ask)
+		}
+		if ask, _ := w.call(one{tool: "free"}); labels(ask) != nil {
+			t.Errorf("%s: a tool to ignore is not", action)
+		}
+	}
+	for want, set := range map[string]func(*anomaly.Config){
+		"ignore[0]: names nothing": func(c *anomaly.Config) { c.Ignore = []anomaly.Tool{{}} },
+		"ignore[0].tools[0]":       func(c *anomaly.Config) { c.Ignore = []anomaly.Tool{{Tools: []string{"*x*"}}} },
+	} {
+		_, err := anomaly.Spec(anomaly.Ports{}).Build(func(c any) error { set(c.(*anomaly.Config)); return nil })
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// An attacker, or a large company, has more names than there is memory.
+func TestMemoryIsBounded(t *testing.T) {
+	w := newWorld(t, func(c *anomaly.Config) { c.MaxKeys = 2000 })
+	for i := range 20_000 {
+		w.call(one{who: fmt.Sprint("user", i), tool: fmt.Sprint("t", i)})
+	}
+	if n := w.memory.Len(); n > 2048+512 {
+		t.Errorf("%d callers and uses", n)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	w := &world{t: t, now: time.Now(), memory: anomaly.NewMemory(1000)}
+	guardtest.Run(t, anomaly.Spec(ports(w)),
+		guardtest.Config{Name: "deny", Varies: true, Set: func(c any) {
+			c.(*anomaly.Config).Action, c.(*anomaly.Config).WarmUp, c.(*anomaly.Config).WarmUpTime = "hold", 5, 0
+		}})
+}
+
+func BenchmarkGuard(b *testing.B) {
+	w := newWorld(b, nil)
+	guardtest.Benchmark(b, anomaly.Spec(ports(w)), guardtest.Config{})
+}
