@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := $(TOOLS)/.golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: eval help build tools peers redis keycloak run test heavy check bench soak fuzz lint changelog
+.PHONY: eval help build tools peers redis promtool keycloak run test heavy check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -52,6 +52,11 @@ $(KEYCLOAK)/.built:
 	$(KEYCLOAK)/bin/kc.sh build --db=dev-mem >$(KEYCLOAK)/build.log || { cat $(KEYCLOAK)/build.log; exit 1; }
 	touch $@
 
+promtool: $(TOOLS)/prometheus/usr/bin/promtool ## fetch Prometheus' rule checker from apt, where it is missing
+
+$(TOOLS)/prometheus/usr/bin/promtool: # the package is unpacked and not installed, so that no Prometheus starts
+	@command -v promtool >/dev/null || { dir=$$(mktemp -d) && chmod 755 $$dir && apt-get update -qq && (cd $$dir && apt-get download -qq prometheus) && dpkg-deb -x $$dir/prometheus_*.deb $(TOOLS)/prometheus && rm -r $$dir; }
+
 run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
 
@@ -63,7 +68,7 @@ empty :=
 space := $(empty) $(empty)
 within = ^$$(go list -m)/($(subst $(space),|,$(1)))(/|$$)
 
-test: tools peers redis ## all tests but the heavy ones, with a real Envoy and Redis
+test: tools peers redis promtool ## all tests but the heavy ones, with a real Envoy and Redis
 	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE "$(call within,$(ENVOYS))")
 	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $$(go list $(ENVOYS:%=./%/...) | grep -vE "$(call within,$(HEAVY))")
 

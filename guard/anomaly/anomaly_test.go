@@ -270,7 +270,9 @@ func TestNothingIsUnusualBeforeTheUsualIsKnown(t *testing.T) {
 
 func TestWhatHappensToUnusualCalls(t *testing.T) {
 	for action, want := range map[string]guard.Action{"label": guard.Allow, "deny": guard.Deny, "hold": guard.Hold} {
-		w := newWorld(t, func(c *anomaly.Config) { c.Action, c.Ignore = action, []anomaly.Tool{{Servers: []string{"cr*"}, Tools: []string{"free"}}} })
+		w := newWorld(t, func(c *anomaly.Config) {
+			c.Action, c.Ignore = action, []anomaly.Tool{{Servers: []string{"cr*"}, Tools: []string{"free"}}}
+		})
 		w.usual(30, one{})
 		ask, _ := w.call(one{tool: "delete_all"})
 		if ask.Action != want || want != guard.Allow && ask.Reason != anomaly.Detected || (want == guard.Hold) != (ask.Ticket != nil) || labels(ask) == nil {

@@ -4,6 +4,7 @@ package standard
 
 import (
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/anomaly"
 	"github.com/sallyport/sallyport/guard/binding"
 	"github.com/sallyport/sallyport/guard/budget"
 	"github.com/sallyport/sallyport/guard/dlp"
@@ -24,6 +25,7 @@ import (
 type Ports struct {
 	Identity  identity.Source
 	Binding   binding.Source
+	Anomaly   anomaly.Ports
 	Escalate  escalation.Ports
 	Loop      loop.Ports
 	Quota     quota.Port
@@ -43,6 +45,7 @@ func Specs(p Ports) []guard.Spec {
 		envelope.Spec(),
 		identity.Spec(p.Identity),
 		binding.Spec(p.Binding), // what others see of ids is the server's
+		anomaly.Spec(p.Anomaly), // before policy, which reads its labels
 		policy.Spec(p.Policy),
 		escalation.Spec(p.Escalate), // behind policy: it reads the labels
 		loop.Spec(p.Loop),           // before quota: who goes in circles uses nothing up

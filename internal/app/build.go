@@ -32,6 +32,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 	return standard.Ports{
 		Identity:  l.identitySource(cfg, s),
 		Binding:   bindingSource(cfg, s),
+		Anomaly:   l.conduct.anomaly(cfg),
 		Policy:    l.policySource(cfg, s),
 		Escalate:  l.conduct.escalation(cfg),
 		Loop:      l.conduct.loop(cfg),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/anomaly"
 	"github.com/sallyport/sallyport/guard/escalation"
 	"github.com/sallyport/sallyport/guard/loop"
 	"github.com/sallyport/sallyport/internal/config"
@@ -24,6 +25,7 @@ type conduct struct {
 	gossip  atomic.Pointer[redis.Gossip] // nil without Redis
 
 	mu     sync.Mutex
+	usual  *anomaly.Memory
 	loops  *loop.Memory
 	within time.Duration // of the configuration built last
 }
@@ -56,6 +58,25 @@ func (c *conduct) loop(cfg *config.Config) loop.Ports {
 		}
 		return c.loops, nil
 	}}
+}
+
+// anomaly is what guard/anomaly needs, if the guide's block asks for it.
+func (c *conduct) anomaly(cfg *config.Config) anomaly.Ports {
+	m := cfg.Autonomy.Monitoring
+	if !m.AnomalyDetection && !m.ResourceMonitoring {
+		return anomaly.Ports{}
+	}
+	p := anomaly.Ports{Now: time.Now, Tickets: c.ticket(), Behaviour: m.AnomalyDetection, Resources: m.ResourceMonitoring}
+	p.Memory = func(settings anomaly.Config) *anomaly.Memory {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.usual == nil {
+			c.usual = anomaly.NewMemory(settings.MaxKeys)
+		}
+		c.usual.Bound(settings.MaxKeys)
+		return c.usual
+	}
+	return p
 }
 
 // escalation is what guard/escalation needs: the guide's block.
@@ -109,6 +130,7 @@ func checkAutonomy(cfg *config.Config) error {
 		defaults       any
 	}{
 		{"monitoring.loop_detection", "loop", a.Monitoring.LoopDetection, loop.DefaultConfig()},
+		{"monitoring.anomaly_detection or resource_monitoring", "anomaly", a.Monitoring.AnomalyDetection || a.Monitoring.ResourceMonitoring, anomaly.DefaultConfig()},
 		{"boundary_controls", "escalation", b != (config.BoundaryControls{}), escalation.DefaultConfig()},
 	} {
 		section := cfg.Guards[s.guard]
@@ -136,6 +158,9 @@ func (c *conduct) status() (s Conduct) {
 	defer c.mu.Unlock()
 	if c.loops != nil {
 		s.Remembered, s.Forgotten = c.loops.Len(), c.loops.Forgotten()
+	}
+	if c.usual != nil {
+		s.Remembered, s.Forgotten = s.Remembered+c.usual.Len(), s.Forgotten+c.usual.Forgotten()
 	}
 	if g := c.gossip.Load(); g != nil {
 		_, s.Heard, s.Lost = g.Counts()

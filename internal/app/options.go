@@ -31,7 +31,7 @@ func ConfigOptions() config.Options {
 			"gateway.rate_limiting.adaptive_surge",
 			"gateway.egress_control",
 			"autonomy_controls.boundary_controls",
-			"autonomy_controls.monitoring.loop_detection",
+			"autonomy_controls.monitoring",
 			"autonomy_controls.sandbox_budgets",
 			"cost_controls.budgets",
 			"cost_controls.monitoring",
