@@ -26,6 +26,7 @@ type Config struct {
 	Shadow      Shadow        `yaml:"shadow" doc:"A second bundle that is asked too, and whose answers are compared and not followed"`
 	Canary      Canary        `yaml:"canary" doc:"The way that a new bundle goes before it judges everybody"`
 	Deadline    time.Duration `yaml:"deadline" min:"1ms" max:"10s" doc:"How long one evaluation may take; what takes longer is refused"`
+	Logs        Logs          `yaml:"decision_logs" doc:"A service that takes OPA's decision logs, beside the receipts"`
 	Constraints Signing       `yaml:"constraints" doc:"How the constraints that a policy puts on a call are signed for the server"`
 }
 
@@ -36,6 +37,15 @@ type Service struct {
 	Key         string        `yaml:"key" doc:"Reference to its PEM private key"`
 	CA          string        `yaml:"ca" doc:"Reference to the PEM certificates of the authorities to trust; the system's when absent"`
 	Timeout     time.Duration `yaml:"timeout" min:"100ms" max:"10m" doc:"How long one answer may take"`
+}
+
+// Logs says where decision logs go.
+type Logs struct {
+	URL       string        `yaml:"url" doc:"Decisions are POSTed to /logs below this URL; nothing is shipped when absent"`
+	Service   `yaml:",inline"`
+	Arguments bool          `yaml:"arguments" doc:"Ship arguments and params too, in clear"`
+	Every     time.Duration `yaml:"every" min:"100ms" max:"10m" doc:"How long decisions wait to be shipped together"`
+	Buffer    notation.Size `yaml:"buffer" min:"64KiB" max:"1GiB" doc:"What may wait; more is dropped and counted, and refuses no traffic"`
 }
 
 // Shadow is a bundle that is compared with the one that decides.
@@ -90,6 +100,7 @@ func DefaultConfig() Config {
 		Hide: true, Signatures: SignaturesRequired, Poll: 5 * time.Second, Deadline: 500 * time.Millisecond,
 		Constraints: Signing{Lifetime: 30 * time.Second},
 		Fetch:       Service{Timeout: 30 * time.Second}, Wait: time.Minute, Keep: 5,
+		Logs:   Logs{Service: Service{Timeout: 10 * time.Second}, Every: 10 * time.Second, Buffer: 16 * notation.MiB},
 		Shadow: Shadow{Sample: 100, Queue: 1024},
 		Canary: Canary{Sample: 100, MaxDisagreement: 0.05, MaxErrors: 0.01, After: 100},
 	}
@@ -118,6 +129,7 @@ func (c *Config) Validate() error {
 		bad("shadow: has no effect without bundle")
 	}
 	c.Canary.check(bad)
+	c.Logs.check(bad)
 	seen := make(map[string]bool)
 	for i, k := range c.Keys {
 		if seen[k.ID] {
@@ -152,6 +164,25 @@ func (c *Config) checkURL(bad func(string, ...any), key, at string) {
 		if c.Fetch.Token != "" {
 			bad("%s: needs https, or fetch.token goes over the network in clear", key)
 		}
+	}
+}
+
+func (l *Logs) check(bad func(string, ...any)) {
+	if l.URL == "" {
+		if *l != DefaultConfig().Logs {
+			bad("decision_logs: has no effect without url")
+		}
+		return
+	}
+	u, err := url.Parse(l.URL)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "https" && u.Scheme != "http":
+		bad("decision_logs: url: must be a plain http or https URL")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		bad("decision_logs: url: needs https: decisions tell who may do what")
+	}
+	if (l.Certificate == "") != (l.Key == "") {
+		bad("decision_logs: needs certificate and key together")
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/envoyrun"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/redis"
 	"github.com/sallyport/sallyport/internal/spiffe"
 	"github.com/sallyport/sallyport/internal/telemetry"
 	"github.com/sallyport/sallyport/xds"
@@ -55,10 +56,11 @@ type Gateway struct {
 	checks   *extauthz.Server
 	xds      *xds.Server
 	envoy    *envoyrun.Process
-	spiffe   *spiffe.Source // nil where workloads have no SPIFFE ids
-	offering sync.Mutex     // one configuration is built and offered at a time
-	applying sync.Mutex     // what a line of bundles says is put in force and remembered
-	unsaved  error          // why that is not remembered; guarded by applying
+	spiffe   *spiffe.Source               // nil where workloads have no SPIFFE ids
+	offering sync.Mutex                   // one configuration is built and offered at a time
+	applying sync.Mutex                   // what a line of bundles says is put in force and remembered
+	roster   atomic.Pointer[redis.Roster] // nil until replicas meet
+	unsaved  error                        // why that is not remembered; guarded by applying
 	judges   judges
 	lasting  lasting
 	draining atomic.Bool
@@ -67,7 +69,7 @@ type Gateway struct {
 // Run serves until ctx ends, then drains.
 func Run(ctx context.Context, o Options) (err error) {
 	g := &Gateway{o: o}
-	g.lasting.dir = filepath.Dir(o.Config)
+	g.lasting.dir, g.lasting.id = filepath.Dir(o.Config), replicaID()
 	source, err := config.NewSource(o.Config, ConfigOptions(), g.accept)
 	if err != nil {
 		return err
@@ -152,6 +154,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	keeping, stopKeeping := context.WithCancel(counting) // before counting ends, which closes what both use
 	kept := make(chan struct{})
 	group.Go(func() error { defer close(kept); g.lasting.budgets.run(keeping); return nil })
+	group.Go(func() error { g.shipLogs(counting); return nil })
 	group.Go(func() error { return judge.Serve(ln.judge) })
 	group.Go(func() error { return control.Serve(ln.control) })
 	group.Go(func() error {
@@ -171,6 +174,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	group.Go(func() error { return g.watch(watchCtx) })
 	group.Go(func() error { return g.watchPolicy(watchCtx) })
 	group.Go(func() error { return g.followSPIFFE(watchCtx) })
+	group.Go(func() error { return g.meet(watchCtx) })
 	envoyDone := g.child(ctx, group)
 	group.Go(func() error { return g.announce(watchCtx) })
 	group.Go(func() error {

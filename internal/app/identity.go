@@ -20,6 +20,8 @@ type lasting struct {
 	limits   limits      // counters of calls
 	surges   surges      // how much servers bear
 	conduct  conduct     // how callers behave
+	logs     decisionLogs
+	id       string // of this process, among replicas
 
 	shared  *redis.Shared    // nil without Redis
 	revoked *revocation.List // nil where nobody is served

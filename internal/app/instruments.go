@@ -73,6 +73,8 @@ func (g *Gateway) counters() []counter {
 		{"mcp.gateway.surge.shrunk", "Times that the limit of a server fell.", func() uint64 { return g.lasting.surges.total(func(s surge.Status) uint64 { return s.Shrunk }) }},
 		{"mcp.gateway.conduct.forgotten", "Callers and calls that made room for others in what is remembered of them.", func() uint64 { return g.lasting.conduct.status().Forgotten }},
 		{"mcp.gateway.conduct.lost", "Calls that other replicas were not told of.", func() uint64 { return g.lasting.conduct.status().Lost }},
+		{"mcp.gateway.policy.logs.sent", "Decisions that were shipped to guards.policy.decision_logs.", g.logsSent},
+		{"mcp.gateway.policy.logs.dropped", "Decisions that were not, for want of room or because the service refuses them.", g.logsDropped},
 		{"mcp.gateway.xds.nacks", "Configurations that an Envoy rejected.", func() uint64 { return g.xds.Status().Counters.NACKs }},
 		{"mcp.gateway.xds.reverts", "Returns to the last good configuration after a rejection.", func() uint64 { return g.xds.Status().Counters.Reverts }},
 		{"mcp.gateway.xds.pushes", "Configurations sent to Envoys.", func() uint64 { return g.xds.Status().Counters.Pushes }},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/admin"
+	"github.com/sallyport/sallyport/internal/decisionlog"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/opa"
 	"github.com/sallyport/sallyport/internal/release"
@@ -17,15 +18,16 @@ import (
 
 // PolicyStatus tells which policy decides, and why a newer one does not.
 type PolicyStatus struct {
-	Engine    string     `json:"engine"`
-	Revision  string     `json:"revision,omitempty"`
-	Since     *time.Time `json:"since,omitempty"`
-	Candidate string     `json:"candidate,omitempty"` // revision in a canary
-	Stage     int        `json:"stage,omitempty"`     // that it is in, from 1
-	Shadow    string     `json:"shadow,omitempty"`    // revision that is compared
-	Held      string     `json:"held,omitempty"`      // why a good bundle that is offered does not judge
-	Error     string     `json:"error,omitempty"`     // of the bundle as it is now
-	Store     string     `json:"store_error,omitempty"`
+	Engine    string              `json:"engine"`
+	Revision  string              `json:"revision,omitempty"`
+	Since     *time.Time          `json:"since,omitempty"`
+	Candidate string              `json:"candidate,omitempty"` // revision in a canary
+	Stage     int                 `json:"stage,omitempty"`     // that it is in, from 1
+	Shadow    string              `json:"shadow,omitempty"`    // revision that is compared
+	Held      string              `json:"held,omitempty"`      // why a good bundle that is offered does not judge
+	Error     string              `json:"error,omitempty"`     // of the bundle as it is now
+	Store     string              `json:"store_error,omitempty"`
+	Logs      *decisionlog.Status `json:"decision_logs,omitempty"`
 	*opa.Stats
 	CacheTTL string `json:"cache_ttl,omitempty"` // no cached decision is older
 }
@@ -50,6 +52,7 @@ func (g *Gateway) policyStatus(snap *gate.Snapshot) PolicyStatus {
 		k := l.keeper.Status()
 		s.Since, s.Candidate, s.Stage, s.Held, s.Error = &k.Since, k.Candidate, k.Stage, k.Held, k.Error
 	}
+	s.Logs = g.logStatus()
 	g.applying.Lock()
 	defer g.applying.Unlock()
 	if g.unsaved != nil {
@@ -189,6 +192,20 @@ func (g *Gateway) canaryStage() int64  { return int64(g.lineStatus().Stage) }
 func (g *Gateway) uncompared() uint64 {
 	if q := g.lasting.releases.waiting(); q != nil {
 		return q.Dropped()
+	}
+	return 0
+}
+
+func (g *Gateway) logsSent() uint64 {
+	if s := g.logStatus(); s != nil {
+		return s.Sent
+	}
+	return 0
+}
+
+func (g *Gateway) logsDropped() uint64 {
+	if s := g.logStatus(); s != nil {
+		return s.Dropped
 	}
 	return 0
 }

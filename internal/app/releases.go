@@ -48,7 +48,7 @@ type line struct {
 
 // lineKey is equal for configurations under which bundles lead one life.
 func lineKey(c policy.Config, shadow bool) string {
-	c.Hide, c.Deadline, c.Constraints, c.Shadow = false, 0, policy.Signing{}, policy.Shadow{}
+	c.Hide, c.Deadline, c.Constraints, c.Shadow, c.Logs = false, 0, policy.Signing{}, policy.Shadow{}, policy.Logs{}
 	key, err := json.Marshal(c)
 	if err != nil {
 		panic(err) // plain data, which always can

@@ -85,7 +85,11 @@ type build struct {
 }
 
 func (g *Gateway) build(cfg *config.Config) (*build, error) {
-	snap, err := g.lasting.snapshot(cfg, g.observer(cfg), g.metrics, eventLog{g.log})
+	observers, err := g.observers(cfg)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := g.lasting.snapshot(cfg, observers...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type Status struct {
 	Servers       int            `json:"servers"`
 	Guards        []Guard        `json:"guards"`
 	Policy        PolicyStatus   `json:"policy"`
+	Replicas      []Replica      `json:"replicas"` // this one first; others where there is a Redis
 	Receipts      Receipts       `json:"receipts"`
 	Quota         Quota          `json:"quota"`
 	Surge         []surge.Status `json:"surge,omitempty"`
@@ -81,7 +82,7 @@ func (g *Gateway) status() Status {
 	for _, m := range snap.Chain.Members() {
 		s.Guards = append(s.Guards, Guard{m.Spec.Name, m.Mode.String(), m.OnError.String()})
 	}
-	s.Policy = g.policyStatus(snap)
+	s.Policy, s.Replicas = g.policyStatus(snap), g.replicas()
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
 	s.Quota = g.lasting.limits.status()
 	s.Binding = bindingStatus(g.source.Current(), snap)

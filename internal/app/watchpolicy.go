@@ -16,7 +16,11 @@ import (
 func (g *Gateway) renew(now *build) error {
 	g.offering.Lock()
 	defer g.offering.Unlock()
-	next, err := g.lasting.snapshot(now.cfg, g.observer(now.cfg), g.metrics, eventLog{g.log})
+	observers, err := g.observers(now.cfg)
+	if err != nil {
+		return err
+	}
+	next, err := g.lasting.snapshot(now.cfg, observers...)
 	if err == nil {
 		g.judges.renew(now, next)
 	}

@@ -134,10 +134,12 @@ func (k *Keeper) Step() string {
 	case asked >= b.After && float64(failed) > b.Errors*float64(asked):
 		why := fmt.Sprintf("%d of %d evaluations reached no answer", failed, asked)
 		k.reject(c, why)
+		k.said(DoReject, c, "")
 		return c + " is rejected: " + why
 	case compared >= b.After && float64(disagreed) > b.Disagreement*float64(compared):
 		why := fmt.Sprintf("%d of %d decisions would come out otherwise", disagreed, compared)
 		k.reject(c, why)
+		k.said(DoReject, c, "")
 		return c + " is rejected: " + why
 	case p.Decisions.Load() < g.Decisions || k.Now().Sub(k.entered) < g.For:
 		return ""

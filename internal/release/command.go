@@ -26,6 +26,7 @@ func (k *Keeper) Rollback(to string) (string, error) {
 		gone := k.state.Candidate
 		k.reject(gone, "rolled back")
 		k.state.Pin = &Pin{From: gone, At: k.Now()}
+		k.said(DoRollback, from, gone)
 		return from, nil
 	}
 	target, err := k.target(to)
@@ -40,9 +41,8 @@ func (k *Keeper) Rollback(to string) (string, error) {
 	}
 	k.live(target.Revision)
 	k.state.Pin = &Pin{From: from, At: k.Now()}
-	if o := k.state.Offered; o != "" && o != target.Revision {
-		k.err = &Held{o, "is no newer version than " + from + ", which was rolled back"}
-	}
+	k.said(DoRollback, target.Revision, from)
+	k.hold()
 	k.touch()
 	return target.Revision, nil
 }
@@ -115,6 +115,7 @@ func (k *Keeper) Release() (string, error) {
 	k.mu.Lock()
 	archive := k.offered
 	k.state.Pin, k.state.Rejected = nil, nil
+	k.said(DoRelease, k.state.Offered, "")
 	k.touch()
 	k.mu.Unlock()
 	if archive != nil {
@@ -146,6 +147,7 @@ func (k *Keeper) Promote() (string, error) {
 		return "", errors.New("release: promote: no bundle is on its way")
 	}
 	k.live(k.state.Candidate)
+	k.said(DoPromote, k.state.Live, "")
 	k.touch()
 	return k.state.Live, nil
 }
@@ -165,6 +167,7 @@ type Status struct {
 	Held      string     `json:"held,omitempty"`    // why what is offered and good does not judge
 	Error     string     `json:"error,omitempty"`   // why nothing else is offered
 	Progress  *Counts    `json:"progress,omitempty"`
+	Command   *Command   `json:"command,omitempty"` // done or followed last
 }
 
 // Counts is a Progress at one moment.
@@ -181,7 +184,7 @@ func (k *Keeper) Status() Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := Status{
-		Live: k.state.Live, Since: k.state.Since, Candidate: k.state.Candidate, Pin: k.state.Pin, Offered: k.state.Offered,
+		Live: k.state.Live, Since: k.state.Since, Candidate: k.state.Candidate, Pin: k.state.Pin, Offered: k.state.Offered, Command: k.state.Command,
 		Rejected: append([]Rejected{}, k.state.Rejected...), Kept: append([]Kept{}, k.state.Kept...),
 	}
 	if s.Candidate != "" {

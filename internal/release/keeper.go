@@ -63,6 +63,7 @@ type State struct {
 	Rejected  []Rejected `json:"rejected,omitempty"`
 	Mark      string     `json:"mark,omitempty"` // of what was offered last
 	Offered   string     `json:"offered,omitempty"`
+	Command   *Command   `json:"command,omitempty"` // done or followed last
 }
 
 // Plan says what is to judge.
@@ -114,7 +115,7 @@ func NewKeeper(s Settings, state State, load func(sum string) ([]byte, error)) (
 	if state.Source != s.Source {
 		return k, errors.Join(errs...) // what another source gave can be rolled back to, and judges nothing by itself
 	}
-	k.state.Pin, k.state.Rejected = state.Pin, state.Rejected
+	k.state.Pin, k.state.Rejected, k.state.Command = state.Pin, state.Rejected, state.Command
 	if k.find(state.Live) != nil {
 		k.state.Live, k.state.Since = state.Live, state.Since
 	}

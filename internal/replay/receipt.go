@@ -82,19 +82,24 @@ var kinds = map[string]mcp.Kind{"request": mcp.Request, "notification": mcp.Noti
 // maxText is the length from which receipts cut texts.
 const maxText = 2048
 
-// question reads what a policy was asked; asked is false where it was not, or not
-// about the message as a whole.
-func (r *receipt) question() (q *question, asked bool) {
+// said returns what a policy said at the time; false where none was asked about
+// the message as a whole.
+func (r *receipt) said() (answer, bool) {
 	v := r.verdict()
-	kind, whole := kinds[r.Kind]
-	if v == nil || !whole || !v.byPolicy() {
-		return nil, false
+	if _, whole := kinds[r.Kind]; !whole || v == nil {
+		return answer{}, false
 	}
+	return v.answer()
+}
+
+// question reads what the policy was asked.
+func (r *receipt) question() *question {
+	v, kind := r.verdict(), kinds[r.Kind]
 	p := &guard.Principal{
 		Subject: r.Subject, Issuer: r.Issuer, Agent: r.Agent, Actors: r.Actors, Client: r.Client, Tenant: r.Tenant, Roles: r.Roles, Scopes: r.Scopes,
 		Task: r.Task, TaskType: r.TaskType, Peer: r.Peer, Strength: r.Strength, AuthTime: r.AuthTime, Expires: r.Expires,
 	}
-	q = &question{unknown: make(map[string]string)}
+	q := &question{unknown: make(map[string]string)}
 	q.in = policy.Input{
 		Principal: p, Server: &guard.Server{Name: r.Server, Owner: r.Owner, Domain: r.Domain, Classification: r.Classification},
 		Method: r.Method, Kind: kind, Revision: mcp.ParseRevision(r.Revision), Source: r.Source.Addr().Unmap(), Time: r.Time,
@@ -118,7 +123,7 @@ func (r *receipt) question() (q *question, asked bool) {
 		}}
 	}
 	q.target(r)
-	return q, true
+	return q
 }
 
 func long(s string) bool { return len(s) > maxText }

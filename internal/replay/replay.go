@@ -6,10 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/policy"
 )
 
@@ -68,13 +67,13 @@ func (r *Replay) Receipt(ctx context.Context, at string, line []byte) error {
 		return fmt.Errorf("replay: %s: %w", at, err)
 	}
 	r.Result.Receipts++
-	q, asked := rec.question()
-	if !asked {
+	before, said := rec.said()
+	if !said {
 		r.Result.Skipped++
 		return nil
 	}
+	q := rec.question()
 	after, why := ask(ctx, r.New, q)
-	before := rec.answer()
 	if r.Old != nil && why == "" {
 		before, why = ask(ctx, r.Old, q)
 	}
@@ -130,25 +129,17 @@ func or(s, otherwise string) string {
 }
 
 // answer is what the policy guard said at the time.
-func (r *receipt) answer() answer {
-	v := r.verdict()
-	switch {
-	case v.Error != "":
-		return answer{word: "error"}
-	case v.Action == "allow":
-		return answer{word: "allow"}
+func (v *verdict) answer() (answer, bool) {
+	if v.Error != "" {
+		return answer{word: "error"}, true
 	}
-	// What is hidden from the caller stands in the detail: "<reason> in access: ...".
-	if reason, _, ok := strings.Cut(v.Detail, " in access: "); ok && !strings.Contains(reason, " ") {
-		return answer{word: "deny " + reason}
+	action := guard.Deny
+	if v.Action == guard.Allow.String() {
+		action = guard.Allow
 	}
-	return answer{word: "deny " + v.Reason}
-}
-
-// byPolicy reports whether a verdict is the policy's own, and not the guard's
-// about a message that cannot be put to any policy.
-func (v *verdict) byPolicy() bool {
-	return v.Error != "" || v.Action == "allow" || v.Reason == string(policy.ApprovalRequired) ||
-		slices.ContainsFunc([]string{"access: ", "call: "}, func(p string) bool { return strings.HasPrefix(v.Detail, p) }) ||
-		strings.Contains(v.Detail, " in access: ")
+	said, ok := policy.Read(action, guard.Reason(v.Reason), v.Detail)
+	if said.Allow {
+		return answer{word: "allow"}, ok
+	}
+	return answer{word: "deny " + string(said.Reason)}, ok
 }
