@@ -1,8 +1,11 @@
 package release
 
 import (
+	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +31,7 @@ func TestTheLifeOfAPolicy(t *testing.T) {
 	guard := `
     bundle: ` + server.URL + `/policy.tar.gz
     keys: [{id: k1, algorithm: EdDSA, key: "file:` + keys.public + `"}]
-    fetch: {token: "env:BUNDLE_TOKEN", timeout: 2s}
+    fetch: {token: "env:BUNDLE_TOKEN", timeout: 1s}
     store: store
     poll: 100ms
     deadline: 20ms
@@ -162,6 +165,87 @@ func coherent(t testing.TB, r receipt) {
 			t.Errorf("a request under %s has label %s: %+v", r.Policy, l, r)
 		}
 	}
+}
+
+// TestAFleet: two replicas with one Redis show each other in their status, and what
+// one is told the other does; decisions of both reach a service that takes OPA's
+// decision logs.
+func TestAFleet(t *testing.T) {
+	keys, issuer, server, redis := newSigner(t), testenv.StartIssuer(t), serveBundles(t), testenv.StartRedis(t)
+	var mu sync.Mutex
+	logged := map[string]int{} // by replica and revision
+	logs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		z, err := gzip.NewReader(r.Body)
+		var events []struct {
+			Labels  map[string]string
+			Bundles map[string]struct{ Revision string }
+			Input   struct{ Arguments map[string]any }
+			Result  struct{ Allow bool }
+		}
+		if err != nil || json.NewDecoder(z).Decode(&events) != nil || r.URL.Path != "/logs" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, e := range events {
+			if e.Input.Arguments != nil || !e.Result.Allow {
+				logged["wrong"]++
+			}
+			logged[e.Labels["id"]+" "+version(e.Bundles["sallyport"].Revision)]++
+		}
+	}))
+	t.Cleanup(logs.Close)
+	server.offer(keys.sign(t, "1.0.0", rules("1")), nil)
+	var all []*testenv.Gateway
+	for range 2 {
+		guard := "{bundle: \"" + server.URL + "\", store: store, poll: 100ms, keys: [{id: k1, algorithm: EdDSA, key: \"file:" + keys.public + "\"}], decision_logs: {url: \"" + logs.URL + "\", every: 100ms}}"
+		path, _ := write(t, issuer, guard, "redis: {addresses: [\""+redis.Address+"\"], timeout: 2s}\n")
+		all = append(all, testenv.StartFile(t, path))
+	}
+	server.offer(keys.sign(t, "1.1.0", rules("2")), nil)
+	token := issuer.Token(t, public+"/mcp/crm", 10*time.Minute, nil)
+	for _, g := range all {
+		await(t, g, "the new version", func(s status) bool { return version(s.Live) == "1.1.0" })
+		testenv.Eventually(t, 20*time.Second, "both in the status", func() bool { return replicas(t, g, "1.1.0") == 2 })
+		if _, err := send(g, token, callAny); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := exec.Command(testenv.Binary(t), "policy", "rollback", "--admin", all[0].Admin).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
+	for _, g := range all {
+		await(t, g, "the rollback everywhere", func(s status) bool { return version(s.Live) == "1.0.0" && s.Held != "" })
+		testenv.Eventually(t, 20*time.Second, "both in the status", func() bool { return replicas(t, g, "1.0.0") == 2 })
+		if _, err := send(g, token, callAny); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testenv.Eventually(t, 10*time.Second, "the decision logs", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(logged) == 4
+	})
+	if logged["wrong"] > 0 {
+		t.Errorf("got %v", logged)
+	}
+}
+
+// replicas counts those that a status shows at a version.
+func replicas(t testing.TB, g *testenv.Gateway, want string) int {
+	t.Helper()
+	var s struct{ Replicas []struct{ ID, Policy string } }
+	if err := json.Unmarshal([]byte(g.Get(t, "/v1/status")), &s); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, r := range s.Replicas {
+		if version(r.Policy) == want && r.ID != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // TestChangesUnderLoad: while bundles and servers change, no request is lost, and
