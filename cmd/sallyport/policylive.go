@@ -76,7 +76,13 @@ func speak(ctx context.Context, method, url string, body []byte) ([]byte, error)
 	defer resp.Body.Close()
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(strings.TrimSpace(string(reply)))
+		var why struct {
+			Error string `json:"error"`
+		}
+		if json.Unmarshal(reply, &why) != nil || why.Error == "" {
+			why.Error = fmt.Sprintf("answers with status %d", resp.StatusCode)
+		}
+		err = errors.New(why.Error)
 	}
 	return reply, err
 }

@@ -41,7 +41,7 @@ type Service struct {
 
 // Logs says where decision logs go.
 type Logs struct {
-	URL       string        `yaml:"url" doc:"Decisions are POSTed to /logs below this URL; nothing is shipped when absent"`
+	URL       string `yaml:"url" doc:"Decisions are POSTed to /logs below this URL; nothing is shipped when absent"`
 	Service   `yaml:",inline"`
 	Arguments bool          `yaml:"arguments" doc:"Ship arguments and params too, in clear"`
 	Every     time.Duration `yaml:"every" min:"100ms" max:"10m" doc:"How long decisions wait to be shipped together"`

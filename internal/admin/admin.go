@@ -38,7 +38,7 @@ func Handler(p Parts) http.Handler {
 		_ = enc.Encode(p.Status()) // the client may be gone
 	})
 	for _, r := range p.Routes {
-		mux.HandleFunc(r.Pattern, r.handler())
+		mux.Handle(r.Pattern, r.handler())
 	}
 	if p.Revocations != nil {
 		revocations(mux, p.Revocations)
