@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-func names(all []Replica) string {
+func words(all []Replica) string {
 	var out []string
 	for _, r := range all {
 		out = append(out, r.Name+"="+string(r.Says))
@@ -29,12 +29,12 @@ func TestReplicasHearEachOtherAndForgetWhoIsGone(t *testing.T) {
 		a.Run(t.Context(), func() []byte { return []byte(`{"x":1}`) }, func(l []Replica) { heard <- l })
 	})
 	all.Go(func() { b.Run(ctx, func() []byte { return []byte(`{}`) }, func([]Replica) {}) })
-	testenv.Eventually(t, 10*time.Second, "both", func() bool { l, err := a.All(); return err == nil && names(l) == `a={"x":1} b={}` })
+	testenv.Eventually(t, 10*time.Second, "both", func() bool { l, err := a.All(); return err == nil && words(l) == `a={"x":1} b={}` })
 	if len(heard) == 0 {
 		t.Error("nobody was told")
 	}
 	stop() // it leaves in order
-	testenv.Eventually(t, 10*time.Second, "its leave", func() bool { l, _ := a.All(); return names(l) == `a={"x":1}` })
+	testenv.Eventually(t, 10*time.Second, "its leave", func() bool { l, _ := a.All(); return words(l) == `a={"x":1}` })
 	// One that dies is forgotten, and words that nobody understands are, too.
 	c := connect(o)
 	defer c.Close()
