@@ -58,6 +58,11 @@ type Host struct {
 	// refuses such messages.
 	Seal func(x *Exchange, m *mcp.Message, claims []string) (header, value string, err error)
 
+	// Challenge completes the WWW-Authenticate header of a refusal, which says
+	// what would do, by what only the host knows: where to get it. Nil leaves it as
+	// it is.
+	Challenge func(x *Exchange, challenge string) string
+
 	// Observers learn of every decision, in order, before it takes effect. An
 	// error of one turns an allow into a refusal with ReceiptUnavailable, and
 	// those after it learn of that refusal; so the ones that can fail go first.

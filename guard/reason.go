@@ -28,15 +28,19 @@ const (
 	InvalidParams      = Reason(mcp.ReasonInvalidParams)
 	WrongTransport     = Reason(mcp.ReasonWrongTransport)
 
-	UnknownServer       Reason = "unknown_server"
-	UnknownSession      Reason = "unknown_session"
-	UnknownEvent        Reason = "unknown_event"
-	GuardError          Reason = "guard_error"
-	DeadlineExceeded    Reason = "deadline_exceeded"
-	ReceiptUnavailable  Reason = "receipt_unavailable"
-	GatewayStopping     Reason = "gateway_stopping"
-	IdentityExpired     Reason = "identity_expired"
-	IdentityRevoked     Reason = "identity_revoked"
+	UnknownServer      Reason = "unknown_server"
+	UnknownSession     Reason = "unknown_session"
+	UnknownEvent       Reason = "unknown_event"
+	GuardError         Reason = "guard_error"
+	DeadlineExceeded   Reason = "deadline_exceeded"
+	ReceiptUnavailable Reason = "receipt_unavailable"
+	GatewayStopping    Reason = "gateway_stopping"
+	IdentityExpired    Reason = "identity_expired"
+	IdentityRevoked    Reason = "identity_revoked"
+
+	// ReauthenticationRequired is asked for by whoever knows what is sensitive.
+	ReauthenticationRequired Reason = "reauthentication_required"
+
 	UpstreamBadReply    Reason = "upstream_bad_reply"
 	UpstreamUnavailable Reason = "upstream_unavailable"
 	UpstreamTimeout     Reason = "upstream_timeout"
@@ -67,6 +71,7 @@ func CoreReasons() []ReasonInfo {
 		{GatewayStopping, 503, CodeNotJudged, "The gateway is restarting. Try again.", "A stream that was still open when the drain period ended."},
 		{IdentityExpired, 401, CodeUnauthenticated, "The token with which this stream was opened has expired. Open it again with a fresh one.", "An event stream that was open when its client's token expired."},
 		{IdentityRevoked, 401, CodeUnauthenticated, "This identity was revoked and is not accepted any more. Ask whoever operates this gateway.", "A request of a revoked subject, client, token or peer, or an event stream that it had open; `sallyport revoke list` shows what is revoked."},
+		{ReauthenticationRequired, 401, CodeUnauthenticated, "This action needs a fresh or stronger authentication. Authenticate again and retry.", "`identity_framework.continuous_reauth` or the policy holds the target for sensitive, and the authentication is too old or too weak. The challenge says what would do (RFC 9470)."},
 		{UpstreamBadReply, 502, CodeUpstream, "The MCP server's reply is not valid and was withheld.", "A reply that the strict decoder refuses, that is content-encoded, or that answers a request nobody made."},
 		{UpstreamUnavailable, 502, CodeUpstream, "The MCP server failed or cannot be reached. Try again later.", "An error status of the upstream without a JSON-RPC body, or a local reply of Envoy."},
 		{UpstreamTimeout, 504, CodeUpstreamTimeout, "The MCP server did not answer in time.", "A reply that did not complete within `limits.response_time`."},

@@ -41,7 +41,9 @@ func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 		case RetryAfter:
 			r.RetryAfter = o.Value
 		case Challenge:
-			r.Challenge = o.Value
+			if r.Challenge = o.Value; c.host.Challenge != nil {
+				r.Challenge = c.host.Challenge(x, o.Value)
+			}
 		}
 	}
 	if data == nil {

@@ -15,6 +15,7 @@ type Config struct {
 	PublicURL  string        `yaml:"public_url" doc:"How clients reach the gateway, such as https://mcp.example.com. The audience of a token for a server is this and /mcp/<server>"`
 	Issuers    []Issuer      `yaml:"issuers" doc:"Who may vouch for callers by tokens; needed where gateway.authentication.method says JWT"`
 	ClockSkew  time.Duration `yaml:"clock_skew" min:"0s" max:"5m" doc:"How far an issuer's clock may be ahead of the gateway's; expiry is always exact"`
+	Reauth     Reauth        `yaml:"reauthentication" doc:"What counts as fresh where identity_framework.continuous_reauth asks for it"`
 	TokenCache time.Duration `yaml:"token_cache" min:"0s" max:"1h" doc:"How long a verified token is remembered, never beyond its expiry; 0 verifies every time"`
 }
 
@@ -27,6 +28,12 @@ type Issuer struct {
 	Tenant     string   `yaml:"tenant" doc:"Tenant of everybody whom this issuer vouches for, whatever their tokens say"`
 	Claims     Claims   `yaml:"claims" doc:"Which claims say what. A path such as realm_access.roles leads into objects"`
 	Scopes     []string `yaml:"scopes" doc:"Scopes that a client is told to ask for"`
+}
+
+// Reauth says what counts as a fresh authentication.
+type Reauth struct {
+	MaxAge time.Duration `yaml:"max_age" min:"10s" max:"24h" doc:"How long ago the person may have authenticated (auth_time)"`
+	ACR    []string      `yaml:"acr_values" doc:"Authentication contexts (acr) that are strong enough, best first; any when empty"`
 }
 
 // Claims says which claims say what.
@@ -42,7 +49,9 @@ type Claims struct {
 }
 
 // DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config { return Config{ClockSkew: 10 * time.Second, TokenCache: 5 * time.Minute} }
+func DefaultConfig() Config {
+	return Config{ClockSkew: 10 * time.Second, TokenCache: 5 * time.Minute, Reauth: Reauth{MaxAge: 15 * time.Minute}}
+}
 
 // Default sets what holds for an issuer where a configuration says nothing.
 func (i *Issuer) Default() {
@@ -62,6 +71,11 @@ func (c *Config) Validate() error {
 			bad("public_url: %q %s", c.PublicURL, why)
 		} else if strings.HasSuffix(c.PublicURL, "/") {
 			bad("public_url: %q ends in a slash; remove it", c.PublicURL)
+		}
+	}
+	for i, s := range c.Reauth.ACR {
+		if !isScope(s) {
+			bad("reauthentication: acr_values[%d]: %q cannot be asked for: no spaces, quotes and backslashes", i, s)
 		}
 	}
 	seen := make(map[string]bool)

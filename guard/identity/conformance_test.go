@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 		"pending": {Pending: func(context.Context) (identity.Answer, error) { return ada, nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			guardtest.Run(t, identity.Spec(func(identity.Config) (identity.Authenticator, error) { return answers(a), nil }))
+			guardtest.Run(t, identity.Spec(identity.Port{Source: func(identity.Config) (identity.Authenticator, error) { return answers(a), nil }, Fresh: identity.Sensitive}))
 		})
 	}
 }

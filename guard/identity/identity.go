@@ -5,6 +5,10 @@ package identity
 import (
 	"cmp"
 	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/mcp"
@@ -43,18 +47,35 @@ type Answer struct {
 // not say who they are: everybody is the anonymous principal then.
 type Source func(Config) (Authenticator, error)
 
+// Fresh says which requests need a fresh authentication of the person behind
+// them.
+type Fresh uint8
+
+// The zero Fresh asks for none.
+const (
+	Never     Fresh = iota
+	Sensitive       // calls of tools that the registry calls sensitive
+	Always          // every request
+)
+
+// Port is what the guard needs from outside the process.
+type Port struct {
+	Source Source // nil: callers need not say who they are
+	Fresh  Fresh
+}
+
 // Spec presents the guard to the chain.
-func Spec(source Source) guard.Spec {
+func Spec(p Port) guard.Spec {
 	s := guard.Define("identity", "Establishes who is calling, from a verified token or certificate.", DefaultConfig(), func(c Config) (guard.Guard, error) {
-		if err := c.Validate(); err != nil || source == nil {
+		if err := c.Validate(); err != nil || p.Source == nil {
 			return nil, err
 		}
-		a, err := source(c)
+		a, err := p.Source(c)
 		if err != nil || a == nil {
 			return nil, err
 		}
-		return &identity{a}, nil
-	}).WithReasons(
+		return &identity{who: a, fresh: p.Fresh, reauth: c.Reauth}, nil
+	}, guard.Want{Method: "tools/call", Direction: mcp.ToServer}).WithReasons(
 		guard.ReasonInfo{Reason: Unauthenticated, Status: 401, Code: guard.CodeUnauthenticated, Text: "Authentication is required: the request carries no credential that is valid for this server.",
 			When: "No token or certificate, or one that is expired, forged, or made for another server. The receipt's detail says which; the client gets a WWW-Authenticate challenge."},
 	)
@@ -62,7 +83,11 @@ func Spec(source Source) guard.Spec {
 	return s
 }
 
-type identity struct{ who Authenticator }
+type identity struct {
+	who    Authenticator
+	fresh  Fresh
+	reauth Reauth
+}
 
 // Admit decides from the headers.
 func (g *identity) Admit(_ context.Context, x *guard.Exchange) (guard.Verdict, error) {
@@ -70,10 +95,10 @@ func (g *identity) Admit(_ context.Context, x *guard.Exchange) (guard.Verdict, e
 	if err != nil {
 		return guard.Verdict{}, err
 	}
-	return verdict(a), nil
+	return g.verdict(x, a), nil
 }
 
-func verdict(a Answer) guard.Verdict {
+func (g *identity) verdict(x *guard.Exchange, a Answer) guard.Verdict {
 	switch {
 	case a.Pending != nil:
 		return guard.Verdict{Pending: func(ctx context.Context) (guard.Verdict, error) {
@@ -81,7 +106,7 @@ func verdict(a Answer) guard.Verdict {
 			if err != nil {
 				return guard.Verdict{}, err
 			}
-			return verdict(later), nil
+			return g.verdict(x, later), nil
 		}}
 	case a.Principal == nil:
 		v := guard.Refuse(cmp.Or(a.Reason, Unauthenticated), a.Detail)
@@ -90,10 +115,50 @@ func verdict(a Answer) guard.Verdict {
 		}
 		return v
 	}
+	if g.fresh == Always {
+		if why := g.reauth.stale(x, a.Principal); why != "" {
+			return g.reauth.refuse(why)
+		}
+	}
 	return guard.Verdict{Action: guard.Allow, Principal: a.Principal}
 }
 
-// Inspect has nothing to add: who is calling was settled with the headers.
-func (g *identity) Inspect(context.Context, *guard.Exchange, *mcp.Message) (guard.Verdict, error) {
+// Inspect asks for a fresh authentication where the message turns out to call
+// something sensitive. Who is calling was settled with the headers.
+func (g *identity) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	if g.fresh != Sensitive {
+		return guard.Pass(), nil
+	}
+	if tool, _ := x.Server.Tool(m.Name); !tool.Sensitive {
+		return guard.Pass(), nil
+	}
+	if why := g.reauth.stale(x, &x.Principal); why != "" {
+		return g.reauth.refuse(m.Name + " is sensitive: " + why), nil
+	}
 	return guard.Pass(), nil
+}
+
+// stale says why an authentication does not count as fresh, or returns "".
+func (r *Reauth) stale(x *guard.Exchange, p *guard.Principal) string {
+	switch age := x.Started.Sub(p.AuthTime); {
+	case p.AuthTime.IsZero() || x.Started.IsZero():
+		return "nobody knows when the caller authenticated"
+	case age > r.MaxAge:
+		return "the caller authenticated " + age.Round(time.Second).String() + " ago"
+	case len(r.ACR) > 0 && !slices.Contains(r.ACR, p.Strength):
+		return "the caller authenticated in a way that is too weak"
+	}
+	return ""
+}
+
+// refuse asks for a step-up (RFC 9470, 3).
+func (r *Reauth) refuse(why string) guard.Verdict {
+	v := guard.Refuse(guard.ReauthenticationRequired, why)
+	c := `Bearer error="insufficient_user_authentication", error_description="A more recent or stronger authentication is required", max_age="` +
+		strconv.FormatInt(int64(r.MaxAge/time.Second), 10) + `"`
+	if len(r.ACR) > 0 {
+		c += `, acr_values="` + strings.Join(r.ACR, " ") + `"`
+	}
+	v.Obligations = []guard.Obligation{{Kind: guard.Challenge, Value: c}}
+	return v
 }

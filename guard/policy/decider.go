@@ -57,6 +57,8 @@ type Challenge struct {
 	Scopes []string // all that are needed, at once
 	MaxAge int      // seconds that the authentication may be old
 	ACR    []string // authentication contexts, best first
+
+	fresh bool // the guard's own: a fresh authentication is among what is needed
 }
 
 // Obligations are the conditions of a yes.

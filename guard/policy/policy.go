@@ -86,7 +86,7 @@ func (q *question) message(m *mcp.Message) (guard.Verdict, error) {
 		return guard.Verdict{}, err
 	}
 	if !access.Allow {
-		return q.refuse(Access, access, t), nil
+		return q.overcome(Access, access, in, m, t)
 	}
 	in.Params = m.Params
 	call, err := q.g.decider.Decide(q.ctx, Call, in)
@@ -94,9 +94,24 @@ func (q *question) message(m *mcp.Message) (guard.Verdict, error) {
 		return guard.Verdict{}, err
 	}
 	if !call.Allow {
-		return q.refuse(Call, call, t), nil
+		return q.overcome(Call, call, in, m, t)
 	}
 	return q.carryOut(m, &access.Obligations, &call.Obligations)
+}
+
+// overcome refuses a message, and says what would do, if anything would.
+func (q *question) overcome(s Step, d *Decision, in *Input, m *mcp.Message, t Target) (guard.Verdict, error) {
+	if d.asks() {
+		next, at, err := q.stepUp(in, d, m.Params, true)
+		if err != nil {
+			return guard.Verdict{}, err
+		}
+		if !next.asks() {
+			s = at // something else is in the way
+		}
+		d = next
+	}
+	return q.refuse(s, d, t), nil
 }
 
 // refuse turns a no into a verdict.
@@ -146,22 +161,27 @@ func shown(d *Decision) bool {
 }
 
 // challenge is the WWW-Authenticate header by which a client learns what to
-// bring (RFC 6750, 3; RFC 9470, 3).
+// bring (RFC 6750, 3; RFC 9470, 3). The host adds where to get a token.
 func challenge(r guard.Reason, c *Challenge) string {
 	switch r {
 	case InsufficientScope:
-		s := `Bearer error="insufficient_scope"`
-		if len(c.Scopes) > 0 {
-			s += `, scope="` + strings.Join(c.Scopes, " ") + `"`
+		if len(c.Scopes) == 0 {
+			return "" // there is nothing that would help
 		}
-		return s
+		return `Bearer error="insufficient_scope", scope="` + strings.Join(c.Scopes, " ") + `"`
 	case ReauthenticationRequired:
+		if !c.fresh {
+			return ""
+		}
 		s := `Bearer error="insufficient_user_authentication"`
 		if len(c.ACR) > 0 {
 			s += `, acr_values="` + strings.Join(c.ACR, " ") + `"`
 		}
 		if c.MaxAge > 0 {
 			s += `, max_age="` + strconv.Itoa(c.MaxAge) + `"`
+		}
+		if len(c.Scopes) > 0 {
+			s += `, scope="` + strings.Join(c.Scopes, " ") + `"`
 		}
 		return s
 	}

@@ -8,20 +8,25 @@ import (
 // Reasons of this guard. A policy gives one of them with every no, except
 // UnknownTarget, which is the guard's own. ApprovalRequired belongs to the core.
 const (
-	ToolNotAllowed           guard.Reason = "tool_not_allowed"
-	ServerNotAllowed         guard.Reason = "server_not_allowed"
-	PolicyDenied             guard.Reason = "policy_denied"
-	UnknownTarget            guard.Reason = "unknown_target"
-	ArgumentNotAllowed       guard.Reason = "argument_not_allowed"
-	ApprovalRequired                      = guard.ApprovalRequired
-	ReauthenticationRequired guard.Reason = "reauthentication_required"
-	InsufficientScope        guard.Reason = "insufficient_scope"
-	ReadOnly                 guard.Reason = "read_only"
+	ToolNotAllowed     guard.Reason = "tool_not_allowed"
+	ServerNotAllowed   guard.Reason = "server_not_allowed"
+	PolicyDenied       guard.Reason = "policy_denied"
+	UnknownTarget      guard.Reason = "unknown_target"
+	ArgumentNotAllowed guard.Reason = "argument_not_allowed"
+	ApprovalRequired                = guard.ApprovalRequired
+	InsufficientScope  guard.Reason = "insufficient_scope"
+	ReadOnly           guard.Reason = "read_only"
 )
+
+// ReauthenticationRequired is a reason of the core that a policy may give.
+const ReauthenticationRequired = guard.ReauthenticationRequired
 
 // ValidReason reports whether a policy may refuse for r.
 func ValidReason(r guard.Reason) bool {
 	if r == ApprovalRequired {
+		return true
+	}
+	if r == ReauthenticationRequired {
 		return true
 	}
 	for _, info := range Reasons() {
@@ -45,8 +50,6 @@ func Reasons() []guard.ReasonInfo {
 			When: "A target that the policy does not let the principal use, and `guards.policy.hide` is on. It makes no difference to the caller whether the target exists; the detail has the policy's reason."},
 		{Reason: ArgumentNotAllowed, Status: 200, Code: guard.CodeDenied, Text: "Policy does not allow these arguments.",
 			When: "The principal may use the target, but not with these arguments."},
-		{Reason: ReauthenticationRequired, Status: 401, Code: guard.CodeUnauthenticated, Text: "This action needs a fresh or stronger authentication. Authenticate again and retry.",
-			When: "The target is sensitive and the authentication too old or too weak. The challenge says what would do (RFC 9470)."},
 		{Reason: InsufficientScope, Status: 403, Code: guard.CodeDenied, Text: "The access token lacks a scope that this action needs.",
 			When: "The role may use the target, and the token lacks a scope; the challenge names all that are needed."},
 		{Reason: ReadOnly, Status: 200, Code: guard.CodeDenied, Text: "Changes are frozen at the moment; reading still works.",

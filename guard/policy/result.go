@@ -111,7 +111,7 @@ func (q *question) shows(item json.RawMessage, l *listing) (bool, error) {
 			return false, nil // reading it would be refused
 		}
 	}
-	d, err := q.g.decider.Decide(q.ctx, Access, q.about(l.method, mcp.ToServer, mcp.Request, t))
+	d, err := q.access(q.about(l.method, mcp.ToServer, mcp.Request, t))
 	if err != nil {
 		return false, err
 	}
@@ -131,7 +131,7 @@ func (q *question) capabilities(m *mcp.Message, v *guard.Verdict) error {
 		default:
 			continue
 		}
-		d, err := q.g.decider.Decide(q.ctx, Access, q.about(name+"/list", mcp.ToServer, mcp.Request, Target{}))
+		d, err := q.access(q.about(name+"/list", mcp.ToServer, mcp.Request, Target{}))
 		if err != nil {
 			return err
 		}
@@ -202,7 +202,7 @@ func (q *question) subscribe(m *mcp.Message) (guard.Verdict, error) {
 			if err != nil {
 				return guard.Refuse(PolicyDenied, err.Error()), nil
 			}
-			d, err := q.g.decider.Decide(q.ctx, Access, q.about(m.Method, m.Direction, m.Kind, t))
+			d, err := q.access(q.about(m.Method, m.Direction, m.Kind, t))
 			if err != nil {
 				return guard.Verdict{}, err
 			}

@@ -23,7 +23,7 @@ import (
 // Ports are what guards need from outside the process. A guard whose port is
 // nil is left out of the chain.
 type Ports struct {
-	Identity  identity.Source
+	Identity  identity.Port
 	Binding   binding.Source
 	Anomaly   anomaly.Ports
 	Escalate  escalation.Ports

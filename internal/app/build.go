@@ -30,7 +30,7 @@ func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*ga
 func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Ports {
 	egress := cfg.Gateway.EgressControl
 	return standard.Ports{
-		Identity:  l.identitySource(cfg, s),
+		Identity:  l.identityPort(cfg, s),
 		Binding:   bindingSource(cfg, s),
 		Anomaly:   l.conduct.anomaly(cfg),
 		Policy:    l.policySource(cfg, s),
@@ -48,7 +48,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 
 // fill builds s with guards that have these ports.
 func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers ...guard.Observer) error {
-	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg), surgeEnforced(cfg), checkAutonomy(cfg)); err != nil {
+	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg), surgeEnforced(cfg), checkAutonomy(cfg), checkReauth(cfg)); err != nil {
 		return err
 	}
 	specs := standard.Specs(ports)
@@ -64,7 +64,7 @@ func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers 
 		ExtraMethods: methods(cfg.MCP.ExtraMethods),
 		AnyNames:     cfg.MCP.AnyNames,
 	})
-	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, Observers: observers}
+	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, Challenge: s.Challenge, Observers: observers}
 	if s.Policy != nil {
 		host.Policy = s.Policy.Revision()
 		if d, ok := s.Policy.(*deciders); ok && d.split != nil {

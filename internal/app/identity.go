@@ -1,6 +1,8 @@
 package app
 
 import (
+	"fmt"
+
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 
 	"github.com/sallyport/sallyport/guard/identity"
@@ -51,6 +53,28 @@ func trustDomains(cfg *config.Config) []string {
 	return out
 }
 
+// identityPort makes the guard's port as the guide's blocks demand.
+func (l *lasting) identityPort(cfg *config.Config, s *gate.Snapshot) identity.Port {
+	p := identity.Port{Source: l.identitySource(cfg, s)}
+	switch cfg.Identity.ContinuousReauth {
+	case "sensitive_actions":
+		p.Fresh = identity.Sensitive
+	case "all_actions":
+		p.Fresh = identity.Always
+	}
+	return p
+}
+
+// checkReauth refuses to ask for what no caller could show.
+func checkReauth(cfg *config.Config) error {
+	switch r := cfg.Identity.ContinuousReauth; {
+	case r == "" || r == "none" || needsToken(cfg.Gateway.Authentication):
+		return nil
+	default:
+		return fmt.Errorf("identity_framework.continuous_reauth: %s needs tokens, which say when a person authenticated, and gateway.authentication.method is %s", r, cfg.Gateway.Authentication.Method)
+	}
+}
+
 // identitySource makes the guard's port as gateway.authentication demands, and
 // has s tell clients where to get tokens.
 func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.Source {
@@ -70,7 +94,7 @@ func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.
 		if err != nil {
 			return nil, err
 		}
-		s.Metadata = a.Metadata
+		s.Metadata, s.Challenge = a.Metadata, a.Challenge
 		return a, nil
 	}
 }

@@ -23,6 +23,7 @@ func ConfigOptions() config.Options {
 			"gateway.authentication.workload_identity",
 			"identity_framework.workload_identity",
 			"identity_framework.token_lifetime",
+			"identity_framework.continuous_reauth",
 			"gateway.authorization.policy_engine=none",
 			"gateway.authorization.policy_engine=OPA",
 			"gateway.authorization.decision_cache_ttl",

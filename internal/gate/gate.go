@@ -36,6 +36,8 @@ type Snapshot struct {
 	// Metadata returns the document that says how to get a token for a server,
 	// or for the gateway itself where the name is empty; nil: callers need none.
 	Metadata func(server string) []byte
+	// Challenge completes challenges; see [guard.Host]. It may be nil.
+	Challenge func(x *guard.Exchange, challenge string) string
 	// Revisions are those the gateway speaks; empty means all.
 	Revisions []mcp.Revision
 	// Policy is what decides who may do what; nil: nobody does.

@@ -30,17 +30,28 @@ func (a *Authenticator) refuse(x *guard.Exchange, i *issuer, why string) own.Ans
 	if scopes := a.scopes(i); len(scopes) > 0 {
 		b.WriteString(`scope="` + strings.Join(scopes, " ") + `", `)
 	}
-	// The metadata of the path, so that a client of one server never gets a
-	// token that is good at another.
-	metadata := a.o.PublicURL + own.WellKnown
-	if x.Server.Name != "" {
-		metadata += "/mcp/" + x.Server.Name
-	}
-	b.WriteString(`resource_metadata="` + metadata + `"`)
+	b.WriteString(`resource_metadata="` + a.metadataURL(x.Server.Name) + `"`)
 	if why == "" {
 		why = "no token"
 	}
 	return own.Answer{Challenge: b.String(), Detail: why}
+}
+
+// Challenge completes a challenge of another guard.
+func (a *Authenticator) Challenge(x *guard.Exchange, challenge string) string {
+	if !a.o.Token || strings.Contains(challenge, "resource_metadata=") {
+		return challenge
+	}
+	return challenge + `, resource_metadata="` + a.metadataURL(x.Server.Name) + `"`
+}
+
+// metadataURL is where the metadata of a server is: that of its path, so that a
+// client of one server never gets a token that is good at another.
+func (a *Authenticator) metadataURL(server string) string {
+	if server == "" {
+		return a.o.PublicURL + own.WellKnown
+	}
+	return a.o.PublicURL + own.WellKnown + "/mcp/" + server
 }
 
 // scopes are what a client should ask for: the issuer's, or everybody's.

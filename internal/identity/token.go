@@ -125,6 +125,8 @@ func (a *Authenticator) checkTimes(c claims, p *guard.Principal, now time.Time) 
 	}
 	p.Expires, p.Issued = expires, issued
 	switch ahead := now.Add(a.skew); {
+	case p.AuthTime.After(ahead):
+		return errors.New("the token says that its subject authenticated in the future")
 	case expires.IsZero():
 		return errors.New("the token has no expiry")
 	case !now.Before(expires):
