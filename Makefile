@@ -75,7 +75,7 @@ test: tools peers redis promtool ## all tests but the heavy ones, with a real En
 heavy: tools peers redis keycloak ## tests with servers that take long to start: Keycloak
 	REQUIRE_INTEGRATION=1 REQUIRE_HEAVY=1 go test -count=1 -p 1 $(HEAVY:%=./%/...)
 
-bench: build tools ## what a call costs: direct, Envoy, no-op ext_proc, gateway; under 3 minutes; results in bench/out
+bench: build tools redis ## what a call costs: direct, Envoy, no-op ext_proc, gateway, quotas; about 3 minutes; results in bench/out
 	@mkdir -p bench/out
 	bin/sallyport-bench compare --json bench/out/compare.json --plot bench/out/latency.svg --profile bench/out/sallyport.prof $(BENCH) | tee bench/out/compare.md; exit $${PIPESTATUS[0]}
 

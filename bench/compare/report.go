@@ -41,6 +41,7 @@ type Result struct {
 	Errors  int64              `json:"errors"`
 	Kinds   map[string]int64   `json:"errors_by_kind,omitempty"`
 	ToNoop  *Ratios            `json:"to_noop,omitempty"`
+	ToBare  *Ratios            `json:"to_sallyport,omitempty"` // of set-ups that add to the gateway without guards
 	Rounds  []Sample           `json:"rounds"`
 
 	histogram *hdrhistogram.Histogram
@@ -93,6 +94,12 @@ func (r *Report) add(size int, setups []setup.Setup, samples [][]Sample) {
 	if i := slices.IndexFunc(c.Results, func(x Result) bool { return x.Setup == setup.Noop }); i >= 0 {
 		for j := range c.Results {
 			c.Results[j].ToNoop = ratios(c.Results[j].Rounds, c.Results[i].Rounds)
+		}
+	}
+	if i := slices.IndexFunc(c.Results, func(x Result) bool { return x.Setup == setup.Sallyport }); i >= 0 {
+		for j := range c.Results[i+1:] {
+			x := &c.Results[i+1+j]
+			x.ToBare = ratios(x.Rounds, c.Results[i].Rounds)
 		}
 	}
 	r.Cases = append(r.Cases, c)

@@ -42,6 +42,9 @@ func (r *Report) Table(w io.Writer) error {
 			if p.Rate > 0 && s.Rate < 0.98*p.Rate {
 				fmt.Fprintf(&b, "\n%s did not keep up with %g calls/s.\n", s.Setup, p.Rate)
 			}
+			if s.ToBare != nil {
+				fmt.Fprintf(&b, "\n%s against sallyport: %s times the calls per second, %s times the CPU.\n", s.Setup, s.ToBare.Rate, s.ToBare.CPU)
+			}
 			if s.Errors > 0 {
 				fmt.Fprintf(&b, "\n%s failed: %v\n", s.Setup, s.Kinds)
 			}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,13 +115,13 @@ func (r *Rig) control(ctx context.Context, server, extProc string) (string, erro
 }
 
 // gateway starts Sallyport with an Envoy of its own.
-func (r *Rig) gateway(ctx context.Context, s *Setup, server, guards string) error {
+func (r *Rig) gateway(ctx context.Context, s *Setup, server, limits, guards string) error {
 	file := filepath.Join(r.o.Dir, s.Name+".yaml")
 	config := fmt.Sprintf(`listeners: [{address: "127.0.0.1:0"}]
 gateway:
   authentication: {method: none}
   authorization: {policy_engine: none}
-extproc: {address: "127.0.0.1:0"}
+%sextproc: {address: "127.0.0.1:0"}
 xds: {address: "127.0.0.1:0"}
 admin: {address: "127.0.0.1:0", pprof: %t}
 envoy: {admin_address: "127.0.0.1:0", concurrency: %d}
@@ -137,7 +138,7 @@ servers:
     idle_timeout: 30m
     health_check: {disabled: true}
     limits: {max_connections: 4096, max_pending: 4096, max_requests: 4096}
-%s`, r.o.Pprof, r.o.Workers, s.Name, server, guards)
+%s`, limits, r.o.Pprof, r.o.Workers, s.Name, server, guards)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
@@ -175,13 +176,13 @@ func (r *Rig) launch(ctx context.Context, s *Setup) error {
 	return nil
 }
 
-// envelopeOnly switches off every guard but the first, which costs next to
-// nothing, and those that cannot be.
-func envelopeOnly() string {
+// only switches off every guard but the first, which costs next to nothing, those
+// that cannot be, and some.
+func only(some ...string) string {
 	var b strings.Builder
 	b.WriteString("guards:\n")
 	for _, spec := range standard.Specs(standard.Ports{}) {
-		if spec.Name != "envelope" && !spec.Required {
+		if spec.Name != "envelope" && !spec.Required && !slices.Contains(some, spec.Name) {
 			b.WriteString("  " + spec.Name + ": {mode: off}\n")
 		}
 	}

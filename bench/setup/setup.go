@@ -23,11 +23,12 @@ const (
 	Envoy     = "envoy"     // through Envoy with the gateway's listener, but no ext_proc
 	Noop      = "noop"      // the same, and an ext_proc service that lets everything pass
 	Sallyport = "sallyport" // the gateway: envelope guard, receipts to a file
+	Quota     = "quota"     // the same, and two quotas in Redis, with leases
 	Defaults  = "defaults"  // the gateway with all guards as they are where a configuration says nothing
 )
 
 // Names returns the names of all set-ups.
-func Names() []string { return []string{Direct, Envoy, Noop, Sallyport, Defaults} }
+func Names() []string { return []string{Direct, Envoy, Noop, Sallyport, Quota, Defaults} }
 
 // Options say what to start, and with what.
 type Options struct {
@@ -100,9 +101,11 @@ func (r *Rig) start(ctx context.Context) error {
 		case Noop:
 			err = r.noop(ctx, &s, address)
 		case Sallyport:
-			err = r.gateway(ctx, &s, address, envelopeOnly())
+			err = r.gateway(ctx, &s, address, "", only())
+		case Quota:
+			err = r.quota(ctx, &s, address)
 		case Defaults:
-			err = r.gateway(ctx, &s, address, "")
+			err = r.gateway(ctx, &s, address, "", "")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -23,11 +23,12 @@ func compareCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare",
 		Short: "Measure direct calls, Envoy, Envoy with a no-op, and the gateway, in turns",
-		Long: "Starts an MCP echo server and up to five ways to it, then makes calls through them in turns:\n\n" +
+		Long: "Starts an MCP echo server and up to six ways to it, then makes calls through them in turns:\n\n" +
 			"  direct     straight to the server\n" +
 			"  envoy      through Envoy with the gateway's own listener, routes and clusters, but no ext_proc\n" +
 			"  noop       the same with an ext_proc service that lets everything pass\n" +
 			"  sallyport  the gateway: strict decoding, envelope guard, receipts to a file\n" +
+			"  quota      the same with two quotas that are counted in Redis\n" +
 			"  defaults   the gateway with all guards as they are where a configuration says nothing\n\n" +
 			"Each part is a process, so that its CPU time is known. The table on stdout is Markdown. Its ratios\n" +
 			"compare neighbouring turns: median of the rounds (smallest-largest). \"foreign\" is the share of the\n" +

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/bench/compare"
 	"github.com/sallyport/sallyport/bench/delay"
+	"github.com/sallyport/sallyport/bench/keys"
 	"github.com/sallyport/sallyport/bench/setup"
 	"github.com/sallyport/sallyport/bench/surge"
 	"github.com/sallyport/sallyport/integration/testenv"
@@ -73,7 +74,7 @@ func TestEverySetUpIsMeasuredWithoutErrors(t *testing.T) {
 					if s.Setup != setup.Names()[i] || s.Errors != 0 || s.Rate <= 0 || len(s.Rounds) != 2 || s.ToNoop == nil || s.Latency.P50 <= 0 {
 						t.Errorf("%+v", s)
 					}
-					parts := map[string][]string{setup.Envoy: {"envoy"}, setup.Noop: {"envoy", "noop"}, setup.Sallyport: {"envoy", "sallyport"}, setup.Defaults: {"envoy", "sallyport"}}
+					parts := map[string][]string{setup.Envoy: {"envoy"}, setup.Noop: {"envoy", "noop"}, setup.Sallyport: {"envoy", "sallyport"}, setup.Quota: {"envoy", "sallyport", "redis"}, setup.Defaults: {"envoy", "sallyport"}}
 					for _, part := range append(parts[s.Setup], "bench", "echo") {
 						if s.CPU[part] <= 0 {
 							t.Errorf("%s: no CPU time of %s", s.Setup, part)
@@ -106,6 +107,30 @@ func TestEventsOfStreamsArriveThroughEverySetUp(t *testing.T) {
 				t.Errorf("%s: %+v", era, s)
 			}
 		}
+	}
+}
+
+// Memory of counters is bounded where it is said to be, old counters go away, and
+// a hot counter asks seldom.
+func TestManyCountersTakeAsMuchMemoryAsTheyMay(t *testing.T) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		testenv.Missing(t, "redis-server")
+	}
+	file := filepath.Join(t.TempDir(), "out.json")
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"keys", "--keys", "5000", "--max-keys", "1000", "--window", "3s", "--hot", "20000", "--json", file}, &stdout, &stderr); code != 0 {
+		t.Fatalf("%d\n%s\n%s", code, stdout.String(), stderr.String())
+	}
+	var r keys.Report
+	read(t, file, &r)
+	if r.Embedded.Keys != 5000 || r.Bounded.Keys > 1001 || r.Replica.Keys > 1000 || r.Redis.Keys < 1 {
+		t.Errorf("counters: %+v", r)
+	}
+	if n := r.Embedded.Left + r.Bounded.Left + r.Redis.Left; n != 0 {
+		t.Errorf("%d counters do not expire", n)
+	}
+	if r.Admitted != 20_000 || r.Trips == 0 || r.Trips > 20_000/1000*20 {
+		t.Errorf("%d trips for %d calls of one counter", r.Trips, r.Admitted)
 	}
 }
 

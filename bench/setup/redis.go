@@ -1,0 +1,59 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport/bench/proc"
+)
+
+// StartRedis starts a Redis server that keeps nothing on disk, and returns its
+// address.
+func StartRedis(ctx context.Context, dir string) (*proc.Process, string, error) {
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, "", fmt.Errorf("redis-server: %w: run `make redis`", err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", err
+	}
+	address := ln.Addr().String()
+	port := ln.Addr().(*net.TCPAddr).Port
+	_ = ln.Close() // Redis takes no 0 for a free port
+	p, err := proc.Start(ctx, "redis", nil, binary, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no")
+	if err != nil {
+		return nil, "", err
+	}
+	if err := p.Wait(ctx, patience, func() bool {
+		c, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	}); err != nil {
+		p.Stop()
+		return nil, "", err
+	}
+	return p, address, nil
+}
+
+// quota is the gateway of Sallyport with limits that all calls are charged to, in
+// a Redis of its own.
+func (r *Rig) quota(ctx context.Context, s *Setup, server string) error {
+	p, address, err := StartRedis(ctx, r.o.Dir)
+	if err != nil {
+		return err
+	}
+	r.processes = append(r.processes, p)
+	more := only("quota") + "redis: {addresses: [\"" + address + "\"], timeout: 1s}\n"
+	if err := r.gateway(ctx, s, server, `  rate_limiting: {per_principal: "1000000000/hour", per_tool: "900000000/hour"}`+"\n", more); err != nil {
+		return err
+	}
+	s.Parts = append(s.Parts, Part{"redis", p.PID()})
+	return nil
+}
