@@ -133,11 +133,9 @@ func held(t *testing.T, table string) {
 	if from < 0 {
 		t.Fatalf("%s has no such table", page)
 	}
-	to := from + len(table)
+	to := len(text)
 	if end := strings.Index(text[from:], "\n\n"); end >= 0 {
 		to = from + end + 1
-	} else {
-		to = len(text)
 	}
 	switch {
 	case text[from:to] == table:

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
 
 	"github.com/sallyport/sallyport/integration/oauth"
@@ -97,6 +98,9 @@ func TestTokensOfKeycloakOpenWhatTheyWereMadeFor(t *testing.T) {
 	for name, token := range map[string]string{
 		"an ID token": id, "a refresh token": refresh,
 		"one person's claims under another's signature": strings.Join([]string{parts[0], other[1], parts[2]}, "."),
+		"no signature (alg none)":                       base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + other[1] + ".",
+		"HMAC with the realm's public key":              r.hmac(t, access),
+		"oversized":                                     access + strings.Repeat("A", 17<<10),
 		"a token without its scope's audience":          r.worker(t, secret, ""),
 	} {
 		if status, text, _ := call(t, g.MCP, "crm", "look", token); status != http.StatusUnauthorized {
@@ -115,6 +119,43 @@ func TestTokensOfKeycloakOpenWhatTheyWereMadeFor(t *testing.T) {
 	if status, text, _ := call(t, g.MCP, "crm", "look", short); status != http.StatusUnauthorized {
 		t.Errorf("expired: %d %s", status, text)
 	}
+}
+
+// hmac returns a token with the claims of another, signed as if the realm's
+// public key, which everybody can read, were a secret.
+func (r realm) hmac(t testing.TB, token string) string {
+	t.Helper()
+	var about struct {
+		PublicKey string `json:"public_key"`
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.issuer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := do(req, &about); err != nil {
+		t.Fatal(err)
+	}
+	kid, _ := part(t, token, 0)["kid"].(string)
+	secret := "-----BEGIN PUBLIC KEY-----\n" + about.PublicKey + "\n-----END PUBLIC KEY-----\n"
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(secret)}, (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", kid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := json.Marshal(part(t, token, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := signer.Sign(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := signed.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestAnAgentThatExchangesATokenActsForItsSubject(t *testing.T) {

@@ -60,44 +60,51 @@ var action = regexp.MustCompile(`<form[^>]*\saction="([^"]+)"`)
 // Authorize opens an authorization URL and returns where the browser was sent in
 // the end: the redirect URI with a code, or with an error.
 func (b *Browser) Authorize(ctx context.Context, to string) (string, error) {
-	resp, text, err := b.send(ctx, http.MethodGet, to, "")
+	page, err := b.open(ctx, http.MethodGet, to, "")
 	for range 3 {
 		if err != nil {
 			return "", err
 		}
-		if place := resp.Header.Get("Location"); strings.HasPrefix(place, Redirect+"?") {
-			return place, nil
+		if strings.HasPrefix(page.location, Redirect+"?") {
+			return page.location, nil
 		}
-		found := action.FindStringSubmatch(text)
-		if resp.StatusCode != http.StatusOK || found == nil {
+		found := action.FindStringSubmatch(page.text)
+		if page.status != http.StatusOK || found == nil {
 			break
 		}
-		next, err := resp.Request.URL.Parse(html.UnescapeString(found[1]))
+		next, err := page.url.Parse(html.UnescapeString(found[1]))
 		if err != nil {
 			return "", err
 		}
 		b.Logins++
 		fields := url.Values{"username": {b.user}, "password": {b.password}}
-		if resp, text, err = b.send(ctx, http.MethodPost, next.String(), fields.Encode()); err != nil {
+		if page, err = b.open(ctx, http.MethodPost, next.String(), fields.Encode()); err != nil {
 			return "", err
 		}
 	}
-	return "", fmt.Errorf("oauth: browser: %s shows %s: %.300s", resp.Request.URL, resp.Status, text)
+	return "", fmt.Errorf("oauth: browser: %s shows %d: %.300s", page.url, page.status, page.text)
 }
 
-func (b *Browser) send(ctx context.Context, verb, to, body string) (*http.Response, string, error) {
+// page is what the browser shows, or where it is sent from there.
+type page struct {
+	url            *url.URL
+	status         int
+	location, text string
+}
+
+func (b *Browser) open(ctx context.Context, verb, to, body string) (page, error) {
 	req, err := http.NewRequestWithContext(ctx, verb, to, strings.NewReader(body))
 	if err != nil {
-		return nil, "", err
+		return page{}, err
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	resp, err := b.client.Do(req)
 	if err != nil {
-		return nil, "", err
+		return page{}, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	return resp, string(text), err
+	return page{resp.Request.URL, resp.StatusCode, resp.Header.Get("Location"), string(text)}, err
 }

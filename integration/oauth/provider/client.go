@@ -40,7 +40,7 @@ func (c client) AuthMethod() oidc.AuthMethod {
 	return oidc.AuthMethodPost
 }
 
-func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { return same }
+func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string { return same } //nolint:staticcheck // the interface's name
 
 func (c client) RestrictAdditionalAccessTokenScopes() func([]string) []string { return same }
 
