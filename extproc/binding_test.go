@@ -1,11 +1,18 @@
 package extproc
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/binding"
+	"github.com/sallyport/sallyport/guard/envelope"
+	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/sealed"
 )
 
 // mirror seals by turning an id round, with what it is of in front, and seals
@@ -75,5 +82,73 @@ func TestWhatCannotBeBoundIsNotGivenOut(t *testing.T) {
 	e = bound(t).asked(t, post(), callBody)
 	if g := e.play(responseHeaders(false, ":status", "200", "content-type", "text/event-stream"), responseBody("id: "+long+"\ndata: "+progress+"\n\n", true)); !strings.Contains(g.body, `"error"`) {
 		t.Errorf("a stream that ends too early: %q", g.body)
+	}
+}
+
+// BenchmarkBoundExchange is BenchmarkExchange in a session, sealed and not, with
+// and without a stream of ten events that have ids.
+func BenchmarkBoundExchange(b *testing.B) {
+	keys, err := sealed.New([]string{strings.Repeat("k", 32)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	binder := sealed.Binder{Keys: keys}
+	for _, bound := range []bool{false, true} {
+		for _, events := range []int{0, 10} {
+			b.Run(fmt.Sprintf("bound=%v/events=%d", bound, events), func(b *testing.B) {
+				snap := benchSnapshot(b, false)
+				call := benchCall(200)
+				if bound {
+					bind(b, snap, call, binder)
+				}
+				if events > 0 {
+					call[2] = responseHeaders(false, ":status", "200", "content-type", "text/event-stream")
+					var text strings.Builder
+					for i := range events {
+						fmt.Fprintf(&text, "id: 3f2b8e0c-6a1d-4c58-9b7e-0d4f5a6b7c8d_%d\ndata: %s\n\n", i, progress)
+					}
+					call[3] = responseBody(text.String()+"data: "+goodReply+"\n\n", true)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					m := newMachine(snap, "", func(*extprocv3.ProcessingResponse) error { return nil })
+					m.lean = true
+					for _, msg := range call {
+						if err := m.step(b.Context(), msg); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if err := m.settle(b.Context(), nil); err != nil || m.ending != guard.Completed {
+						b.Fatal(err, m.ending)
+					}
+				}
+			})
+		}
+	}
+}
+
+// bind has snap bind ids, and the call be in a session that is sealed.
+func bind(b *testing.B, snap *gate.Snapshot, call []*extprocv3.ProcessingRequest, binder sealed.Binder) {
+	members, err := guard.Assemble([]guard.Spec{envelope.Spec(), binding.Spec(func(binding.Config) (binding.Sealer, error) { return binder, nil })},
+		func(string) guard.Setting {
+			return guard.Setting{Timeout: time.Second, Decode: func(c any) error {
+				if c, ok := c.(*binding.Config); ok {
+					c.Keys = []string{"env:K"}
+				}
+				return nil
+			}}
+		})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if snap.Chain, err = guard.New(guard.Host{Now: time.Now, Decoder: snap.Decoder, Await: gate.Await}, members...); err != nil {
+		b.Fatal(err)
+	}
+	snap.Binding = binder
+	text, _ := binder.Seal(binding.Session, &guard.Exchange{Server: guard.Server{Name: "echo"}}, "3f2b8e0c-6a1d-4c58-9b7e-0d4f5a6b7c8d")
+	for _, h := range call[0].GetRequestHeaders().GetHeaders().GetHeaders() {
+		if h.GetKey() == "mcp-session-id" {
+			h.RawValue = []byte(text)
+		}
 	}
 }

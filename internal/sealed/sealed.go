@@ -43,7 +43,7 @@ type Keys struct{ list []*key }
 type key struct {
 	number byte // which key an id was sealed with, most likely
 	block  cipher.Block
-	macs   sync.Pool // of hash.Hash
+	works  sync.Pool // of *work
 }
 
 // New derives keys from secrets. A secret is retired by leaving it out.
@@ -93,7 +93,7 @@ func derive(secret string) (*key, error) {
 	if k.block, err = aes.NewCipher(enc); err != nil {
 		return nil, err
 	}
-	k.macs.New = func() any { return hmac.New(sha256.New, mac) }
+	k.works.New = func() any { return &work{mac: hmac.New(sha256.New, mac)} }
 	return k, nil
 }
 
@@ -107,13 +107,14 @@ func (k *Keys) Seal(kind byte, owner *Owner, id string) (text string, ok bool) {
 		return "", false
 	}
 	first := k.list[0]
-	b := make([]byte, head+tag+len(id), head+tag+len(id)+encoding.EncodedLen(head+tag+len(id)))
-	b[0] = first.number
-	copy(b[head+tag:], id)
-	siv := first.mac(kind, owner, b[head+tag:])
-	copy(b[head:], siv[:tag])
-	first.crypt(b[head:head+tag], b[head+tag:])
-	return string(encoding.AppendEncode(b[len(b):], b)), true
+	w := first.begin()
+	defer first.works.Put(w)
+	b := append(w.buf[:0], first.number)
+	b = append(b, first.sum(w, kind, owner, id)...)
+	b = append(b, id...)
+	first.crypt(w, b[head:head+tag], b[head+tag:])
+	w.buf = encoding.AppendEncode(b, b)
+	return string(w.buf[len(b):]), true
 }
 
 // Open returns the id that text stands for, if it was made for owner with one
@@ -122,38 +123,65 @@ func (k *Keys) Open(kind byte, owner *Owner, text string) (id string, ok bool) {
 	if len(text) > maxText || strings.ContainsAny(text, "\r\n") { // which the decoder would skip
 		return "", false
 	}
-	b, err := encoding.DecodeString(text)
-	if err != nil || len(b) <= head+tag {
+	w := k.list[0].begin()
+	defer k.list[0].works.Put(w)
+	w.text = append(w.text[:0], text...)
+	b, err := encoding.AppendDecode(w.buf[:0], w.text)
+	if w.buf = b[:0]; err != nil || len(b) <= head+tag {
 		return "", false
 	}
-	plain := make([]byte, len(b)-head-tag)
 	for _, one := range k.list {
-		if one.number != b[0] {
-			continue
-		}
-		copy(plain, b[head+tag:])
-		one.crypt(b[head:head+tag], plain)
-		siv := one.mac(kind, owner, plain)
-		if subtle.ConstantTimeCompare(siv[:tag], b[head:head+tag]) == 1 {
-			return string(plain), true
+		if one.number == b[0] {
+			if id, ok := one.open(kind, owner, b); ok {
+				return id, true
+			}
 		}
 	}
 	return "", false
 }
 
-// mac authenticates id with what it is and whose. All before the id has a fixed
-// length, so that no two inputs read alike.
-func (k *key) mac(kind byte, owner *Owner, id []byte) (sum [sha256.Size]byte) {
-	h := k.macs.Get().(hash.Hash)
-	h.Reset()
-	var prefix [1 + len(owner)]byte
-	prefix[0] = kind
-	copy(prefix[1:], owner[:])
-	_, _ = h.Write(prefix[:])
-	_, _ = h.Write(id)
-	h.Sum(sum[:0])
-	k.macs.Put(h)
-	return sum
+func (k *key) open(kind byte, owner *Owner, sealed []byte) (id string, ok bool) {
+	w := k.begin()
+	defer k.works.Put(w)
+	w.buf = append(w.buf[:0], sealed[head+tag:]...)
+	k.crypt(w, sealed[head:head+tag], w.buf)
+	id = string(w.buf)
+	if subtle.ConstantTimeCompare(k.sum(w, kind, owner, id), sealed[head:head+tag]) != 1 {
+		return "", false
+	}
+	return id, true
 }
 
-func (k *key) crypt(iv, text []byte) { cipher.NewCTR(k.block, iv).XORKeyStream(text, text) }
+// work is memory that is used again: an id costs its own text and little else.
+type work struct {
+	mac       hash.Hash
+	buf, text []byte
+	total     [sha256.Size]byte
+	counter   [aes.BlockSize]byte
+	stream    [aes.BlockSize]byte
+}
+
+func (k *key) begin() *work { return k.works.Get().(*work) }
+
+// sum authenticates id with what it is and whose. All before the id has a fixed
+// length, so that no two inputs read alike.
+func (k *key) sum(w *work, kind byte, owner *Owner, id string) []byte {
+	w.mac.Reset()
+	w.text = append(append(append(w.text[:0], kind), owner[:]...), id...)
+	_, _ = w.mac.Write(w.text)
+	return w.mac.Sum(w.total[:0])[:tag]
+}
+
+// crypt is counter mode, as [cipher.NewCTR] has it, without its allocation.
+func (k *key) crypt(w *work, iv, text []byte) {
+	copy(w.counter[:], iv)
+	for len(text) > 0 {
+		k.block.Encrypt(w.stream[:], w.counter[:])
+		text = text[subtle.XORBytes(text, text, w.stream[:]):]
+		for i := len(w.counter) - 1; i >= 0; i-- {
+			if w.counter[i]++; w.counter[i] != 0 {
+				break
+			}
+		}
+	}
+}
