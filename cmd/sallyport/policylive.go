@@ -232,13 +232,21 @@ func showShadow(out io.Writer, s *app.Shadowed) {
 		fmt.Fprintf(out, "%6d  %s: %s %s: %s -> %s\n", x.Count, x.Server, x.Step, strings.TrimSpace(x.Kind+" "+x.Target), x.Before, x.After)
 	}
 	for _, d := range s.Latest {
-		fmt.Fprintf(out, "%s  %s of %s (%s): %s %s: %s -> %s\n", d.Time.Format(time.RFC3339), or(d.Subject, "anonymous"), or(d.Tenant, "no tenant"), strings.Join(d.Roles, ", "), d.Server, strings.TrimSpace(d.Kind+" "+d.Target), d.Before, d.After)
+		fmt.Fprintf(out, "%s  %s: %s %s: %s -> %s\n", d.Time.Format(time.RFC3339), caller(d.Subject, d.Tenant, d.Roles), d.Server, strings.TrimSpace(d.Kind+" "+d.Target), d.Before, d.After)
 	}
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
+// caller says who somebody is.
+func caller(subject, tenant string, roles []string) string {
+	who := subject
+	if who == "" {
+		who = "anonymous"
 	}
-	return s
+	if tenant != "" {
+		who += " of " + tenant
+	}
+	if len(roles) > 0 {
+		who += " (" + strings.Join(roles, ", ") + ")"
+	}
+	return who
 }

@@ -84,14 +84,7 @@ func policyReplay() *cobra.Command {
 
 func showReplay(out, words io.Writer, r *replay.Result) {
 	for _, c := range r.Changes {
-		who := or(c.Subject, "anonymous")
-		if c.Tenant != "" {
-			who += " of " + c.Tenant
-		}
-		if len(c.Roles) > 0 {
-			who += " (" + strings.Join(c.Roles, ", ") + ")"
-		}
-		fmt.Fprintf(out, "%s  %s  %s: %s %s: %s -> %s\n", c.Time.Format(time.RFC3339), c.Receipt, who, c.Server, strings.TrimSpace(c.Method+" "+c.Target), c.Before, c.After)
+		fmt.Fprintf(out, "%s  %s  %s: %s %s: %s -> %s\n", c.Time.Format(time.RFC3339), c.Receipt, caller(c.Subject, c.Tenant, c.Roles), c.Server, strings.TrimSpace(c.Method+" "+c.Target), c.Before, c.After)
 	}
 	fmt.Fprintf(words, "%d of %d decisions change; %d receipts, %d not about a decision\n", len(r.Changes), r.Replayed, r.Receipts, r.Skipped)
 	for _, why := range slices.Sorted(maps.Keys(r.Undecidable)) {

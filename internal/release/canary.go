@@ -88,7 +88,7 @@ func (g *Stage) has(p *guard.Principal, revision string) bool {
 		return true
 	}
 	for _, r := range g.Roles {
-		if slices.Contains(p.Roles, r) {
+		if slices.Contains(p.Roles, r) || r == policy.RoleAnonymous && p.IsAnonymous() {
 			return true
 		}
 	}
@@ -130,18 +130,19 @@ func (k *Keeper) Step() string {
 	p := k.progress
 	asked, failed, compared, disagreed := p.Asked.Load(), p.Errors.Load(), p.Compared.Load(), p.Disagreed.Load()
 	b, g := k.Bounds, &k.Stages[k.state.Stage]
-	switch {
-	case asked >= b.After && float64(failed) > b.Errors*float64(asked):
+	over := p.Decisions.Load() >= g.Decisions && k.Now().Sub(k.entered) >= g.For && (asked == 0 || compared > 0)
+	switch { // at the end of a stage the shares count, however few there were
+	case (over || asked >= b.After) && float64(failed) > b.Errors*float64(asked):
 		why := fmt.Sprintf("%d of %d evaluations reached no answer", failed, asked)
 		k.reject(c, why)
 		k.said(DoReject, c, "")
 		return c + " is rejected: " + why
-	case compared >= b.After && float64(disagreed) > b.Disagreement*float64(compared):
+	case (over || compared >= b.After) && float64(disagreed) > b.Disagreement*float64(compared):
 		why := fmt.Sprintf("%d of %d decisions would come out otherwise", disagreed, compared)
 		k.reject(c, why)
 		k.said(DoReject, c, "")
 		return c + " is rejected: " + why
-	case p.Decisions.Load() < g.Decisions || k.Now().Sub(k.entered) < g.For:
+	case !over:
 		return ""
 	}
 	if k.state.Stage+1 == len(k.Stages) {

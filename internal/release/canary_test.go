@@ -60,6 +60,18 @@ func TestACanaryGoesThroughItsStages(t *testing.T) {
 		t.Errorf("it came back: %v", err)
 	}
 
+	// At the end of a stage that counts even if little was compared.
+	if err := offer(t, k, "1.2.1+h"); err != nil {
+		t.Fatal(err)
+	}
+	p = k.Plan().Progress
+	p.Decisions.Add(5)
+	p.Asked.Add(5)
+	step("") // not before anything was
+	p.Compared.Add(3)
+	p.Disagreed.Add(2)
+	step("rejected: 2 of 3 decisions")
+
 	// So is one that reaches no answers; and one that an operator gives up.
 	if err := offer(t, k, "1.3.0+d"); err != nil {
 		t.Fatal(err)
@@ -189,6 +201,10 @@ func TestACallerStaysWithOnePolicy(t *testing.T) {
 		if got := s.For(&tt.p).Revision(); got != tt.want {
 			t.Errorf("%+v meets %s, want %s", tt.p, got, tt.want)
 		}
+	}
+	s.Stage.Roles = []string{policy.RoleAnonymous}
+	if s.For(&guard.Principal{}) != s.Candidate || s.For(&guard.Principal{Subject: "a"}) != s.Live {
+		t.Error("the role of whoever was not verified is nobody's, or everybody's")
 	}
 	if !s.Masks() || s.Revision() != "live" {
 		t.Error("what either may do, both may")

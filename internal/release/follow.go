@@ -74,11 +74,19 @@ func (k *Keeper) Follow(c Command) (bool, error) {
 // hold notes that what is offered is held back, if it is. The caller holds mu.
 func (k *Keeper) hold() {
 	if o := k.state.Offered; o != "" && o != k.state.Live && k.state.Pin != nil && !newer(o, k.state.Pin.From) {
-		k.err = &Held{o, "is no newer version than " + k.state.Pin.From + ", which was rolled back"}
+		k.err = heldBack(o, k.state.Pin.From)
 	}
 }
 
 // said notes what was done here. The caller holds mu.
 func (k *Keeper) said(do, revision, from string) {
 	k.state.Command = &Command{Do: do, Revision: revision, From: from, At: k.Now()}
+}
+
+// heldBack is the error of a bundle that a rollback keeps from judging.
+func heldBack(revision, from string) error {
+	if revision == from {
+		return &Held{revision, "was rolled back"}
+	}
+	return &Held{revision, "is no newer version than " + from + ", which was rolled back"}
 }

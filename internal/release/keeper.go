@@ -289,7 +289,7 @@ func (k *Keeper) take(b Bundle, archive []byte) error {
 	}
 	if p := k.state.Pin; p != nil {
 		if !newer(revision, p.From) {
-			return &Held{revision, "is no newer version than " + p.From + ", which was rolled back"}
+			return heldBack(revision, p.From)
 		}
 		k.state.Pin = nil
 	}
