@@ -184,8 +184,14 @@ func (g *budgets) identify(x *guard.Exchange, m *mcp.Message, c *caller) {
 		c.task = c.session
 		return
 	}
+	c.name(task)
+}
+
+// name makes task the task of the call.
+func (c *caller) name(task string) {
 	c.named = true
-	b = append(append(room[:0], 't'), c.who[:]...)
+	var room [512]byte
+	b := append(append(room[:0], 't'), c.who[:]...)
 	if c.vouched { // a client cannot name its task like one that the issuer vouches for
 		b = append(b, 1)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
@@ -357,6 +356,3 @@ func (g *budgets) destroys(x *guard.Exchange, tool string) bool {
 	}
 	return len(g.deadly) == 0
 }
-
-// View lets others see what a guard knows.
-type View struct{ guard atomic.Pointer[budgets] }

@@ -12,17 +12,21 @@ import (
 // status 409.
 type Command func(ctx context.Context, body []byte) (any, error)
 
-// Route is a page of its own. One of Show and Do is set.
+// Route is a page of its own. One of Show, Do and Page is set.
 type Route struct {
 	Pattern string // as http.ServeMux has them
 	Show    func(*http.Request) (any, error)
 	Do      Command
+	Page    http.HandlerFunc // instead, for what is not always JSON; it changes nothing
 }
 
 // maxBody bounds a command.
 const maxBody = 64 << 10
 
 func (r Route) handler() http.Handler {
+	if r.Page != nil {
+		return local(r.Page)
+	}
 	if r.Do == nil {
 		return local(func(w http.ResponseWriter, req *http.Request) {
 			v, err := r.Show(req)

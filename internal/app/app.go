@@ -137,7 +137,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	}
 	web := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: admin.Handler(admin.Parts{
 		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(), Pprof: g.cfg.Admin.Pprof,
-		Routes:      g.policyRoutes(),
+		Routes:      append(g.policyRoutes(), g.usageRoutes()...),
 		Revocations: revoker{g},
 	})}
 	g.sayAloud()

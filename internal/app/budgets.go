@@ -17,6 +17,9 @@ type budgets struct {
 	mu       sync.Mutex
 	embedded *own.Embedded
 	shared   *redis.Ledger
+	server   *redis.Limiter // beside shared
+	usage    *own.Usage
+	view     budget.View // of the configuration in force
 }
 
 // port is what guard/budget needs: where accounts are kept, and the guide's
@@ -75,7 +78,7 @@ func (b *budgets) ledger(cfg config.Redis, l *limits, c budget.Config) (budget.L
 		if err != nil {
 			return nil, err
 		}
-		b.shared = redis.NewLedger(server, c.MaxKeys)
+		b.server, b.shared = server, redis.NewLedger(server, c.MaxKeys)
 	}
 	if b.shared != nil {
 		return b.shared, nil
@@ -83,8 +86,51 @@ func (b *budgets) ledger(cfg config.Redis, l *limits, c budget.Config) (budget.L
 	return b.embedded, nil
 }
 
+// recorder is what counts who used what. The ledger is there already.
+func (b *budgets) recorder(c budget.Config) *own.Usage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.usage == nil {
+		keep := func() time.Duration { return b.usage.Keep() }
+		var store own.Store = own.NewMemory(time.Now, keep)
+		if b.shared != nil {
+			store = redis.NewUsage(b.server, keep)
+		}
+		b.usage = own.NewUsage(store, time.Now)
+	}
+	b.usage.Bound(c.Usage.MaxKeys, c.Usage.Keep)
+	return b.usage
+}
+
+// counted returns what counts usage, or nil.
+func (b *budgets) counted() *own.Usage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.usage
+}
+
+// count stores usage until ctx ends.
+func (b *budgets) count(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		if u := b.counted(); u != nil {
+			u.Run(ctx)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
 // run keeps the accounts in order until ctx ends.
 func (b *budgets) run(ctx context.Context) {
+	counted := make(chan struct{})
+	go func() { defer close(counted); b.count(ctx) }()
+	defer func() { <-counted }()
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
