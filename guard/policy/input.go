@@ -34,6 +34,19 @@ type Input struct {
 	Labels    []string
 	Time      time.Time       // zero: the decider's clock
 	Params    json.RawMessage // of a decoded message, as judged so far; nil for none
+
+	// Budget returns what is left of the caller's budgets, as far as this process
+	// knows, or nil. It is called only where a policy reads it, and nil where
+	// nothing keeps budgets.
+	Budget func() json.RawMessage
+}
+
+// Remaining is Budget, if there is one.
+func (in *Input) Remaining() json.RawMessage {
+	if in.Budget == nil {
+		return nil
+	}
+	return in.Budget()
 }
 
 // TargetKind says what a method works on.
@@ -160,6 +173,10 @@ func (in *Input) AppendJSON(b []byte) []byte {
 	b = member(b, "source", source)
 	b = list(b, "labels", in.Labels)
 	b = moment(b, "time", in.Time)
+	if left := in.Remaining(); left != nil {
+		b = append(b, `,"budget":`...)
+		b = append(b, left...)
+	}
 	if args := in.Arguments(); args != nil {
 		b = append(b, `,"arguments":`...)
 		b = append(b, args...)

@@ -4,6 +4,7 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -16,8 +17,15 @@ import (
 // Source makes the Decider of a configuration, or nil where nobody decides.
 type Source func(Config) (Decider, error)
 
+// Budgets tells what this process knows to be left of the budgets of a call. It
+// asks nobody. m is nil where there is no message.
+type Budgets func(x *guard.Exchange, m *mcp.Message) json.RawMessage
+
 // Spec presents the guard to the chain. A nil source leaves it out.
-func Spec(source Source) guard.Spec {
+func Spec(source Source) guard.Spec { return Informed(source, nil) }
+
+// Informed is Spec for policies that may know what is left of budgets.
+func Informed(source Source, budgets Budgets) guard.Spec {
 	return guard.Define("policy", "Asks the policy who may use what, and how; lists show only what their reader may use.", DefaultConfig(),
 		func(c Config) (guard.Guard, error) {
 			if err := c.Validate(); err != nil || source == nil {
@@ -27,7 +35,7 @@ func Spec(source Source) guard.Spec {
 			if err != nil || d == nil {
 				return nil, err
 			}
-			return &policy{c, d}, nil
+			return &policy{c, d, budgets}, nil
 		},
 		guard.Want{Method: "*", Direction: mcp.ToServer},
 		guard.Want{Method: "*", Direction: mcp.ToClient},
@@ -37,6 +45,7 @@ func Spec(source Source) guard.Spec {
 type policy struct {
 	Config
 	decider Decider
+	budgets Budgets
 }
 
 // Inspect asks about messages to the server, and about what a server sends of
@@ -89,6 +98,9 @@ func (q *question) message(m *mcp.Message) (guard.Verdict, error) {
 		return q.overcome(Access, access, in, m, t)
 	}
 	in.Params = m.Params
+	if q.g.budgets != nil {
+		in.Budget = func() json.RawMessage { return q.g.budgets(q.x, m) }
+	}
 	call, err := q.g.decider.Decide(q.ctx, Call, in)
 	if err != nil {
 		return guard.Verdict{}, err

@@ -33,6 +33,7 @@ type Ports struct {
 	Budget    budget.Port
 	Egress    egress.Ports
 	Policy    policy.Source
+	Remaining policy.Budgets // that policies may read
 	Injection injection.Ports
 	Normalise normalise.Ports
 	Content   dlp.Ports // of the guards that look into content; they work without, too
@@ -46,7 +47,7 @@ func Specs(p Ports) []guard.Spec {
 		identity.Spec(p.Identity),
 		binding.Spec(p.Binding), // what others see of ids is the server's
 		anomaly.Spec(p.Anomaly), // before policy, which reads its labels
-		policy.Spec(p.Policy),
+		policy.Informed(p.Policy, p.Remaining),
 		escalation.Spec(p.Escalate), // behind policy: it reads the labels
 		loop.Spec(p.Loop),           // before quota: who goes in circles uses nothing up
 		quota.Spec(p.Quota),         // behind policy: names that nobody may use get no counters

@@ -256,6 +256,9 @@ func (g *Gateway) sayAloud() {
 	if b := bindingStatus(g.source.Current(), g.holder.Current()); b.Why == unbound {
 		g.log.Warn("ids are not bound to callers: a stolen session, event or task id works for every caller that may call the server; set guards.binding.keys")
 	}
+	if unpriced(g.source.Current()) {
+		g.log.Warn("budgets of money have no effect: no tool has a price; write guards.budget.prices, or price where servers declare their tools")
+	}
 	if p := g.holder.Current().Policy; p != nil {
 		g.log.Info("authorization by policy", "revision", p.Revision())
 	} else {

@@ -28,6 +28,8 @@ func (b *budgets) port(cfg *config.Config, l *limits) budget.Port {
 	costs, watch, box := &cfg.CostControls.Budgets, &cfg.CostControls.Monitoring, &cfg.Autonomy.SandboxBudgets
 	p := budget.Port{
 		Ledger: func(c budget.Config) (budget.Ledger, error) { return b.ledger(cfg.Redis, l, c) },
+		Usage:  func(c budget.Config) (budget.Recorder, error) { return b.recorder(c), nil },
+		View:   &b.view,
 		Now:    time.Now, PerCall: int64(costs.PerToolCall), Track: watch.RealTimeTracking, Priced: priced(cfg),
 	}
 	add := func(one budget.Budget) {
@@ -150,4 +152,51 @@ func (b *budgets) run(ctx context.Context) {
 		case <-t.C:
 		}
 	}
+}
+
+// Accounts tells how keeping account goes.
+type Accounts struct {
+	Kept        string `json:"kept,omitempty"` // "here" or "redis"; nothing without budgets
+	Keys        int    `json:"keys"`
+	Crowded     uint64 `json:"crowded"`
+	Trips       uint64 `json:"trips"`
+	Failures    uint64 `json:"failures"`
+	Unshared    uint64 `json:"unshared"`
+	Unavailable uint64 `json:"unavailable"`
+}
+
+func (b *budgets) status() Accounts {
+	b.mu.Lock()
+	shared, embedded := b.shared, b.embedded
+	b.mu.Unlock()
+	switch {
+	case shared != nil:
+		s := shared.Status()
+		return Accounts{Kept: "redis", Keys: s.Keys, Crowded: s.Crowded, Trips: s.Trips, Failures: s.Failures, Unshared: s.Unshared, Unavailable: s.Unavailable}
+	case embedded != nil:
+		return Accounts{Kept: "here", Keys: embedded.Keys(), Crowded: embedded.Crowded()}
+	}
+	return Accounts{}
+}
+
+// cost is what calls cost since the start.
+func (b *budgets) cost() int64 {
+	if u := b.counted(); u != nil {
+		return u.Cost()
+	}
+	return 0
+}
+
+// unpriced reports whether money is bounded and nothing costs any.
+func unpriced(cfg *config.Config) bool {
+	c, ok := cfg.Guards["budget"].Config.(*budget.Config)
+	if !ok || len(c.Prices) > 0 || priced(cfg) {
+		return false
+	}
+	costs := cfg.CostControls.Budgets
+	bounded := costs.PerProject.Amount > 0 || costs.PerAgentSession > 0 || costs.PerToolCall > 0 || cfg.Autonomy.SandboxBudgets.MaxCost > 0 || c.PerCall > 0
+	for _, b := range c.Budgets {
+		bounded = bounded || b.Limit.Cost > 0
+	}
+	return bounded
 }

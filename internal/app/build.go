@@ -34,6 +34,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Binding:   bindingSource(cfg, s),
 		Anomaly:   l.conduct.anomaly(cfg),
 		Policy:    l.policySource(cfg, s),
+		Remaining: l.budgets.view.Remaining,
 		Escalate:  l.conduct.escalation(cfg),
 		Loop:      l.conduct.loop(cfg),
 		Quota:     l.limits.port(cfg),

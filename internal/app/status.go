@@ -20,6 +20,7 @@ type Status struct {
 	Replicas      []Replica      `json:"replicas"` // this one first; others where there is a Redis
 	Receipts      Receipts       `json:"receipts"`
 	Quota         Quota          `json:"quota"`
+	Budget        Accounts       `json:"budget"`
 	Surge         []surge.Status `json:"surge,omitempty"`
 	Binding       Binding        `json:"binding"`
 	Conduct       Conduct        `json:"conduct"`
@@ -85,6 +86,7 @@ func (g *Gateway) status() Status {
 	s.Policy, s.Replicas = g.policyStatus(snap), g.replicas()
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
 	s.Quota = g.lasting.limits.status()
+	s.Budget = g.lasting.budgets.status()
 	s.Binding = bindingStatus(g.source.Current(), snap)
 	s.Surge = g.lasting.surges.status()
 	s.Conduct = g.lasting.conduct.status()

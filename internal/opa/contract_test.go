@@ -30,6 +30,7 @@ func full() *policy.Input {
 	in.Server.Tools = map[string]guard.Tool{"search_customers": {Classification: "confidential", Risk: "high", Sensitive: true, External: true}}
 	in.Principal.AuthTime, in.Principal.Expires = time.Unix(100, 5), time.Unix(1000, 0)
 	in.Source, in.Labels, in.Time = netip.MustParseAddr("192.0.2.7"), []string{"pii"}, time.Unix(200, 0)
+	in.Budget = budgetOf(`{"remaining":{"sandbox":{"thousandths":412,"cost":12000000,"calls":41,"bytes":7,"destructive":0,"time":61}},"low":["per_project"]}`)
 	in.Params = []byte(`{"name":"search_customers","arguments":{"a":"\u0061\ud83d\ude00\n","n":-1.50e2,"big":123456789012345678901234567890,"l":[ true,false,null,[],{} ],"":0}}`)
 	return in
 }
@@ -107,9 +108,12 @@ func reading(expr string) map[string]string {
 
 func TestWhatBelongsToOneCallIsNeverAnsweredFromTheCache(t *testing.T) {
 	for expr, change := range map[string]func(*policy.Input){
-		"input.time":                             func(in *policy.Input) { in.Time = time.Unix(7, 0) },
-		"input.source":                           func(in *policy.Input) { in.Source = netip.MustParseAddr("192.0.2.9") },
-		"input.labels":                           func(in *policy.Input) { in.Labels = []string{"x"} },
+		"input.time":   func(in *policy.Input) { in.Time = time.Unix(7, 0) },
+		"input.source": func(in *policy.Input) { in.Source = netip.MustParseAddr("192.0.2.9") },
+		"input.labels": func(in *policy.Input) { in.Labels = []string{"x"} },
+		"input.budget.remaining.b.calls": func(in *policy.Input) {
+			in.Budget = budgetOf(`{"remaining":{"b":{"thousandths":10,"calls":1}},"low":["b"]}`)
+		},
 		"input.arguments":                        func(in *policy.Input) { in.Params = []byte(`{"arguments":{"a":2}}`) },
 		"input.params.name":                      func(in *policy.Input) { in.Params = []byte(`{"name":"other"}`) },
 		"input.authentication.strength":          func(in *policy.Input) { p := *in.Principal; p.Strength = "pwd"; in.Principal = &p },
@@ -392,4 +396,8 @@ func TestTheDefaultBundlesOwnTests(t *testing.T) {
 	if r.Passed < 20 || r.Coverage < 90 {
 		t.Errorf("%d tests, %.1f %% covered", r.Passed, r.Coverage)
 	}
+}
+
+func budgetOf(text string) func() json.RawMessage {
+	return func() json.RawMessage { return json.RawMessage(text) }
 }

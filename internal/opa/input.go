@@ -27,15 +27,16 @@ const (
 	mSource
 	mLabels
 	mTime
+	mBudget
 	mArguments
 	mParams
 	members
 )
 
-const volatile = 1<<mAuthentication | 1<<mSource | 1<<mLabels | 1<<mTime | 1<<mArguments | 1<<mParams
+const volatile = 1<<mAuthentication | 1<<mSource | 1<<mLabels | 1<<mTime | 1<<mBudget | 1<<mArguments | 1<<mParams
 
 var memberNames = [members]string{"version", "principal", "server", "target", "tool", "method", "direction", "kind", "revision",
-	"authentication", "source", "labels", "time", "arguments", "params"}
+	"authentication", "source", "labels", "time", "budget", "arguments", "params"}
 
 // memberOf returns the member called name.
 func memberOf(name string) (member, bool) {
@@ -66,6 +67,8 @@ func memberOf(name string) (member, bool) {
 		return mLabels, true
 	case "time":
 		return mTime, true
+	case "budget":
+		return mBudget, true
 	case "arguments":
 		return mArguments, true
 	case "params":
@@ -173,6 +176,10 @@ func (o *input) make(m member) (ast.Value, error) {
 			t = o.own.now()
 		}
 		return number(policy.Moment(t)), nil
+	case mBudget:
+		if left := in.Remaining(); left != nil {
+			return value(left)
+		}
 	case mArguments:
 		if args := in.Arguments(); args != nil {
 			return value(args)

@@ -246,3 +246,12 @@ func life(l *budget.Limit, ends time.Time) time.Duration {
 	}
 	return max(0, time.Until(ends)) + 24*time.Hour
 }
+
+// Status tells how keeping account goes; what is said of Redis itself is in that
+// of the limiter.
+func (b *Ledger) Status() Status {
+	return Status{
+		Keys: b.accounts.Len(), Trips: b.tally.trips.Load(), Failures: b.tally.failures.Load(),
+		Unshared: b.tally.unshared.Load(), Unavailable: b.tally.refused.Load(), Crowded: b.tally.crowded.Load(),
+	}
+}

@@ -4,6 +4,7 @@ package shadow
 
 import (
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -67,6 +68,10 @@ func (p *Pair) Note(byOther bool, step policy.Step, in *policy.Input, got *polic
 	t.in.Principal, t.in.Server = &t.principal, &t.server
 	t.in.Method, t.in.Target.Name = strings.Clone(in.Method), strings.Clone(in.Target.Name)
 	t.in.Labels, t.in.Params = slices.Clone(in.Labels), slices.Clone(in.Params)
+	if in.Budget != nil { // what is left now, and not when the task's turn comes
+		left := in.Remaining()
+		t.in.Budget = func() json.RawMessage { return left }
+	}
 	if t.in.Time.IsZero() {
 		t.in.Time = time.Now()
 	}
