@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/binding"
 	"github.com/sallyport/sallyport/guard/envelope"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/sealed"
 )
@@ -133,7 +134,7 @@ func bind(b *testing.B, snap *gate.Snapshot, call []*extprocv3.ProcessingRequest
 		func(string) guard.Setting {
 			return guard.Setting{Timeout: time.Second, Decode: func(c any) error {
 				if c, ok := c.(*binding.Config); ok {
-					c.Keys = []string{"env:K"}
+					c.Keys = []notation.SecretRef{{Kind: "env", Name: "K"}}
 				}
 				return nil
 			}}

@@ -10,13 +10,14 @@ import (
 	"fmt"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/mcp"
 )
 
 // Config is the user's "guards.binding" section.
 type Config struct {
-	Keys      []string `yaml:"keys" doc:"References to secrets of at least 32 characters, the same for all replicas: the first seals, all open. Without any, nothing is bound"`
-	ListTasks bool     `yaml:"list_tasks" doc:"Let tasks/list pass, which makes every task usable that the server lists: for servers that list to each session its own tasks only"`
+	Keys      []notation.SecretRef `yaml:"keys" doc:"References to secrets of at least 32 characters, the same for all replicas: the first seals, all open. Without any, nothing is bound"`
+	ListTasks bool                 `yaml:"list_tasks" doc:"Let tasks/list pass, which makes every task usable that the server lists: for servers that list to each session its own tasks only"`
 }
 
 // Reasons of this guard.

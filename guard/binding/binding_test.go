@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/binding"
 	"github.com/sallyport/sallyport/guard/guardtest"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/sealed"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -25,7 +26,9 @@ func source(secrets ...string) binding.Source {
 
 func TestConformance(t *testing.T) {
 	bound := func(list bool) func(any) {
-		return func(c any) { *c.(*binding.Config) = binding.Config{Keys: []string{"env:K"}, ListTasks: list} }
+		return func(c any) {
+			*c.(*binding.Config) = binding.Config{Keys: []notation.SecretRef{{Kind: "env", Name: "K"}}, ListTasks: list}
+		}
 	}
 	guardtest.Run(t, binding.Spec(source(secret)), guardtest.Config{Name: "bound", Set: bound(false)}, guardtest.Config{Name: "lists", Set: bound(true)})
 }
@@ -44,7 +47,7 @@ func newDesk(t testing.TB, subject string, era mcp.Revision, list bool, secrets 
 	d := &desk{t: t, decoder: mcp.NewDecoder(mcp.Config{}), who: guard.Principal{Issuer: "https://id.example", Subject: subject}, era: era}
 	members, err := guard.Assemble([]guard.Spec{binding.Spec(source(secrets...))}, func(string) guard.Setting {
 		return guard.Setting{Decode: func(c any) error {
-			*c.(*binding.Config) = binding.Config{Keys: []string{"env:K"}, ListTasks: list}
+			*c.(*binding.Config) = binding.Config{Keys: []notation.SecretRef{{Kind: "env", Name: "K"}}, ListTasks: list}
 			return nil
 		}}
 	})
@@ -233,7 +236,10 @@ func BenchmarkListOfTasks(b *testing.B) {
 
 func BenchmarkMessage(b *testing.B) {
 	spec := binding.Spec(source(secret))
-	g, err := spec.Build(func(c any) error { *c.(*binding.Config) = binding.Config{Keys: []string{"env:K"}}; return nil })
+	g, err := spec.Build(func(c any) error {
+		*c.(*binding.Config) = binding.Config{Keys: []notation.SecretRef{{Kind: "env", Name: "K"}}}
+		return nil
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

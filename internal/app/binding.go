@@ -30,11 +30,11 @@ func bindingSource(cfg *config.Config, s *gate.Snapshot) binding.Source {
 		}
 		secrets := make([]string, len(c.Keys))
 		for i, reference := range c.Keys {
-			text, err := secret(reference)
+			s, err := reference.Resolve()
 			if err != nil {
 				return nil, fmt.Errorf("[%d]: %w", i, err)
 			}
-			secrets[i] = text
+			secrets[i] = s.Reveal()
 		}
 		keys, err := sealed.New(secrets)
 		if err != nil {
