@@ -93,7 +93,7 @@ $(LINT):
 	@rm -f $(TOOLS)/.golangci-lint-*; touch $@
 
 fuzz: ## fuzz the parsers for a bounded time
-	@.ci/fuzz ./mcp ./mcp/sse ./extproc ./guard/envelope ./internal/inspect/view ./internal/inspect/wire ./internal/inspect/destination ./internal/inspect/recogniser ./internal/inspect/injection ./internal/inspect/normal ./guard/dlp ./internal/audit/chain ./internal/audit/ledger ./internal/audit/verify
+	@.ci/fuzz ./mcp ./mcp/sse ./extproc ./guard/envelope ./internal/inspect/view ./internal/inspect/wire ./internal/inspect/destination ./internal/inspect/recogniser ./internal/inspect/injection ./internal/inspect/normal ./guard/dlp ./guard/loop ./internal/audit/chain ./internal/audit/ledger ./internal/audit/verify
 
 check: ## exactly what CI runs: lint, test, heavy and fuzz, each timed
 	@./.ci/run

@@ -286,7 +286,14 @@ func (g *anomaly) verdict(x *guard.Exchange, m *mcp.Message, found []finding) gu
 	return v
 }
 
-// hosts returns the hosts that a call names, a few at most.
+// searched is how far into arguments hosts are looked for, and how many are
+// noted. Who hides one behind that hides it from this guard, and not from egress.
+const (
+	searched = 64 << 10
+	noted    = 16
+)
+
+// hosts returns the hosts that a call names.
 func hosts(m *mcp.Message) []string {
 	part, _ := mcp.Member(m.Params, "arguments")
 	if m.Method == "resources/read" {
@@ -298,11 +305,11 @@ func hosts(m *mcp.Message) []string {
 	var out []string
 	var r wire.Reader
 	_ = r.EachText(part, func(t *wire.Text) {
-		if t.Kind == mcp.LeafNumber || len(out) >= 16 {
+		if at, _ := t.Span(0, 0); t.Kind == mcp.LeafNumber || len(out) >= noted || at > searched {
 			return
 		}
-		for _, d := range destination.Find(t.Value, t.Key) {
-			if d.Err != nil || d.Host == "" || len(out) >= 16 || m.Method == "resources/read" && d.Scheme != "" && !strings.HasPrefix(d.Scheme, "http") {
+		for _, d := range destination.Find(t.Value[:min(len(t.Value), searched)], t.Key) {
+			if d.Err != nil || d.Host == "" || len(out) >= noted || m.Method == "resources/read" && d.Scheme != "" && !strings.HasPrefix(d.Scheme, "http") {
 				continue
 			}
 			if !slices.Contains(out, d.Host) {

@@ -3,7 +3,9 @@ package anomaly_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -315,4 +317,41 @@ func TestConformance(t *testing.T) {
 func BenchmarkGuard(b *testing.B) {
 	w := newWorld(b, nil)
 	guardtest.Benchmark(b, anomaly.Spec(ports(w)), guardtest.Config{})
+}
+
+// BenchmarkMillionCallers shows what a million callers leave in a memory of the
+// default size.
+func BenchmarkMillionCallers(b *testing.B) {
+	m := decode(b, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"q":1}}}`)
+	for b.Loop() {
+		w := &world{t: b, now: time.Now()}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		w.memory = anomaly.NewMemory(anomaly.DefaultConfig().MaxKeys)
+		g, err := anomaly.Spec(ports(w)).Build(func(any) error { return nil })
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range 1_000_000 {
+			x := &guard.Exchange{Principal: guard.Principal{Subject: strconv.Itoa(i)}}
+			if _, err := g.Inspect(b.Context(), x, m); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "MiB")
+		b.ReportMetric(float64(w.memory.Len()), "entries")
+	}
+}
+
+// Text of a megabyte costs no more to search than one of 64 KiB.
+func TestHostsAreLookedForInTheBeginningOnly(t *testing.T) {
+	w := newWorld(t, nil)
+	w.usual(30, one{})
+	ask, _ := w.call(one{args: `{"a":"` + strings.Repeat("see https://a.example/ ", 40_000) + `","b":"https://b.example"}`})
+	if got := event(ask, "egress_destination_change"); !strings.Contains(got, "a.example") || strings.Contains(ask.Detail, "b.example") {
+		t.Errorf("%q, %s", got, ask.Detail)
+	}
 }

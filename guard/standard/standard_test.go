@@ -84,3 +84,18 @@ func TestTheGuardsAssemble(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who reads labels stands behind who gives them, or the labels are for nobody.
+func TestLabelsReachThoseWhoReadThem(t *testing.T) {
+	at := make(map[string]int)
+	for i, spec := range standard.Specs(standard.Ports{}) {
+		at[spec.Name] = i
+	}
+	for _, order := range [][]string{{"identity", "anomaly", "policy", "escalation"}, {"policy", "loop", "quota"}} {
+		for i := 1; i < len(order); i++ {
+			if at[order[i-1]] >= at[order[i]] {
+				t.Errorf("%s does not stand before %s", order[i-1], order[i])
+			}
+		}
+	}
+}
