@@ -121,7 +121,7 @@ func policyChange(verb, use, short, long, example string) *cobra.Command {
 func policyRollback() *cobra.Command {
 	return policyChange("rollback", "rollback [REVISION]", "Have an earlier bundle judge again, at once",
 		"Makes the bundle that judged before judge again, or the kept bundle of REVISION, which may be\nshortened. While a new bundle is in its canary, that one is given up instead.\n\nThis holds until the source offers a newer version than the one rolled back, or until\n`sallyport policy release`. Prints the revision that judges now.",
-		"  sallyport policy rollback\n  sallyport policy rollback 1.3.0\n  sallyport policy rollback --admin http://10.0.0.1:9003 --admin http://10.0.0.2:9003")
+		"  sallyport policy rollback\n  sallyport policy rollback 1.3.0\n  sallyport policy rollback --admin http://127.0.0.1:9003 --admin http://127.0.0.1:9103")
 }
 
 func policyReleaseCommand() *cobra.Command {

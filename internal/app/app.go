@@ -60,7 +60,7 @@ type Gateway struct {
 	offering sync.Mutex                   // one configuration is built and offered at a time
 	applying sync.Mutex                   // what a line of bundles says is put in force and remembered
 	roster   atomic.Pointer[redis.Roster] // nil until replicas meet
-	unsaved  error                        // why that is not remembered; guarded by applying
+	unsaved  atomic.Pointer[string]       // why that is not remembered; empty where it is
 	judges   judges
 	lasting  lasting
 	draining atomic.Bool

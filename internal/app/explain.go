@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/injection"
+	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -23,8 +24,16 @@ func Validate(path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = (&lasting{dir: filepath.Dir(path)}).snapshot(cfg)
-	return err
+	l := &lasting{dir: filepath.Dir(path)}
+	if _, err := l.snapshot(cfg); err != nil {
+		return err
+	}
+	if c, ok := cfg.Guards["policy"].Config.(*policy.Config); ok {
+		if err := l.releases.why(shadowConfig(*c)); err != nil {
+			return fmt.Errorf("guards.policy.shadow.bundle: %w", err) // a gateway serves without
+		}
+	}
+	return nil
 }
 
 // load builds what judges under the configuration at path. Nobody proves who

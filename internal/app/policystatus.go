@@ -53,10 +53,8 @@ func (g *Gateway) policyStatus(snap *gate.Snapshot) PolicyStatus {
 		s.Since, s.Candidate, s.Stage, s.Held, s.Error = &k.Since, k.Candidate, k.Stage, k.Held, k.Error
 	}
 	s.Logs = g.logStatus()
-	g.applying.Lock()
-	defer g.applying.Unlock()
-	if g.unsaved != nil {
-		s.Store = g.unsaved.Error()
+	if why := g.unsaved.Load(); why != nil {
+		s.Store = *why
 	}
 	return s
 }

@@ -107,7 +107,7 @@ func (r *releases) open(dir string, c policy.Config, shadow bool) (*line, error)
 	name := c.Bundle
 	switch {
 	case name == "":
-		name, n.source = "default", release.Embedded{FS: policies.Default()}
+		name, n.source = "default", &release.Embedded{FS: policies.Default()}
 	case policy.IsURL(name):
 		if n.source, err = fetcher(c); err != nil {
 			return nil, err

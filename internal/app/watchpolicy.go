@@ -163,13 +163,15 @@ func (g *Gateway) apply(l *line) {
 			g.log.Info("a new policy begins its canary", "revision", c.Revision, "live", a.live.Revision())
 		}
 	}
+	if l.shelf == nil {
+		return
+	}
+	said := ""
 	if err := l.keeper.Save(l.shelf); err != nil {
-		if g.unsaved == nil || g.unsaved.Error() != err.Error() {
-			g.log.Error("policy bundles are not kept for the next start", "err", err)
-		}
-		g.unsaved = err
-	} else if l.shelf != nil {
-		g.unsaved = nil
+		said = err.Error()
+	}
+	if before := g.unsaved.Swap(&said); said != "" && (before == nil || *before != said) {
+		g.log.Error("policy bundles are not kept for the next start", "err", said)
 	}
 }
 

@@ -130,6 +130,12 @@ func NewKeeper(s Settings, state State, load func(sum string) ([]byte, error)) (
 		} else {
 			k.state.Mark = "" // it is fetched again
 		}
+		k.hold()
+		for _, r := range k.state.Rejected {
+			if r.Revision == k.state.Offered {
+				k.err = &Held{r.Revision, "was rejected: " + r.Why}
+			}
+		}
 	}
 	return k, errors.Join(errs...)
 }

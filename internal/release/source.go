@@ -75,20 +75,23 @@ func readArchive(path string) ([]byte, error) {
 	return data, err
 }
 
-// Embedded is a source that is part of this build.
-type Embedded struct{ FS fs.FS }
+// Embedded is a source that is part of this build, and cannot change.
+type Embedded struct {
+	FS   fs.FS
+	mark string // once it was read
+}
 
 // Fetch implements Source.
-func (e Embedded) Fetch(_ context.Context, mark string, _ time.Duration) (Offer, error) {
+func (e *Embedded) Fetch(_ context.Context, mark string, _ time.Duration) (Offer, error) {
+	if e.mark != "" && e.mark == mark {
+		return Offer{Mark: mark}, nil
+	}
 	data, err := Pack(e.FS)
 	if err != nil {
 		return Offer{}, fmt.Errorf("release: %w", err)
 	}
-	o := Offer{Mark: Sum(data)}
-	if o.Mark != mark {
-		o.Archive = data
-	}
-	return o, nil
+	e.mark = Sum(data)
+	return Offer{Archive: data, Mark: e.mark}, nil
 }
 
 var errTooLarge = fmt.Errorf("larger than the %d bytes that a bundle may have", MaxArchive)
