@@ -452,6 +452,39 @@ func TestProjectsAreMapped(t *testing.T) {
 	}
 }
 
+func TestPoliciesSeeWhatIsLeftWithoutAskingAnybody(t *testing.T) {
+	view := new(budget.View)
+	p := keep(here())
+	p.View = view
+	r := judge(t, p, func(o *budget.Config) {
+		sandbox(o)
+		o.Budgets[0].Limit = budget.Bounds{Cost: 1000, Calls: 4, Time: time.Hour}
+		o.Budgets[0].Alert = 50
+		o.Prices = []budget.Price{{Call: 300}}
+	})
+	x, _ := r.begin(caller{person: "ada"}, "x")
+	if left := string(view.Remaining(&guard.Exchange{Principal: guard.Principal{Subject: "nobody"}}, nil)); left != "" {
+		t.Errorf("of somebody unknown: %s", left)
+	}
+	r.finish(x, fine)
+	r.call(caller{person: "ada"}, "x")
+	if left := string(view.Remaining(x, nil)); left != `{"remaining":{"sandbox":{"thousandths":400,"cost":400,"calls":2,"time":3599}},"low":["sandbox"]}` {
+		t.Errorf("%s", left)
+	}
+	claims, books, err := view.Accounts("sandbox", &budget.Who{Subject: "ada", Issuer: "https://id.example"})
+	if err != nil || len(claims) != 2 {
+		t.Fatalf("%v, %v", claims, err)
+	}
+	for i := range claims {
+		if s, err := books.Read(t.Context(), &claims[i]); err != nil || s.Used[budget.Calls] != 2 {
+			t.Errorf("%+v, %v", s, err)
+		}
+	}
+	if _, _, err := view.Accounts("sandbocks", &budget.Who{}); err == nil || !strings.Contains(err.Error(), "there are: sandbox") {
+		t.Error(err)
+	}
+}
+
 func BenchmarkInspectAndSettle(b *testing.B) {
 	spec := budget.Spec(keep(here()))
 	g, err := spec.Build(func(c any) error {

@@ -64,7 +64,7 @@ func (g *Gateway) showUsage(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "no usage is counted: set cost_controls, autonomy_controls.sandbox_budgets or guards.budget", http.StatusNotFound)
 		return
 	}
-	q, r, err := g.usageQuery(req.URL.Query(), time.Now())
+	q, r, err := usageQuery(req.URL.Query(), time.Now(), g.level())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -88,9 +88,9 @@ func (g *Gateway) showUsage(w http.ResponseWriter, req *http.Request) {
 }
 
 // usageQuery reads the parameters of /v1/usage: this month when none are given.
-func (g *Gateway) usageQuery(v url.Values, now time.Time) (*own.Query, *UsageReport, error) {
+func usageQuery(v url.Values, now time.Time, by []string) (*own.Query, *UsageReport, error) {
 	now = now.UTC()
-	q := &own.Query{From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), To: now, By: g.level()}
+	q := &own.Query{From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), To: now, By: by}
 	filters := make(map[string]string)
 	for key, values := range v {
 		value := values[0]
