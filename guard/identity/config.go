@@ -28,6 +28,7 @@ type Issuer struct {
 	Tenant     string   `yaml:"tenant" doc:"Tenant of everybody whom this issuer vouches for, whatever their tokens say"`
 	Claims     Claims   `yaml:"claims" doc:"Which claims say what. A path such as realm_access.roles leads into objects"`
 	Scopes     []string `yaml:"scopes" doc:"Scopes that a client is told to ask for"`
+	DPoP       string   `yaml:"dpop" oneof:"off|accept|require" doc:"Whether tokens that are bound to a key of their holder (RFC 9449) are accepted, or are the only ones"`
 }
 
 // Reauth says what counts as a fresh authentication.
@@ -55,6 +56,7 @@ func DefaultConfig() Config {
 
 // Default sets what holds for an issuer where a configuration says nothing.
 func (i *Issuer) Default() {
+	i.DPoP = "off"
 	i.Algorithms = []string{"RS256", "ES256", "EdDSA"}
 	i.Claims = Claims{
 		Subject: "sub", Tenant: "tenant", Roles: "roles", Scopes: "scope", Client: "client_id",

@@ -54,6 +54,9 @@ func (i *Issuer) Token(t testing.TB, audience string, lives time.Duration, more 
 	return i.sign(t, i.key, audience, lives, more)
 }
 
+// Public returns the key that it publishes.
+func (i *Issuer) Public() *ecdsa.PublicKey { return &i.key.PublicKey }
+
 // Forge returns a token that somebody else signed, under the same key id.
 func (i *Issuer) Forge(t testing.TB, audience string, lives time.Duration) string {
 	t.Helper()

@@ -90,6 +90,9 @@ func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.
 		if l.revoked != nil {
 			o.Revoked = l.whyRevoked
 		}
+		if l.shared != nil {
+			o.Once = l.shared.First
+		}
 		a, err := verify.New(o)
 		if err != nil {
 			return nil, err

@@ -100,7 +100,7 @@ func (r revoker) Remove(ctx context.Context, id string) (revocation.Entry, error
 func effective(cfg *config.Config, e *revocation.Entry) error {
 	method := cfg.Gateway.Authentication
 	switch {
-	case e.Kind == revocation.Peer && !needsCertificate(method):
+	case e.Kind == revocation.Peer && !needsCertificate(method) && !(cfg.UsesSPIFFE() && needsToken(method)): // workloads show JWT-SVIDs, too
 		return fmt.Errorf("kind: gateway.authentication.method is %s, so that nobody is known as a peer", method.Method)
 	case e.Kind != revocation.Peer && !needsToken(method):
 		return fmt.Errorf("kind: gateway.authentication.method is %s, so that nobody is known by a token", method.Method)

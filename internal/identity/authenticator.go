@@ -27,7 +27,8 @@ type Options struct {
 	// means that nobody knows. It is asked for each request, about remembered
 	// tokens too. Nil: nobody is revoked.
 	Revoked func(*guard.Principal) (why string, err error)
-	Keys    *Pool        // of issuers; nil begins with none
+	Once    Once         // remembers DPoP proofs for all replicas; nil: this process does for itself
+	Keys    *Pool        // of issuers, and proofs that this process remembers; nil begins with none
 	Client  *http.Client // for issuers; it must not follow redirects to other origins
 	Now     func() time.Time
 }
@@ -42,6 +43,7 @@ type Authenticator struct {
 	cacheTime time.Duration
 	cache     cache
 	svids     *svids // nil: none are accepted
+	proofs    *proofs
 }
 
 // New returns an Authenticator. It makes no request: issuers may come up later.
@@ -67,7 +69,7 @@ func New(o Options) (*Authenticator, error) {
 	}
 	a := &Authenticator{
 		o: o, issuers: make(map[string]*issuer), now: o.Now,
-		skew: o.ClockSkew, lifetime: o.Lifetime, cacheTime: o.TokenCache,
+		skew: o.ClockSkew, lifetime: o.Lifetime, cacheTime: o.TokenCache, proofs: &o.Keys.proofs,
 	}
 	if o.Workloads != nil {
 		a.svids = newSVIDs(o.Workloads)
@@ -98,13 +100,14 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 	if !a.o.Token {
 		return a.accept(x, nil, &guard.Principal{Peer: x.Peer.Name})
 	}
-	token, why := bearer(x)
+	token, dpop, why := shown(x)
 	if token == "" {
 		return a.refuse(x, nil, why), nil
 	}
 	sum := digest(sha256.Sum256([]byte(token)))
+	c := credential{token, sum, dpop}
 	if v := a.remembered(sum); v != nil {
-		return a.admit(x, v)
+		return a.admit(x, v, c)
 	}
 	o, err := read(token)
 	if err != nil {
@@ -112,23 +115,30 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 	}
 	i := a.issuers[o.issuer]
 	if i == nil && a.svids.takes(o) {
-		return a.authenticateSVID(x, token, o, sum)
+		return a.authenticateSVID(x, o, c)
 	}
 	if i == nil {
 		return a.refuse(x, nil, "the token is of an issuer that is not configured"), nil
 	}
 	if !i.keys.has(o.keyID) {
-		return a.later(x, i, token, sum, func(ctx context.Context) error { return i.keys.learn(ctx, o.keyID) }), nil
+		return a.later(x, i, c, func(ctx context.Context) error { return i.keys.learn(ctx, o.keyID) }), nil
 	}
 	v, err := a.verify(i, token)
 	if err != nil {
 		if strings.Contains(err.Error(), errSignature.Error()) && i.keys.due() {
-			return a.later(x, i, token, sum, i.keys.refresh), nil // an issuer may use a key id again
+			return a.later(x, i, c, i.keys.refresh), nil // an issuer may use a key id again
 		}
 		return a.refuse(x, i, err.Error()), nil
 	}
 	a.cache.put(sum, v)
-	return a.admit(x, v)
+	return a.admit(x, v, c)
+}
+
+// credential is the token that a request shows.
+type credential struct {
+	token string
+	sum   digest
+	dpop  bool // it came with the DPoP scheme
 }
 
 // remembered returns what a token proved, while its key is still its issuer's.
@@ -144,7 +154,7 @@ func (a *Authenticator) remembered(sum digest) *verified {
 }
 
 // later judges a token after fetching its issuer's keys.
-func (a *Authenticator) later(x *guard.Exchange, i *issuer, token string, sum digest, fetch func(context.Context) error) own.Answer {
+func (a *Authenticator) later(x *guard.Exchange, i *issuer, c credential, fetch func(context.Context) error) own.Answer {
 	return own.Answer{Pending: func(ctx context.Context) (own.Answer, error) {
 		switch err := fetch(ctx); {
 		case errors.Is(err, errNoKey):
@@ -152,18 +162,28 @@ func (a *Authenticator) later(x *guard.Exchange, i *issuer, token string, sum di
 		case err != nil:
 			return own.Answer{}, err // not their fault: no challenge, which would have them ask for another token
 		}
-		v, err := a.verify(i, token)
+		v, err := a.verify(i, c.token)
 		if err != nil {
 			return a.refuse(x, i, err.Error()), nil
 		}
-		a.cache.put(sum, v)
-		return a.admit(x, v)
+		a.cache.put(c.sum, v)
+		return finish(ctx)(a.admit(x, v, c))
 	}}
+}
+
+// finish waits for what is left of an answer within a search that waits already.
+func finish(ctx context.Context) func(own.Answer, error) (own.Answer, error) {
+	return func(answer own.Answer, err error) (own.Answer, error) {
+		if err == nil && answer.Pending != nil {
+			return answer.Pending(ctx)
+		}
+		return answer, err
+	}
 }
 
 // admit checks what depends on the request: for whom the token was made, and on
 // whose connection it came.
-func (a *Authenticator) admit(x *guard.Exchange, v *verified) (own.Answer, error) {
+func (a *Authenticator) admit(x *guard.Exchange, v *verified, c credential) (own.Answer, error) {
 	resource := a.Resource(x.Server.Name)
 	if !slices.ContainsFunc(v.audiences, func(s string) bool {
 		return s == resource || slices.Contains(v.issuer.settings.Audiences, s)
@@ -176,12 +196,21 @@ func (a *Authenticator) admit(x *guard.Exchange, v *verified) (own.Answer, error
 	if v.svidKeys != nil && x.Peer.Verified && x.Peer.Name != v.principal.Peer {
 		return a.refuse(x, v.issuer, "the JWT-SVID is of another workload than the connection's certificate"), nil
 	}
-	if x.Peer.Verified {
-		p := v.principal
-		p.Peer = x.Peer.Name
-		return a.accept(x, v.issuer, &p)
+	proof, why := a.possession(x, v, c)
+	if why != "" {
+		return a.refuseProof(x, v.issuer, why), nil
 	}
-	return a.accept(x, v.issuer, &v.principal)
+	p := &v.principal
+	if x.Peer.Verified {
+		of := v.principal
+		of.Peer = x.Peer.Name
+		p = &of
+	}
+	answer, err := a.accept(x, v.issuer, p)
+	if proof == nil || err != nil || answer.Principal == nil {
+		return answer, err
+	}
+	return a.once(x, v, proof, answer)
 }
 
 // accept takes p for the caller, unless p was revoked.
@@ -204,21 +233,23 @@ func (a *Authenticator) accept(x *guard.Exchange, i *issuer, p *guard.Principal)
 	return answer, nil
 }
 
-// bearer returns the token of the Authorization header (RFC 6750, 2.1).
-func bearer(x *guard.Exchange) (token, why string) {
+// shown returns the token of the Authorization header (RFC 6750, 2.1; RFC 9449,
+// 7.1), and whether its scheme is DPoP.
+func shown(x *guard.Exchange) (token string, dpop bool, why string) {
 	if x.Headers == nil {
-		return "", "no headers"
+		return "", false, "no headers"
 	}
 	value, n := x.Headers.Get("authorization")
 	switch {
 	case n == 0:
-		return "", ""
+		return "", false, ""
 	case n > 1:
-		return "", "several authorization headers"
+		return "", false, "several authorization headers"
 	}
 	scheme, token, _ := strings.Cut(value, " ")
-	if token = strings.Trim(token, " "); !strings.EqualFold(scheme, "bearer") || token == "" {
-		return "", "the authorization header holds no bearer token"
+	dpop = strings.EqualFold(scheme, "dpop")
+	if token = strings.Trim(token, " "); !dpop && !strings.EqualFold(scheme, "bearer") || token == "" {
+		return "", false, "the authorization header holds no bearer token"
 	}
-	return token, ""
+	return token, dpop, ""
 }

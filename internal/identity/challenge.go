@@ -22,25 +22,74 @@ func (a *Authenticator) Resource(server string) string {
 // An empty why is no token at all, which is no error (RFC 6750, 3.1). The client
 // never learns more than that the token is not valid.
 func (a *Authenticator) refuse(x *guard.Exchange, i *issuer, why string) own.Answer {
-	var b strings.Builder
-	b.WriteString("Bearer ")
-	if why != "" {
-		b.WriteString(`error="invalid_token", error_description="The token is expired, malformed, or not valid for this server", `)
+	code := "invalid_token"
+	if why == "" {
+		code = ""
 	}
-	if scopes := a.scopes(i); len(scopes) > 0 {
-		b.WriteString(`scope="` + strings.Join(scopes, " ") + `", `)
-	}
-	b.WriteString(`resource_metadata="` + a.metadataURL(x.Server.Name) + `"`)
+	c := a.challenge(x, i, code)
 	if why == "" {
 		why = "no token"
 	}
-	return own.Answer{Challenge: b.String(), Detail: why}
+	return own.Answer{Challenge: c, Detail: why}
+}
+
+// refuseProof is refuse where the token may be good, and its holder has not
+// proved to be its owner.
+func (a *Authenticator) refuseProof(x *guard.Exchange, i *issuer, why string) own.Answer {
+	return own.Answer{Challenge: a.challenge(x, i, "invalid_dpop_proof"), Detail: why}
+}
+
+// challenge has an entry for each scheme that would do.
+func (a *Authenticator) challenge(x *guard.Exchange, i *issuer, code string) string {
+	var rest string
+	if scopes := a.scopes(i); len(scopes) > 0 {
+		rest = `scope="` + strings.Join(scopes, " ") + `", `
+	}
+	rest += `resource_metadata="` + a.metadataURL(x.Server.Name) + `"`
+	var out []string
+	bearer, dpop := a.schemes(i)
+	if bearer {
+		e := ""
+		if code != "" { // which bearer tokens have one word for
+			e = `error="invalid_token", error_description="The token is expired, malformed, or not valid for this server", `
+		}
+		out = append(out, "Bearer "+e+rest)
+	}
+	if dpop {
+		e := ""
+		if code != "" {
+			e = `error="` + code + `", `
+		}
+		out = append(out, dpopScheme+e+rest)
+	}
+	return strings.Join(out, ", ")
+}
+
+// dpopScheme begins the challenges of RFC 9449, 7.1.
+const dpopScheme = `DPoP algs="ES256 EdDSA RS256 PS256", `
+
+// schemes says how tokens of an issuer may come, or of any.
+func (a *Authenticator) schemes(i *issuer) (bearer, dpop bool) {
+	if i != nil {
+		return i.settings.DPoP != dpopRequire, i.settings.DPoP == dpopAccept || i.settings.DPoP == dpopRequire
+	}
+	bearer = a.svids != nil
+	for _, one := range a.issuers {
+		b, d := a.schemes(one)
+		bearer, dpop = bearer || b, dpop || d
+	}
+	return bearer, dpop
 }
 
 // Challenge completes a challenge of another guard.
 func (a *Authenticator) Challenge(x *guard.Exchange, challenge string) string {
 	if !a.o.Token || strings.Contains(challenge, "resource_metadata=") {
 		return challenge
+	}
+	if bearer, _ := a.schemes(a.issuers[x.Principal.Issuer]); !bearer {
+		if rest, ok := strings.CutPrefix(challenge, "Bearer "); ok {
+			challenge = dpopScheme + rest
+		}
 	}
 	return challenge + `, resource_metadata="` + a.metadataURL(x.Server.Name) + `"`
 }
@@ -82,7 +131,15 @@ func (a *Authenticator) Metadata(server string) []byte {
 		Scopes               []string `json:"scopes_supported,omitempty"`
 		Methods              []string `json:"bearer_methods_supported"`
 		BoundToCertificates  bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+		ProofAlgorithms      []string `json:"dpop_signing_alg_values_supported,omitempty"`
+		BoundToKeys          bool     `json:"dpop_bound_access_tokens_required,omitempty"`
 	}{Resource: a.Resource(server), Scopes: a.scopes(nil), Methods: []string{"header"}, BoundToCertificates: a.o.Certificate}
+	if bearer, dpop := a.schemes(nil); dpop {
+		m.BoundToKeys = !bearer
+		for _, alg := range proofAlgorithms {
+			m.ProofAlgorithms = append(m.ProofAlgorithms, string(alg))
+		}
+	}
 	for _, i := range a.o.Issuers {
 		m.AuthorizationServers = append(m.AuthorizationServers, i.URL)
 	}

@@ -47,6 +47,8 @@ type keySet struct {
 // Pool keeps the keys of issuers over reloads, so that a changed configuration
 // does not forget them while their issuer is silent. The zero Pool is empty.
 type Pool struct {
+	proofs proofs
+
 	mu   sync.Mutex
 	sets map[[2]string]*keySet
 }

@@ -47,13 +47,13 @@ const schemeSPIFFE = "spiffe://"
 func (s *svids) takes(o outline) bool { return s != nil && strings.HasPrefix(o.subject, schemeSPIFFE) }
 
 // authenticateSVID judges a JWT-SVID with the keys that are known.
-func (a *Authenticator) authenticateSVID(x *guard.Exchange, token string, o outline, sum digest) (own.Answer, error) {
-	v, err := a.verifySVID(token, o)
+func (a *Authenticator) authenticateSVID(x *guard.Exchange, o outline, c credential) (own.Answer, error) {
+	v, err := a.verifySVID(c.token, o)
 	if err != nil {
 		return a.refuse(x, a.svids.issuer, err.Error()), nil
 	}
-	a.cache.put(sum, v)
-	return a.admit(x, v)
+	a.cache.put(c.sum, v)
+	return a.admit(x, v, c)
 }
 
 func (a *Authenticator) verifySVID(token string, o outline) (*verified, error) {
@@ -96,7 +96,7 @@ func (a *Authenticator) verifySVID(token string, o outline) (*verified, error) {
 	if err := a.checkTimes(c, &v.principal, a.now()); err != nil {
 		return nil, err
 	}
-	if v.certDigest, err = binding(c); err != nil {
+	if v.certDigest, v.keyDigest, err = binding(c); err != nil {
 		return nil, err
 	}
 	v.until = v.principal.Expires

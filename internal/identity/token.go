@@ -23,6 +23,7 @@ type verified struct {
 	principal  guard.Principal
 	issuer     *issuer
 	audiences  []string
+	keyDigest  string         // thumbprint of the key it is bound to, in base64url; empty for none
 	certDigest string         // SHA-256 of the certificate it is bound to, in hex; empty for none
 	keys       *keys          // that it was verified with
 	svidKeys   *jwtbundle.Set // the same, of a JWT-SVID
@@ -94,7 +95,7 @@ func (a *Authenticator) verify(i *issuer, token string) (*verified, error) {
 	if err := a.checkTimes(c, &v.principal, now); err != nil {
 		return nil, err
 	}
-	if v.certDigest, err = binding(c); err != nil {
+	if v.certDigest, v.keyDigest, err = binding(c); err != nil {
 		return nil, err
 	}
 	v.until = v.principal.Expires
@@ -145,21 +146,31 @@ func (a *Authenticator) checkTimes(c claims, p *guard.Principal, now time.Time) 
 	return nil
 }
 
-// binding returns the certificate that a token is bound to (RFC 8705, 3.1). A
-// binding that cannot be checked here makes the token worthless here.
-func binding(c claims) (digest string, err error) {
+// binding returns the certificate that a token is bound to (RFC 8705, 3.1), in
+// hex, and the key (RFC 9449, 6.1). A binding that cannot be checked here makes
+// the token worthless here.
+func binding(c claims) (certificate, key string, err error) {
 	raw, ok := c["cnf"]
 	if !ok {
-		return "", nil
+		return "", "", nil
 	}
 	cnf, ok := raw.(map[string]any)
-	thumb, isText := cnf["x5t#S256"].(string)
-	if !ok || !isText || len(cnf) != 1 {
-		return "", errors.New("the token is bound to something that this gateway cannot check")
+	if !ok || len(cnf) == 0 {
+		return "", "", errors.New("the token is bound to something that this gateway cannot check")
 	}
-	sum, err := encoding.DecodeString(thumb)
-	if err != nil || len(sum) != 32 {
-		return "", errors.New("the token is bound to no certificate thumbprint")
+	for name, value := range cnf {
+		thumb, _ := value.(string)
+		sum, err := encoding.DecodeString(thumb)
+		switch {
+		case name != "x5t#S256" && name != "jkt":
+			return "", "", errors.New("the token is bound to something that this gateway cannot check")
+		case err != nil || len(sum) != 32:
+			return "", "", errors.New("the token is bound to no thumbprint")
+		case name == "jkt":
+			key = thumb
+		default:
+			certificate = fmt.Sprintf("%x", sum)
+		}
 	}
-	return fmt.Sprintf("%x", sum), nil
+	return certificate, key, nil
 }
