@@ -60,11 +60,19 @@ func (c Client) Run(t testing.TB, task Task, person *Browser) Done {
 	return c.run(t, task, person)
 }
 
-// Clients returns the SDKs that authorize by themselves. mcp-go also does, but
-// does not step up: what it tells of a 403 is in integration/identity.
+// Grants returns those that an SDK knows.
+func (c Client) Grants() []Grant {
+	if c.Name == "mcp-go" {
+		return []Grant{Code}
+	}
+	return []Grant{Code, Credentials}
+}
+
+// Clients returns the SDKs.
 func Clients() []Client {
 	return []Client{
 		{Name: "go-sdk", run: runGo},
+		{Name: "mcp-go", run: runMCPGo, Settled: []Grant{Code}},
 		{Name: "node-sdk", run: node("sdk"), Settled: []Grant{Credentials}},
 		{Name: "node-client", run: node("client")},
 		{Name: "python", run: func(t testing.TB, task Task, b *Browser) Done { return drive(t, peers.Python(t, "oauth.py"), task, b) }},

@@ -30,7 +30,7 @@ const (
 // all of crm, each tool with its scope, and wipe after a fresh login only.
 const organisation = `{
   "roles": {"support": {"clearance": "internal", "servers": {"crm": [{"tools": ["*"]}], "data": [{"tools": ["*"]}]}}},
-  "tools": {"crm": {"look": {"scopes": ["crm.read"]}, "change": {"scopes": ["crm.read", "crm.write"]}, "wipe": {"sensitive": true, "max_age": 1, "scopes": ["crm.read"]}}},
+  "tools": {"crm": {"look": {"scopes": ["crm.read"]}, "change": {"scopes": ["crm.write"]}, "wipe": {"sensitive": true, "max_age": 1, "scopes": ["crm.read"]}}},
   "servers": {},
   "settings": {
     "freeze": false, "ranks": {"public": 0, "internal": 1}, "unclassified": "internal", "sensitive_max_age": 300,
