@@ -13,6 +13,12 @@ import (
 //go:embed all:default
 var files embed.FS
 
+//go:embed all:cedar
+var cedarFiles embed.FS
+
+//go:embed cedar/sallyport.cedarschema
+var cedarSchema []byte
+
 //go:embed input.schema.json
 var inputSchema []byte
 
@@ -27,6 +33,18 @@ func Default() fs.FS {
 	}
 	return sub
 }
+
+// Cedar returns the files of the default bundle of Cedar policies.
+func Cedar() fs.FS {
+	sub, err := fs.Sub(cedarFiles, "cedar")
+	if err != nil {
+		return cedarFiles // the name is valid, so this never happens
+	}
+	return sub
+}
+
+// CedarSchema returns the Cedar schema of what Cedar policies know.
+func CedarSchema() []byte { return cedarSchema }
 
 // InputSchema returns the JSON Schema of the input document, decoded.
 func InputSchema() (any, error) { return decode(inputSchema) }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/internal/cases"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/opa"
 )
@@ -19,78 +21,86 @@ func policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Test, build, sign, verify, compare and roll out policy bundles",
-		Long:  "Works on OPA bundles: directories or archives (.tar.gz). \"default\" is the bundle that this build ships.",
+		Long:  "Works on bundles of Rego or of Cedar policies: directories or archives (.tar.gz).\n\"default\" and \"default-cedar\" are those that this build ships.",
 	}
 	cmd.AddCommand(policyTest(), policyBuild(), policySign(), policyVerify(), policyDiff(),
 		policyReplay(), policyStatusCommand(), policyRollback(), policyReleaseCommand(), policyPromote(), policyShadowCommand())
 	return cmd
 }
 
-// loadBundle reads a bundle without asking for signatures.
-func loadBundle(path string) (*opa.Bundle, error) {
-	if path == "default" {
-		return opa.Default()
-	}
-	return opa.Load(path, nil)
-}
-
 func policyTest() *cobra.Command {
-	var asJSON bool
+	var asJSON, coverage bool
 	cmd := &cobra.Command{
 		Use:     "test BUNDLE",
 		Short:   "Compile a bundle strictly and run its tests",
-		Long:    "Compiles the bundle as the gateway does, checks that its rules are formatted as `opa fmt` does,\nruns its *_test.rego, and reports how much of the rules they reach.\nExits with 0 if all is well and 1 if not.",
-		Example: "  sallyport policy test ./policies\n  sallyport policy test default",
+		Long:    "Compiles the bundle as the gateway does, and runs its tests: *_test.rego, with how much of the rules they reach,\nafter a look whether the rules are formatted as `opa fmt` does; or the cases in *_test.json of Cedar policies.\nExits with 0 if all is well and 1 if not.",
+		Example: "  sallyport policy test ./policies\n  sallyport policy test default --coverage",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := loadBundle(args[0])
+			b, err := loadPolicy(cmd.Context(), args[0], nil)
 			if err != nil {
 				return err
 			}
-			r, err := opa.Test(cmd.Context(), b)
+			r, tests, failed, missed, err := b.test(cmd.Context())
 			if err != nil {
 				return err
 			}
+			out := cmd.OutOrStdout()
 			if asJSON {
-				if err := json.NewEncoder(cmd.OutOrStdout()).Encode(r); err != nil {
+				if err := json.NewEncoder(out).Encode(r); err != nil {
 					return err
 				}
 			} else {
-				for _, f := range r.Failed {
-					fmt.Fprintf(cmd.OutOrStdout(), "FAIL %s at %s: %s\n", f.Test, f.At, f.Why)
+				for _, f := range failed {
+					fmt.Fprintln(out, "FAIL", f)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%d passed, %d failed, %.1f %% of the rules covered\n", r.Passed, len(r.Failed), r.Coverage)
+				if coverage {
+					for _, m := range missed {
+						fmt.Fprintln(out, "not reached", m)
+					}
+				}
+				fmt.Fprintf(out, "%d passed, %d failed", tests.Passed, tests.Failed)
+				if b.cedar == nil {
+					fmt.Fprintf(out, ", %.1f %% of the rules covered\n", tests.Coverage)
+				} else {
+					fmt.Fprintf(out, "; %d policies had a say in none of them\n", len(missed))
+				}
 			}
-			if len(r.Failed) > 0 {
+			if len(failed) > 0 {
 				return errNo
 			}
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "answer as JSON")
+	cmd.Flags().BoolVar(&coverage, "coverage", false, "list what no test reaches")
 	return cmd
 }
 
 func policyBuild() *cobra.Command {
-	var out, version string
+	var out, version, commit string
 	cmd := &cobra.Command{
 		Use:     "build BUNDLE --version VERSION -o FILE",
 		Short:   "Write a bundle as an archive under a semantic version",
-		Long:    "Writes rules and data, without the tests, as an archive whose revision is a semantic version.\nA bundle that the gateway would not take is not written.",
+		Long:    "Runs the tests, and writes rules and data, without the tests, as an archive whose revision is a semantic version\nand whose manifest says how the tests went.\nA bundle whose tests fail, or that the gateway would not take, is not written.",
 		Example: "  sallyport policy build ./policies --version 1.4.0 -o policy-1.4.0.tar.gz",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			b, err := loadBundle(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := loadPolicy(cmd.Context(), args[0], nil)
 			if err != nil {
 				return err
 			}
+			if _, err := b.decider(); err != nil {
+				return err
+			}
 			var archive bytes.Buffer
-			if err := opa.Build(&archive, b, version); err != nil {
+			if err := b.build(cmd.Context(), &archive, version, commit); err != nil {
 				return err
 			}
 			return replaceFile(out, archive.Bytes())
 		},
 	}
+	cmd.Flags().StringVar(&commit, "commit", "", "commit that the release is built from, which the manifest names")
 	cmd.Flags().StringVar(&version, "version", "", "semantic version; the manifest's revision when absent")
 	outFlag(cmd, &out)
 	return cmd
@@ -104,8 +114,8 @@ func policySign() *cobra.Command {
 		Long:    "Signs a bundle with a PEM private key, in the format of OPA's bundle signatures.\nThe key is given by reference, env:NAME or file:/path; the id is what gateways find the public key by.",
 		Example: "  sallyport policy sign policy-1.4.0.tar.gz --key file:/secure/release.pem --id release-2026 -o policy-1.4.0.signed.tar.gz",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			b, err := loadBundle(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := loadPolicy(cmd.Context(), args[0], nil)
 			if err != nil {
 				return err
 			}
@@ -114,7 +124,7 @@ func policySign() *cobra.Command {
 				return err
 			}
 			var archive bytes.Buffer
-			if err := opa.Sign(&archive, b, private, algorithm, id); err != nil {
+			if err := b.sign(&archive, private, algorithm, id); err != nil {
 				return err
 			}
 			return replaceFile(out, archive.Bytes())
@@ -138,15 +148,15 @@ func policyVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, err := opa.Load(args[0], &opa.Keys{Public: map[string]opa.Key{id: {PEM: public, Algorithm: algorithm}}})
+			b, err := loadPolicy(cmd.Context(), args[0], &opa.Keys{Public: map[string]opa.Key{id: {PEM: public, Algorithm: algorithm}}})
 			if err == nil {
-				_, err = opa.New(b, opa.Settings{Places: 1})
+				_, err = b.decider()
 			}
 			if err != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), err)
 				return errNo
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), b.Revision())
+			fmt.Fprintln(cmd.OutOrStdout(), b.revision())
 			return nil
 		},
 	}
@@ -155,7 +165,7 @@ func policyVerify() *cobra.Command {
 }
 
 func policyDiff() *cobra.Command {
-	var cases string
+	var file string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "diff BEFORE AFTER --cases CASES.json",
@@ -164,25 +174,25 @@ func policyDiff() *cobra.Command {
 		Example: "  sallyport policy diff policy-1.3.0.tar.gz ./policies --cases cases.json",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			text, err := readInput(cmd.InOrStdin(), cases)
+			text, err := readInput(cmd.InOrStdin(), file)
 			if err != nil {
 				return err
 			}
-			table, err := opa.Cases(text)
+			table, err := cases.Read(text)
 			if err != nil {
 				return err
 			}
-			var two [2]*opa.Policy
+			var two [2]policy.Decider
 			for i, path := range args {
-				b, err := loadBundle(path)
+				b, err := loadPolicy(cmd.Context(), path, nil)
 				if err != nil {
 					return err
 				}
-				if two[i], err = opa.New(b, opa.Settings{Places: 1}); err != nil {
+				if two[i], err = b.decider(); err != nil {
 					return err
 				}
 			}
-			changes := opa.Diff(cmd.Context(), two[0], two[1], table)
+			changes := cases.Diff(cmd.Context(), two[0], two[1], table)
 			if asJSON {
 				if err := json.NewEncoder(cmd.OutOrStdout()).Encode(changes); err != nil {
 					return err
@@ -199,7 +209,7 @@ func policyDiff() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&cases, "cases", "", "JSON array of cases (- for standard input)")
+	cmd.Flags().StringVar(&file, "cases", "", "JSON array of cases (- for standard input)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "answer as JSON")
 	_ = cmd.MarkFlagRequired("cases") // fails only for unknown flags
 	return cmd

@@ -99,7 +99,6 @@ func TestPolicySettingsWithoutEffectAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		strings.Replace(good, "policy_engine: none", "policy_engine: none, decision_cache_ttl: 5m", 1):                                                              "has no effect",
 		good + "guards: {policy: {hide: false}}\n":                                                                                                                  "has no effect",
-		strings.Replace(good, "policy_engine: none", "policy_engine: Cedar", 1):                                                                                     "not available in this build",
 		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: /tmp/x}}\n":                                              "needs keys",
 		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {mode: off}}\n":                                                   "contradicts",
 		strings.Replace(good, "policy_engine: none", "policy_engine: OPA", 1) + "guards: {policy: {bundle: /no/where, signatures: optional}}\n":                     "no such file",
@@ -113,6 +112,111 @@ func TestPolicySettingsWithoutEffectAreRefused(t *testing.T) {
 	} {
 		if code, _, words := say("validate", write(t, "c.yaml", text)); code != 1 || !strings.Contains(words, want) {
 			t.Errorf("want %s, got exit %d: %s\n%s", want, code, words, text)
+		}
+	}
+}
+
+func TestCedarPoliciesAreTestedBuiltSignedAndDecide(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "bundle")
+	if err := os.CopyFS(source, policies.Cedar()); err != nil {
+		t.Fatal(err)
+	}
+	private, public := releaseKeys(t)
+	built, signed := filepath.Join(dir, "built.tar.gz"), filepath.Join(dir, "signed.tar.gz")
+	cedar := strings.NewReplacer("policy_engine: none", "policy_engine: Cedar, decision_cache_ttl: 5m", "name: crm", "data_classification: public, name: crm").Replace(good)
+	cfg := write(t, "policy.yaml", cedar+"guards: {policy: {bundle: "+signed+", keys: [{id: k1, algorithm: EdDSA, key: \""+public+"\"}]}}\n")
+	table := write(t, "cases.json", `[{"name":"a reader searches","principal":{"subject":"ann","roles":["reader"]},"server":{"name":"crm","data_classification":"public"},"target":{"kind":"tool","name":"search_x"}}]`)
+	ann := write(t, "ann.json", `{"subject":"ann","roles":["reader"]}`)
+	search := write(t, "search.json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_x"}}`)
+	drop := write(t, "drop.json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop"}}`)
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"the default bundle's tests", []string{"policy", "test", "default-cedar"}, 0, "0 failed"},
+		{"what no case reaches", []string{"policy", "test", source, "--coverage"}, 0, "not reached organisation.cedar"},
+		{"both languages say the same", []string{"policy", "diff", "default", source, "--cases", table}, 0, "0 of 1"},
+		{"build", []string{"policy", "build", source, "--version", "1.4.0", "--commit", "abc", "-o", built}, 0, ""},
+		{"what was built is not signed", []string{"policy", "verify", built, "--key", public, "--id", "k1"}, 1, "signature"},
+		{"sign", []string{"policy", "sign", built, "--key", private, "--id", "k1", "-o", signed}, 0, ""},
+		{"verify", []string{"policy", "verify", signed, "--key", public, "--id", "k1"}, 0, "1.4.0+"},
+		{"the configuration", []string{"validate", cfg}, 0, "good"},
+		{"ann searches", []string{"explain", "-c", cfg, "--server", "crm", "--principal", ann, search}, 0, `"policy": "1.4.0+`},
+		{"ann drops", []string{"explain", "-c", cfg, "--server", "crm", "--principal", ann, drop}, 1, "tool_not_allowed in access: no policy permits tools/call"},
+		{"nobody searches", []string{"explain", "-c", cfg, "--server", "crm", search}, 1, `"reason": "unknown_server"`},
+		{"a bundle of Rego for Cedar", []string{"validate", write(t, "rego.yaml", cedar+"guards: {policy: {bundle: "+regoBundle(t)+", signatures: optional}}\n")}, 1, "permits nothing"},
+	} {
+		code, out, words := say(c.args...)
+		if code != c.code || !strings.Contains(out+words, c.want) {
+			t.Errorf("%s: exit %d\n%s%s", c.name, code, out, words)
+		}
+	}
+}
+
+func regoBundle(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "rego")
+	if err := os.CopyFS(dir, policies.Default()); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestTheGuidesBlocksDecideWhichBundlesAreTaken(t *testing.T) {
+	dir := t.TempDir()
+	private, public := releaseKeys(t)
+	source := regoBundle(t)
+	archive := func(name string, args ...string) string {
+		t.Helper()
+		built, signed := filepath.Join(dir, name+".built"), filepath.Join(dir, name+".tar.gz")
+		for _, a := range [][]string{append([]string{"policy", "build", source, "-o", built}, args...), {"policy", "sign", built, "--key", private, "--id", "k1", "-o", signed}} {
+			if code, _, words := say(a...); code != 0 {
+				t.Fatal(a, words)
+			}
+		}
+		return signed
+	}
+	good1, anonymous := archive("good", "--version", "1.4.0", "--commit", "abc"), archive("anonymous", "--version", "1.4.0")
+	untested := regoBundle(t)
+	if err := os.Remove(filepath.Join(untested, "sallyport", "sallyport_test.rego")); err != nil {
+		t.Fatal(err)
+	}
+	failing := regoBundle(t)
+	if err := os.WriteFile(filepath.Join(failing, "sallyport", "broken_test.rego"), []byte("package sallyport.broken\n\ntest_no if 1 == 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unversioned := regoBundle(t)
+	if err := os.WriteFile(filepath.Join(unversioned, ".manifest"), []byte(`{"revision": "friday", "roots": ["sallyport", "org"], "rego_version": 1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const verbatim = "policy_framework:\n  storage: \"Git repository\"\n  language: \"OPA Rego / Cedar\"\n  versioning: \"Semantic versioning\"\n  deployment: \"GitOps with signed releases\"\n  validation: \"CI/CD policy tests\"\n  enforcement: \"Distributed PEPs\"\n"
+	with := func(bundle, rest string) string {
+		return "guards: {policy: {bundle: " + bundle + ", keys: [{id: k1, algorithm: EdDSA, key: \"" + public + "\"}]" + rest + "}}\n"
+	}
+	for _, c := range []struct{ name, engine, text, want string }{
+		{"the guide's block, and a release that keeps to it", "OPA", verbatim + with(good1, ""), "good"},
+		{"and no policy", "none", verbatim, "no policy decides"},
+		{"and the policy of this build", "OPA", verbatim, "must name a release"},
+		{"and a release of an unknown commit", "OPA", verbatim + with(anonymous, ""), "names no commit"},
+		{"and signatures that are optional", "OPA", verbatim + with(good1, ", signatures: optional"), "demands signed releases"},
+		{"and a guard that only looks", "OPA", verbatim + strings.Replace(with(good1, ""), "policy: {", "policy: {mode: shadow, ", 1), "must be in mode enforce"},
+		{"another language", "OPA", "policy_framework: {language: Cedar}\n", `policy_engine is "OPA"`},
+		{"the other way round", "Cedar", "policy_framework: {language: OPA Rego}\n", `policy_engine is "Cedar"`},
+		{"a version that is none", "OPA", "policy_framework: {versioning: Semantic versioning}\n" + with(unversioned, ", signatures: optional"), `"friday" is no semantic one`},
+		{"no tests, and no signature to go by", "OPA", "policy_framework: {validation: CI/CD policy tests}\n" + with(untested, ", signatures: optional"), "brings no tests"},
+		{"a test that fails", "OPA", "policy_framework: {validation: CI/CD policy tests}\n" + with(failing, ", signatures: optional"), "1 of its 35 tests fail"},
+		{"tests that pass", "OPA", "policy_framework: {validation: CI/CD policy tests}\n" + with(source, ", signatures: optional"), "good"},
+		{"the tests of this build", "Cedar", "policy_framework: {validation: CI/CD policy tests, language: Cedar}\n", "good"},
+		{"the identity framework's words", "OPA", "identity_framework: {access_control: ABAC/ReBAC, policy_storage: Git with signed releases}\n" + with(good1, ""), "good"},
+		{"and no keys", "OPA", "identity_framework: {policy_storage: Git with signed releases}\nguards: {policy: {bundle: " + source + ", signatures: optional}}\n", "demands signed releases"},
+		{"rules without a policy", "none", "identity_framework: {access_control: RBAC}\n", "no policy decides"},
+	} {
+		code, out, words := say("validate", write(t, "c.yaml", strings.Replace(good, "policy_engine: none", "policy_engine: "+c.engine, 1)+c.text))
+		if !strings.Contains(out+words, c.want) || (code == 0) != (c.want == "good") {
+			t.Errorf("%s: exit %d: %s%s", c.name, code, out, words)
 		}
 	}
 }

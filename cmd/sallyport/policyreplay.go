@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/internal/audit/verify"
-	"github.com/sallyport/sallyport/internal/opa"
 	"github.com/sallyport/sallyport/internal/replay"
 )
 
@@ -28,11 +27,11 @@ func policyReplay() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			examiner := func(path string) (replay.Examiner, error) {
-				b, err := loadBundle(path)
+				b, err := loadPolicy(cmd.Context(), path, nil)
 				if err != nil {
 					return nil, err
 				}
-				return opa.New(b, opa.Settings{Places: 1, Deadline: 10 * time.Second})
+				return b.decider()
 			}
 			candidate, err := examiner(bundle)
 			if err != nil {

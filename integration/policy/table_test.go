@@ -17,6 +17,8 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	guardpolicy "github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/integration/testenv"
+	"github.com/sallyport/sallyport/internal/cedar"
+	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/internal/opa"
 	"github.com/sallyport/sallyport/mcp"
 	"github.com/sallyport/sallyport/policies"
@@ -47,32 +49,64 @@ func TestTheDecisionTable(t *testing.T) {
 	if len(all) < 280 {
 		t.Errorf("only %d rows", len(all))
 	}
-	b, err := opa.Load(writeBundle(t, organisation), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, ttl := range map[string]time.Duration{"every decision made anew": 0, "decisions used again": time.Hour} {
-		t.Run(name, func(t *testing.T) {
-			p, err := opa.New(b, opa.Settings{CacheTTL: ttl, Deadline: 10 * time.Second})
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := chain(t, p)
-			for range 2 { // the second time from the cache, where there is one
-				for _, r := range all {
-					m, f := mcp.NewDecoder(mcp.Config{}).Decode(mcp.ToServer, r.message())
-					if f != nil {
-						t.Fatalf("%s: %v", r, f)
-					}
-					d := c.Run(context.Background(), r.exchange(&m), &m)
-					if d.Reason != r.want || (d.Action == guard.Allow) != (r.want == "") {
-						t.Errorf("%s: got %s %s (%s), want %q", r, d.Action, d.Reason, d.Detail, r.want)
+	for engine, open := range engines {
+		for name, ttl := range map[string]time.Duration{"every decision made anew": 0, "decisions used again": time.Hour} {
+			t.Run(engine+", "+name, func(t *testing.T) {
+				p := open(t, ttl)
+				c := chain(t, p)
+				for range 2 { // the second time from the cache, where there is one
+					for _, r := range all {
+						m, f := mcp.NewDecoder(mcp.Config{}).Decode(mcp.ToServer, r.message())
+						if f != nil {
+							t.Fatalf("%s: %v", r, f)
+						}
+						d := c.Run(context.Background(), r.exchange(&m), &m)
+						if d.Reason != r.want || (d.Action == guard.Allow) != (r.want == "") {
+							t.Errorf("%s: got %s %s (%s), want %q", r, d.Action, d.Reason, d.Detail, r.want)
+						}
 					}
 				}
-			}
-			t.Logf("%d rows, %+v", len(all), p.Stats())
-		})
+				t.Logf("%d rows, %+v", len(all), p.Stats())
+			})
+		}
 	}
+}
+
+type decider interface {
+	guardpolicy.Decider
+	Stats() memo.Stats
+}
+
+// engines open the table's organisation, by engine.
+var engines = map[string]func(t testing.TB, ttl time.Duration) decider{
+	"OPA": func(t testing.TB, ttl time.Duration) decider {
+		b, err := opa.Load(writeBundle(t, organisation), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := opa.New(b, opa.Settings{CacheTTL: ttl, Deadline: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	},
+	"Cedar": func(t testing.TB, ttl time.Duration) decider {
+		files := make(map[string][]byte)
+		list, err := os.ReadDir("testdata/cedar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range list {
+			if files[f.Name()], err = os.ReadFile(filepath.Join("testdata/cedar", f.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := cedar.New(cedar.FromFiles("1.0.0", files), cedar.Settings{CacheTTL: ttl, Deadline: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	},
 }
 
 // chain holds the policy guard alone, which says openly what it hides otherwise.

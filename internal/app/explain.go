@@ -29,7 +29,7 @@ func Validate(path string) error {
 		return err
 	}
 	if c, ok := cfg.Guards["policy"].Config.(*policy.Config); ok {
-		if err := l.releases.why(shadowConfig(*c)); err != nil {
+		if err := l.releases.why(shadowConfig(termsOf(cfg, *c))); err != nil {
 			return fmt.Errorf("guards.policy.shadow.bundle: %w", err) // a gateway serves without
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
 	verify "github.com/sallyport/sallyport/internal/identity"
+	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/internal/redis"
 	"github.com/sallyport/sallyport/internal/revocation"
 	"github.com/sallyport/sallyport/internal/spiffe"
@@ -23,7 +24,8 @@ type lasting struct {
 	surges   surges      // how much servers bear
 	conduct  conduct     // how callers behave
 	logs     decisionLogs
-	id       string // of this process, among replicas
+	id       string      // of this process, among replicas
+	decided  memo.Counts // decisions of policies
 
 	shared  *redis.Shared    // nil without Redis
 	revoked *revocation.List // nil where nobody is served

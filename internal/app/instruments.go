@@ -72,6 +72,12 @@ func (g *Gateway) counters() []counter {
 		{"mcp.gateway.quota.unshared", "Calls admitted by on_error allow or local.", func() uint64 { return g.lasting.limits.status().Unshared }},
 		{"mcp.gateway.quota.unavailable", "Calls refused because they could not be counted.", func() uint64 { return g.lasting.limits.status().Unavailable }},
 		{"mcp.gateway.quota.crowded", "Calls charged to a shared counter because guards.quota.max_keys were in use.", func() uint64 { return g.lasting.limits.status().Crowded }},
+		{"mcp.gateway.policy.cache.hits", "Policy decisions that were used again.", func() uint64 { return g.lasting.decided.Stats().Hits }},
+		{"mcp.gateway.policy.cache.age", "Milliseconds that those were old when they were used again, all together.", func() uint64 { return uint64(1000 * g.lasting.decided.Stats().AgeTotal) }},
+		{"mcp.gateway.policy.evaluations", "Policy decisions that were made anew.", func() uint64 { return g.lasting.decided.Stats().Evaluations }},
+		{"mcp.gateway.policy.uncacheable", "Of those, how many read what belongs to one call alone, and cannot be used again.", func() uint64 { return g.lasting.decided.Stats().Uncacheable }},
+		{"mcp.gateway.policy.failures", "Evaluations that reached no answer.", func() uint64 { return g.lasting.decided.Stats().Failures }},
+		{"mcp.gateway.policy.timeouts", "Evaluations that took longer than guards.policy.deadline.", func() uint64 { return g.lasting.decided.Stats().Timeouts }},
 		{"mcp.gateway.policy.shadow.dropped", "Decisions that were not compared for want of room in the queue.", g.uncompared},
 		{"mcp.gateway.surge.waited", "Calls that had to wait for their turn at a server.", func() uint64 { return g.lasting.surges.total(func(s surge.Status) uint64 { return s.Waited }) }},
 		{"mcp.gateway.surge.refused", "Calls refused because their server, or their tenant's share of it, had no room.", func() uint64 {

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
-	"github.com/sallyport/sallyport/internal/opa"
+	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/internal/release"
 	"github.com/sallyport/sallyport/internal/shadow"
 )
@@ -18,17 +18,21 @@ import (
 // checkPolicy refuses settings that would have no effect.
 func checkPolicy(cfg *config.Config) error {
 	section := cfg.Guards["policy"]
+	own := policy.DefaultConfig()
+	if c, ok := section.Config.(*policy.Config); ok {
+		own = *c
+	}
 	if cfg.Gateway.Authorization.PolicyEngine != "none" {
 		if section.Mode == "off" {
 			return errors.New("guards.policy: mode: off contradicts gateway.authorization.policy_engine; write policy_engine: none")
 		}
-		return nil
+		return checkFramework(cfg, own, section.Mode)
 	}
-	var errs []error
+	errs := []error{checkFramework(cfg, own, section.Mode)}
 	if cfg.Gateway.Authorization.DecisionCacheTTL != 0 {
 		errs = append(errs, errors.New("gateway.authorization.decision_cache_ttl: has no effect with policy_engine: none; remove it"))
 	}
-	if c, ok := section.Config.(*policy.Config); ok && !reflect.DeepEqual(*c, policy.DefaultConfig()) {
+	if !reflect.DeepEqual(own, policy.DefaultConfig()) {
 		errs = append(errs, errors.New("guards.policy: has no effect with gateway.authorization.policy_engine: none; remove it"))
 	}
 	return errors.Join(errs...)
@@ -54,34 +58,38 @@ func (d *deciders) revision(p *guard.Principal) string {
 
 // policySource makes the guard's port as gateway.authorization demands.
 func (l *lasting) policySource(cfg *config.Config, s *gate.Snapshot) policy.Source {
-	if cfg.Gateway.Authorization.PolicyEngine != "OPA" {
+	if cfg.Gateway.Authorization.PolicyEngine == "none" {
 		return nil
 	}
-	return func(c policy.Config) (policy.Decider, error) {
+	return func(own policy.Config) (policy.Decider, error) {
+		c := termsOf(cfg, own)
 		line, err := l.releases.line(l.dir, c, false)
 		if err != nil {
 			return nil, err
 		}
-		compile := func(k *release.Kept) (policy.Decider, error) {
-			p, err := opa.New(k.Bundle.(*opa.Bundle), opa.Settings{CacheTTL: cfg.Gateway.Authorization.DecisionCacheTTL, Deadline: c.Deadline})
-			if err != nil {
-				return nil, fmt.Errorf("bundle: %w", err)
+		compile := func(counts *memo.Counts) func(*release.Kept) (policy.Decider, error) {
+			return func(k *release.Kept) (policy.Decider, error) {
+				p, err := k.Bundle.(offered).decider(cfg.Gateway.Authorization.DecisionCacheTTL, c.Deadline, counts)
+				if err != nil {
+					return nil, fmt.Errorf("bundle: %w", err)
+				}
+				return p, nil
 			}
-			return p, nil
 		}
+		deciding := compile(&l.decided)
 		d := &deciders{plan: line.keeper.Plan()}
-		if d.live, err = compile(d.plan.Live); err != nil {
+		if d.live, err = deciding(d.plan.Live); err != nil {
 			return nil, err
 		}
 		d.Decider = d.live
 		if d.plan.Candidate != nil {
-			if d.candidate, err = compile(d.plan.Candidate); err != nil {
+			if d.candidate, err = deciding(d.plan.Candidate); err != nil {
 				return nil, err
 			}
-			d.split = l.releases.split(d, c)
+			d.split = l.releases.split(d, c.Config)
 			d.Decider = d.split
 		}
-		if err := l.shade(d, c, compile); err != nil {
+		if err := l.shade(d, c, compile(nil)); err != nil {
 			return nil, err
 		}
 		if c.Constraints.Key != "" {
@@ -97,7 +105,7 @@ func (l *lasting) policySource(cfg *config.Config, s *gate.Snapshot) policy.Sour
 }
 
 // shade has the shadow bundle, if there is one that is good, asked what d is asked.
-func (l *lasting) shade(d *deciders, c policy.Config, compile func(*release.Kept) (policy.Decider, error)) error {
+func (l *lasting) shade(d *deciders, c terms, compile func(*release.Kept) (policy.Decider, error)) error {
 	if c.Shadow.Bundle == "" {
 		return nil
 	}
@@ -117,7 +125,7 @@ func (l *lasting) shade(d *deciders, c policy.Config, compile func(*release.Kept
 }
 
 // shadowConfig is what the line of the shadow bundle goes by.
-func shadowConfig(c policy.Config) policy.Config {
+func shadowConfig(c terms) terms {
 	c.Bundle, c.Store, c.Canary, c.Keep = c.Shadow.Bundle, "", policy.DefaultConfig().Canary, 2
 	c.Shadow = policy.DefaultConfig().Shadow
 	return c

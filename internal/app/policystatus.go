@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/admin"
 	"github.com/sallyport/sallyport/internal/decisionlog"
 	"github.com/sallyport/sallyport/internal/gate"
-	"github.com/sallyport/sallyport/internal/opa"
+	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/internal/release"
 	"github.com/sallyport/sallyport/internal/shadow"
 )
@@ -28,7 +28,7 @@ type PolicyStatus struct {
 	Error     string              `json:"error,omitempty"`     // of the bundle as it is now
 	Store     string              `json:"store_error,omitempty"`
 	Logs      *decisionlog.Status `json:"decision_logs,omitempty"`
-	*opa.Stats
+	*memo.Stats
 	CacheTTL string `json:"cache_ttl,omitempty"` // no cached decision is older
 }
 
@@ -38,12 +38,10 @@ func (g *Gateway) policyStatus(snap *gate.Snapshot) PolicyStatus {
 		return PolicyStatus{Engine: "none"}
 	}
 	s := PolicyStatus{Engine: g.source.Current().Gateway.Authorization.PolicyEngine, Revision: d.live.Revision()}
-	if p, ok := d.live.(*opa.Policy); ok {
-		stats := p.Stats()
-		s.Stats = &stats
-		if p.CacheTTL > 0 {
-			s.CacheTTL = p.CacheTTL.String()
-		}
+	stats := g.lasting.decided.Stats()
+	s.Stats = &stats
+	if ttl := g.source.Current().Gateway.Authorization.DecisionCacheTTL; ttl > 0 {
+		s.CacheTTL = ttl.String()
 	}
 	if w, ok := d.Decider.(*shadow.Watched); ok {
 		s.Shadow = w.Pair.Other.Revision()

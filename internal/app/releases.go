@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -17,7 +16,6 @@ import (
 	"github.com/sallyport/sallyport/internal/release"
 	"github.com/sallyport/sallyport/internal/remote"
 	"github.com/sallyport/sallyport/internal/shadow"
-	"github.com/sallyport/sallyport/policies"
 )
 
 // releases are the lines of policy bundles, and how bundles compare. They outlive
@@ -40,14 +38,14 @@ type line struct {
 	keeper *release.Keeper
 	source release.Source
 	shelf  *release.Shelf // nil: in memory only
-	config policy.Config
+	config terms
 	number int   // of those opened
 	shadow bool  // its bundles are compared, and decide nothing
 	lost   error // why some kept bundles are no longer good
 }
 
 // lineKey is equal for configurations under which bundles lead one life.
-func lineKey(c policy.Config, shadow bool) string {
+func lineKey(c terms, shadow bool) string {
 	c.Hide, c.Deadline, c.Constraints, c.Shadow, c.Logs = false, 0, policy.Signing{}, policy.Shadow{}, policy.Logs{}
 	key, err := json.Marshal(c)
 	if err != nil {
@@ -60,7 +58,7 @@ func lineKey(c policy.Config, shadow bool) string {
 }
 
 // line returns the line of a configuration, with a bundle that judges.
-func (r *releases) line(dir string, c policy.Config, shadow bool) (*line, error) {
+func (r *releases) line(dir string, c terms, shadow bool) (*line, error) {
 	r.opening.Lock() // a source may take its time
 	defer r.opening.Unlock()
 	if have := r.has(c, shadow); have != nil {
@@ -83,14 +81,14 @@ func (r *releases) line(dir string, c policy.Config, shadow bool) (*line, error)
 }
 
 // why returns why the shadow's line of a configuration could not be opened.
-func (r *releases) why(c policy.Config) error {
+func (r *releases) why(c terms) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.failed[lineKey(c, true)]
 }
 
 // has returns the line of a configuration, if it was opened.
-func (r *releases) has(c policy.Config, shadow bool) *line {
+func (r *releases) has(c terms, shadow bool) *line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lines[lineKey(c, shadow)]
@@ -98,18 +96,18 @@ func (r *releases) has(c policy.Config, shadow bool) *line {
 
 // open makes a line, and takes what its source offers now. If that is not good,
 // or cannot be had, what was kept of the same source judges on.
-func (r *releases) open(dir string, c policy.Config, shadow bool) (*line, error) {
+func (r *releases) open(dir string, c terms, shadow bool) (*line, error) {
 	n := &line{config: c, shadow: shadow}
-	keys, err := bundleKeys(c)
+	keys, err := bundleKeys(c.Config)
 	if err != nil {
 		return nil, err
 	}
 	name := c.Bundle
 	switch {
 	case name == "":
-		name, n.source = "default", &release.Embedded{FS: policies.Default()}
+		name, n.source = "default", c.builtIn()
 	case policy.IsURL(name):
-		if n.source, err = fetcher(c); err != nil {
+		if n.source, err = fetcher(c.Config); err != nil {
 			return nil, err
 		}
 	default:
@@ -123,7 +121,7 @@ func (r *releases) open(dir string, c policy.Config, shadow bool) (*line, error)
 	n.keeper, n.lost = release.NewKeeper(release.Settings{
 		Source: name, Keep: c.Keep, Now: time.Now, Stages: stages(c.Canary),
 		Bounds: release.Bounds{Disagreement: c.Canary.MaxDisagreement, Errors: c.Canary.MaxErrors, After: uint64(c.Canary.After)},
-		Open:   func(archive []byte) (release.Bundle, error) { return openBundle(archive, name, keys) },
+		Open:   func(archive []byte) (release.Bundle, error) { return c.open(archive, name, keys) },
 	}, state, load)
 	ctx, cancel := context.WithTimeout(context.Background(), c.Fetch.Timeout)
 	defer cancel()
@@ -136,22 +134,9 @@ func (r *releases) open(dir string, c policy.Config, shadow bool) (*line, error)
 	return n, nil
 }
 
-// openBundle verifies a bundle, and compiles it: one that does not compile is as
-// bad as one that cannot be read.
-func openBundle(archive []byte, name string, keys *opa.Keys) (release.Bundle, error) {
-	b, err := opa.Read(bytes.NewReader(archive), name, keys)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := opa.New(b, opa.Settings{Places: 1}); err != nil {
-		return nil, err
-	}
-	return b, nil
-}
-
 // remembered is what a line knows from before: of the line that it takes the
 // place of, or from the last run.
-func (r *releases) remembered(dir string, c policy.Config, n *line) (release.State, func(string) ([]byte, error), error) {
+func (r *releases) remembered(dir string, c terms, n *line) (release.State, func(string) ([]byte, error), error) {
 	if c.Store != "" {
 		path := within(dir, c.Store)
 		if r.shelves == nil {
@@ -164,7 +149,7 @@ func (r *releases) remembered(dir string, c policy.Config, n *line) (release.Sta
 	}
 	var before *line
 	for _, o := range r.all() {
-		if o.shadow == n.shadow && o.config.Bundle == c.Bundle && o.config.Store == c.Store && (before == nil || o.number > before.number) {
+		if o.shadow == n.shadow && o.config.Bundle == c.Bundle && o.config.Store == c.Store && o.config.Engine == c.Engine && (before == nil || o.number > before.number) {
 			before = o
 		}
 	}

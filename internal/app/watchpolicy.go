@@ -45,13 +45,13 @@ func (g *Gateway) watchPolicy(ctx context.Context) error {
 
 // policyConfig returns the guard's configuration in force; false where no policy
 // decides.
-func (g *Gateway) policyConfig() (policy.Config, bool) {
+func (g *Gateway) policyConfig() (terms, bool) {
 	now, snap := g.judges.inForce()
 	c, ok := now.cfg.Guards["policy"].Config.(*policy.Config)
 	if !ok || snap.Policy == nil {
-		return policy.Config{}, false
+		return terms{}, false
 	}
-	return *c, true
+	return termsOf(now.cfg, *c), true
 }
 
 // liveLine is the line of the bundle that decides; nil: there is none.

@@ -48,8 +48,8 @@ type EgressControl struct {
 type Identity struct {
 	WorkloadIdentity string         `yaml:"workload_identity" oneof:"SPIFFE|SPIFFE/SPIRE" doc:"Where the identities of workloads come from"`
 	TokenLifetime    notation.Range `yaml:"token_lifetime" doc:"Lifetimes that a token may have"`
-	AccessControl    string         `yaml:"access_control" oneof:"RBAC|ABAC|ReBAC|ABAC/ReBAC" doc:"What access rules speak about"`
-	PolicyStorage    string         `yaml:"policy_storage" oneof:"Git repository|Git with signed releases" doc:"Where policies are kept"`
+	AccessControl    string         `yaml:"access_control" oneof:"RBAC|ABAC|ReBAC|ABAC/ReBAC" doc:"What access rules speak about: each demands that a policy decides, which sees roles, attributes and relations such as tenants and owners"`
+	PolicyStorage    string         `yaml:"policy_storage" oneof:"Git repository|Git with signed releases" doc:"Where policies are kept: demands guards.policy.bundle, whose manifest names a commit; with signed releases, keys too"`
 	ContinuousReauth string         `yaml:"continuous_reauth" oneof:"none|sensitive_actions|all_actions" doc:"What needs a fresh proof of identity"`
 }
 
@@ -92,12 +92,12 @@ type AutonomyWatch struct {
 
 // PolicyMeta is the guide's policy_framework block.
 type PolicyMeta struct {
-	Storage     string `yaml:"storage" oneof:"Git repository" doc:"Where policies are kept"`
-	Language    string `yaml:"language" oneof:"OPA Rego|Cedar|OPA Rego / Cedar" doc:"What policies are written in"`
-	Versioning  string `yaml:"versioning" oneof:"Semantic versioning" doc:"How releases are numbered"`
-	Deployment  string `yaml:"deployment" oneof:"GitOps|GitOps with signed releases" doc:"How releases reach the gateway"`
-	Validation  string `yaml:"validation" oneof:"CI/CD policy tests" doc:"What a release must pass"`
-	Enforcement string `yaml:"enforcement" oneof:"Distributed PEPs" doc:"Where policies are enforced"`
+	Storage     string `yaml:"storage" oneof:"Git repository" doc:"Where policies are kept: demands guards.policy.bundle, whose manifest names the commit that it was built from"`
+	Language    string `yaml:"language" oneof:"OPA Rego|Cedar|OPA Rego / Cedar" doc:"What policies are written in: must agree with gateway.authorization.policy_engine"`
+	Versioning  string `yaml:"versioning" oneof:"Semantic versioning" doc:"How releases are numbered: a bundle without a semantic version is not taken"`
+	Deployment  string `yaml:"deployment" oneof:"GitOps|GitOps with signed releases" doc:"How releases reach the gateway: demands guards.policy.bundle with a commit; signed releases demand keys, and signatures: required"`
+	Validation  string `yaml:"validation" oneof:"CI/CD policy tests" doc:"What a release must pass: a bundle is taken only if its own tests pass, or its signed manifest says that they did"`
+	Enforcement string `yaml:"enforcement" oneof:"Distributed PEPs" doc:"Where policies are enforced: in each gateway, so guards.policy must be in mode enforce"`
 }
 
 // Telemetry is the guide's telemetry_configuration block.

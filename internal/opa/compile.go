@@ -12,7 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
-	"github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/policies"
 )
 
@@ -57,8 +57,8 @@ func compiled(b *Bundle, s Settings) (*Policy, error) {
 	p := &Policy{
 		Settings: s, revision: b.Revision(), compiler: c,
 		store:  inmem.NewFromObjectWithOpts(b.Data, inmem.OptReturnASTValuesOnRead(true), inmem.OptRoundTripOnWrite(false)),
-		cache:  newTable[policy.Decision](s.Places),
-		values: newTable[ast.Value](4096),
+		memo:   memo.NewDecisions(s.Places, s.CacheTTL, s.Counts),
+		values: memo.NewTable[ast.Value](4096),
 	}
 	if p.txn, err = p.store.NewTransaction(context.Background()); err != nil {
 		return nil, fmt.Errorf("opa: open: %w", err)

@@ -213,7 +213,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 			t.Fatal(d, err)
 		}
 	}
-	if n := len(p.cache.slots); n != 8 {
+	if n := p.memo.Places(); n != 8 {
 		t.Errorf("%d places", n)
 	}
 }

@@ -1,12 +1,17 @@
 package opa
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/internal/memo"
 )
+
+var errNotFound = errors.New("opa: input: no such member")
 
 // member is a top-level member of the input document.
 type member uint8
@@ -206,8 +211,8 @@ func (o *input) full() (ast.Value, error) {
 func (p *Policy) principal(in *policy.Input) ast.Value {
 	of := in.Principal
 	var own [512]byte
-	key := appendPrincipal(append(own[:0], 'p'), of)
-	if v := p.values.get(key, 0); v != nil {
+	key := memo.AppendPrincipal(append(own[:0], 'p'), of)
+	if v, _ := p.values.Get(key, 0); v != nil {
 		return *v
 	}
 	var v ast.Value = ast.NewObject(
@@ -218,14 +223,14 @@ func (p *Policy) principal(in *policy.Input) ast.Value {
 		entry(kActors, list(of.Actors)), entry(kRoles, list(in.Roles())), entry(kScopes, list(of.Scopes)),
 	)
 	v.Hash() // what is computed lazily is computed before others see it
-	p.values.put(key, 0, &v)
+	p.values.Put(key, 0, &v)
 	return v
 }
 
-func (p *Policy) server(of *guardServer) ast.Value {
+func (p *Policy) server(of *guard.Server) ast.Value {
 	var own [256]byte
-	key := appendServer(append(own[:0], 's'), of)
-	if v := p.values.get(key, 0); v != nil {
+	key := memo.AppendServer(append(own[:0], 's'), of)
+	if v, _ := p.values.Get(key, 0); v != nil {
 		return *v
 	}
 	var v ast.Value = ast.NewObject(
@@ -233,15 +238,15 @@ func (p *Policy) server(of *guardServer) ast.Value {
 		entry(kClassification, ast.String(of.Classification)),
 	)
 	v.Hash()
-	p.values.put(key, 0, &v)
+	p.values.Put(key, 0, &v)
 	return v
 }
 
 func (p *Policy) tool(of *policy.Input) ast.Value {
 	t, known := of.Tool()
 	var own [128]byte
-	key := appendTool(append(own[:0], 't'), t, known)
-	if v := p.values.get(key, 0); v != nil {
+	key := memo.AppendTool(append(own[:0], 't'), t, known)
+	if v, _ := p.values.Get(key, 0); v != nil {
 		return *v
 	}
 	var v ast.Value = ast.NewObject(
@@ -250,7 +255,7 @@ func (p *Policy) tool(of *policy.Input) ast.Value {
 		entry(kIdempotent, ast.Boolean(t.Idempotent)), entry(kExternal, ast.Boolean(t.External)), entry(kFinancial, ast.Boolean(t.Financial)),
 	)
 	v.Hash()
-	p.values.put(key, 0, &v)
+	p.values.Put(key, 0, &v)
 	return v
 }
 

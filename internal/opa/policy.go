@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -13,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/internal/memo"
 )
 
 // Settings are what a Policy is run with.
@@ -21,6 +21,7 @@ type Settings struct {
 	Places   int           // of the cache; 0 means DefaultPlaces
 	Deadline time.Duration // of one evaluation; 0 means DefaultDeadline
 	Now      func() time.Time
+	Counts   *memo.Counts // what happens is added to it; nil for the Policy's own
 
 	Preparation time.Duration // for working out, once, what reads no input; 0 means DefaultPreparation
 }
@@ -46,9 +47,8 @@ type Policy struct {
 	near     *ast.Term // what rules find at input[near]; nil for nothing
 	access   *step
 	call     *step // nil: everything that access lets through is allowed
-	cache    *table[policy.Decision]
-	values   *table[ast.Value]
-	counts   counts
+	memo     *memo.Decisions
+	values   *memo.Table[ast.Value]
 }
 
 // step is one prepared question.
@@ -58,22 +58,11 @@ type step struct {
 	reads reads
 }
 
-type counts struct{ hits, evaluations, uncacheable, failures, timeouts atomic.Uint64 }
-
 // Stats says how a Policy is doing.
-type Stats struct {
-	Hits        uint64 `json:"cache_hits"`
-	Evaluations uint64 `json:"evaluations"`
-	Uncacheable uint64 `json:"uncacheable"` // evaluations that read what belongs to one call alone
-	Failures    uint64 `json:"failures"`
-	Timeouts    uint64 `json:"timeouts"`
-}
+type Stats = memo.Stats
 
 // Stats returns the counts so far.
-func (p *Policy) Stats() Stats {
-	c := &p.counts
-	return Stats{c.hits.Load(), c.evaluations.Load(), c.uncacheable.Load(), c.failures.Load(), c.timeouts.Load()}
-}
+func (p *Policy) Stats() Stats { return p.memo.Stats() }
 
 // Revision names the bundle: its own revision, and a digest of its content.
 func (p *Policy) Revision() string { return p.revision }
@@ -93,15 +82,14 @@ func (p *Policy) Decide(ctx context.Context, s policy.Step, in *policy.Input) (*
 			return allowed, nil
 		}
 	}
-	if p.CacheTTL <= 0 || st.reads.whole {
+	if !p.memo.On() || st.reads.whole {
 		d, _, err := p.evaluate(ctx, st, in)
 		return d, err
 	}
 	var own [512]byte
-	key := appendKey(own[:0], s, in)
-	now := p.Now().UnixNano()
-	if d := p.cache.get(key, now); d != nil {
-		p.counts.hits.Add(1)
+	key := memo.Key(own[:0], s, in)
+	now := p.Now()
+	if d := p.memo.Get(key, now); d != nil {
 		return d, nil
 	}
 	d, read, err := p.evaluate(ctx, st, in)
@@ -109,10 +97,10 @@ func (p *Policy) Decide(ctx context.Context, s policy.Step, in *policy.Input) (*
 		return nil, err
 	}
 	if read&volatile != 0 {
-		p.counts.uncacheable.Add(1)
+		p.memo.Uncacheable()
 		return d, nil
 	}
-	p.cache.put(key, now+int64(p.CacheTTL), d)
+	p.memo.Put(key, now, d)
 	return d, nil
 }
 
@@ -120,7 +108,7 @@ var errDeadline = errors.New("opa: evaluation took longer than its deadline")
 
 // evaluate asks the policy, and returns which members of the input it read.
 func (p *Policy) evaluate(ctx context.Context, st *step, in *policy.Input) (*policy.Decision, uint16, error) {
-	p.counts.evaluations.Add(1)
+	p.memo.Evaluated()
 	o := &input{Object: emptyObject, in: in, own: p}
 	term := &ast.Term{Value: o}
 	if st.reads.whole {
@@ -143,10 +131,10 @@ func (p *Policy) evaluate(ctx context.Context, st *step, in *policy.Input) (*pol
 	case o.err != nil:
 		return p.unreadable(o.err)
 	case err != nil && topdown.IsCancel(err):
-		p.counts.timeouts.Add(1)
+		p.memo.TimedOut()
 		return nil, 0, errDeadline
 	case err != nil:
-		p.counts.failures.Add(1)
+		p.memo.Failed()
 		return nil, 0, fmt.Errorf("opa: evaluate: %w", err)
 	case got == nil:
 		if st == p.call {
@@ -156,7 +144,7 @@ func (p *Policy) evaluate(ctx context.Context, st *step, in *policy.Input) (*pol
 	}
 	d, err := decision(got)
 	if err != nil {
-		p.counts.failures.Add(1)
+		p.memo.Failed()
 		return nil, 0, err
 	}
 	return d, o.read, nil
@@ -167,7 +155,7 @@ func (p *Policy) unreadable(err error) (*policy.Decision, uint16, error) {
 	if errors.Is(err, errNumber) {
 		return &policy.Decision{Reason: policy.ArgumentNotAllowed, Detail: err.Error()}, volatile, nil
 	}
-	p.counts.failures.Add(1)
+	p.memo.Failed()
 	return nil, 0, err
 }
 

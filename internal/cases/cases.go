@@ -1,4 +1,6 @@
-package opa
+// Package cases asks policies about tables of questions: which answers are as
+// somebody wants them, and which differ between two policies.
+package cases
 
 import (
 	"bytes"
@@ -19,6 +21,7 @@ import (
 type Case struct {
 	Name string `json:"name"`
 	In   *policy.Input
+	Want string // allow, or the reason of a refusal; empty where nobody said
 }
 
 // Answer is what a policy says about a case, both steps together.
@@ -64,6 +67,29 @@ func Ask(ctx context.Context, d policy.Decider, in *policy.Input) Answer {
 	return Answer{Allow: true}
 }
 
+// Failure is a case whose answer is not the one that was wanted.
+type Failure struct {
+	Name string `json:"name"`
+	Want string `json:"want"`
+	Got  Answer `json:"got"`
+}
+
+// Check returns the cases whose answers are not as wanted. What nobody said of a
+// case is not wanted.
+func Check(ctx context.Context, d policy.Decider, cases []Case) (failures []Failure) {
+	for _, c := range cases {
+		got := Ask(ctx, d, c.In)
+		is := got.Reason
+		if got.Allow {
+			is = "allow"
+		}
+		if c.Want != "" && (got.Error != "" || is != c.Want) {
+			failures = append(failures, Failure{c.Name, c.Want, got})
+		}
+	}
+	return failures
+}
+
 // Change is a case that two bundles answer differently.
 type Change struct {
 	Name   string `json:"name"`
@@ -83,8 +109,8 @@ func Diff(ctx context.Context, before, after policy.Decider, cases []Case) []Cha
 	return changes
 }
 
-// Cases reads a table of cases: a JSON array of objects.
-func Cases(data []byte) ([]Case, error) {
+// Read reads a table of cases: a JSON array of objects.
+func Read(data []byte) ([]Case, error) {
 	var rows []struct {
 		Name      string `json:"name"`
 		Principal struct {
@@ -130,11 +156,12 @@ func Cases(data []byte) ([]Case, error) {
 		Labels    []string        `json:"labels"`
 		Time      time.Time       `json:"time"`
 		Arguments json.RawMessage `json:"arguments"`
+		Want      string          `json:"want"`
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&rows); err != nil {
-		return nil, fmt.Errorf("opa: cases: %w", err)
+		return nil, fmt.Errorf("cases: %w", err)
 	}
 	methods := map[policy.TargetKind]string{policy.Tool: "tools/call", policy.Prompt: "prompts/get", policy.Resource: "resources/read",
 		policy.Template: "completion/complete", policy.Task: "tasks/get", policy.NoTarget: "tools/list"}
@@ -155,7 +182,7 @@ func Cases(data []byte) ([]Case, error) {
 			in.Server.Tools = map[string]guard.Tool{r.Target.Name: guard.Tool(*r.Tool)}
 		}
 		if in.Principal.IsAnonymous() && len(p.Roles)+len(p.Scopes)+len(p.Tenant) > 0 {
-			return nil, fmt.Errorf("opa: cases: %s: a principal without subject, client and peer is nobody, and has no roles, scopes or tenant", r.Name)
+			return nil, fmt.Errorf("cases: %s: a principal without subject, client and peer is nobody, and has no roles, scopes or tenant", r.Name)
 		}
 		if in.Method == "" {
 			in.Method = methods[in.Target.Kind]
@@ -166,7 +193,7 @@ func Cases(data []byte) ([]Case, error) {
 		if r.Arguments != nil {
 			in.Params = append(append([]byte(`{"arguments":`), r.Arguments...), '}')
 		}
-		cases = append(cases, Case{r.Name, in})
+		cases = append(cases, Case{r.Name, in, r.Want})
 	}
 	return cases, nil
 }
