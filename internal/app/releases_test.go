@@ -48,7 +48,7 @@ func TestARollbackOutlivesAChangeOfTheConfiguration(t *testing.T) {
 	writeBundle(t, path, "1.0.0")
 	var r releases
 	c := bundled(path)
-	first, err := r.line("", c, false)
+	first, err := r.line("", terms{Config: c, Engine: "OPA"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +60,14 @@ func TestARollbackOutlivesAChangeOfTheConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Poll, c.Canary.Stages = time.Minute, []policy.Stage{{Percent: 10, Decisions: 1}}
-	second, err := r.line("", c, false)
+	second, err := r.line("", terms{Config: c, Engine: "OPA"}, false)
 	if err != nil || second == first {
 		t.Fatalf("the same line, or %v", err)
 	}
 	if version(second) != "1.0.0" || second.keeper.Status().Held == "" {
 		t.Errorf("%s judges: %+v", version(second), second.keeper.Status())
 	}
-	if again, err := r.line("", c, false); err != nil || again != second {
+	if again, err := r.line("", terms{Config: c, Engine: "OPA"}, false); err != nil || again != second {
 		t.Errorf("a reload that changes nothing begins anew: %v", err)
 	}
 }
@@ -80,10 +80,10 @@ func TestAConfigurationWhoseBundleIsBadIsRefusedUnlessAGoodOneOfTheSameSourceIsK
 		t.Fatal(err)
 	}
 	var r releases
-	if _, err := r.line(dir, bundled("good.tar.gz"), false); err != nil {
+	if _, err := r.line(dir, terms{Config: bundled("good.tar.gz"), Engine: "OPA"}, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.line(dir, bundled("bad.tar.gz"), false); err == nil {
+	if _, err := r.line(dir, terms{Config: bundled("bad.tar.gz"), Engine: "OPA"}, false); err == nil {
 		t.Error("the bundle of another source stands in for a bad one")
 	}
 	if err := os.WriteFile(good, []byte("no bundle any more"), 0o600); err != nil {
@@ -91,12 +91,12 @@ func TestAConfigurationWhoseBundleIsBadIsRefusedUnlessAGoodOneOfTheSameSourceIsK
 	}
 	c := bundled("good.tar.gz")
 	c.Keep = 7
-	l, err := r.line(dir, c, false)
+	l, err := r.line(dir, terms{Config: c, Engine: "OPA"}, false)
 	if err != nil || version(l) != "1.0.0" || l.keeper.Err() == nil {
 		t.Errorf("the last good one does not judge on: %v", err)
 	}
 	c.Signatures, c.Keys = policy.SignaturesRequired, []policy.Key{{ID: "k", Algorithm: "EdDSA", Key: "file:" + good}}
-	if _, err := r.line(dir, c, false); err == nil {
+	if _, err := r.line(dir, terms{Config: c, Engine: "OPA"}, false); err == nil {
 		t.Error("what was taken without a signature judges where one is required")
 	}
 }
@@ -108,11 +108,11 @@ func TestAShadowIsALineOfItsOwn(t *testing.T) {
 	var r releases
 	c := bundled(path)
 	c.Shadow.Bundle = path
-	live, err := r.line(dir, c, false)
+	live, err := r.line(dir, terms{Config: c, Engine: "OPA"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shadow, err := r.line(dir, shadowConfig(c), true)
+	shadow, err := r.line(dir, shadowConfig(terms{Config: c, Engine: "OPA"}), true)
 	if err != nil || shadow == live {
 		t.Fatalf("the live line, or %v", err)
 	}
@@ -120,10 +120,10 @@ func TestAShadowIsALineOfItsOwn(t *testing.T) {
 		t.Error("rolled back to what is only looked at")
 	}
 	c.Shadow.Bundle = filepath.Join(dir, "none")
-	if _, err := r.line(dir, shadowConfig(c), true); err == nil || r.why(shadowConfig(c)) == nil {
+	if _, err := r.line(dir, shadowConfig(terms{Config: c, Engine: "OPA"}), true); err == nil || r.why(shadowConfig(terms{Config: c, Engine: "OPA"})) == nil {
 		t.Errorf("what is not there: %v", err)
 	}
-	if r.has(c, false) != live {
+	if r.has(terms{Config: c, Engine: "OPA"}, false) != live {
 		t.Error("a change of the shadow begins a new line")
 	}
 }
