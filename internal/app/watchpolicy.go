@@ -126,21 +126,26 @@ func (g *Gateway) attend(ctx context.Context, l *line, pick func() *line) {
 // tell says once when a bundle is not taken, and when all is well again.
 func (g *Gateway) tell(l *line, told string) string {
 	err := l.keeper.Err()
-	var held *release.Held
-	switch {
-	case err == nil && told == "" || err != nil && err.Error() == told:
-	case err == nil:
-		g.log.Info("the policy bundle is good again", "bundle", l.config.Bundle)
+	if err == nil {
+		if told != "" {
+			g.log.Info("the policy bundle is good again", "bundle", l.config.Bundle)
+		}
 		return ""
+	}
+	var held *release.Held
+	var away *release.Away
+	text := err.Error()
+	if errors.As(err, &away) {
+		text = "away" // in words that differ from time to time
+	}
+	switch {
+	case text == told:
 	case errors.As(err, &held):
-		g.log.Warn("a policy bundle is held back", "why", err.Error())
+		g.log.Warn("a policy bundle is held back", "why", text)
 	default:
 		g.log.Error("the policy bundle was not taken; the last good one decides on", "bundle", l.config.Bundle, "err", err)
 	}
-	if err != nil {
-		return err.Error()
-	}
-	return told
+	return text
 }
 
 // apply has what a line says now judge, and remembers it.

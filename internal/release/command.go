@@ -194,11 +194,14 @@ func (k *Keeper) Status() Status {
 		s.Progress = &Counts{p.Decisions.Load(), p.Asked.Load(), p.Errors.Load(), p.Compared.Load(), p.Disagreed.Load()}
 	}
 	var held *Held
-	switch {
-	case errors.As(k.err, &held):
+	if errors.As(k.err, &held) {
 		s.Held = held.Error()
-	case k.err != nil:
-		s.Error = k.err.Error()
+	}
+	switch bad := k.bad(); {
+	case bad != nil:
+		s.Error = bad.Error()
+	case k.away != nil:
+		s.Error = k.away.Error()
 	}
 	return s
 }

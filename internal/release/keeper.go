@@ -81,6 +81,7 @@ type Keeper struct {
 	mu       sync.Mutex
 	state    State
 	err      error // why what is offered does not judge
+	away     error // why the source could not be asked
 	entered  time.Time
 	progress *Progress // of the candidate in its stage
 	dirty    bool
@@ -224,16 +225,16 @@ func (k *Keeper) Offer(o Offer, failed error) error {
 		return k.trouble(failed)
 	}
 	k.mu.Lock()
+	if k.away != nil {
+		k.away = nil
+		k.tell()
+	}
 	same := o.Archive == nil || k.offered != nil && Sum(o.Archive) == Sum(k.offered)
 	if same {
 		defer k.mu.Unlock()
 		if k.state.Mark != o.Mark {
 			k.state.Mark = o.Mark
 			k.dirty = true
-		}
-		if _, fetching := k.err.(*unreachable); fetching {
-			k.err = nil
-			k.tell()
 		}
 		return k.err
 	}
@@ -261,20 +262,12 @@ func (h *Held) Error() string {
 	return "release: " + h.Revision + " " + h.Why + "; `sallyport policy release` takes it nevertheless"
 }
 
-// unreachable is the error of a source that cannot be asked.
-type unreachable struct{ error }
-
-func (u *unreachable) Unwrap() error { return u.error }
-
-// trouble notes that the source cannot be asked. What is wrong with what it
-// offered last is more important.
+// trouble notes that the source cannot be asked.
 func (k *Keeper) trouble(err error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, fetching := k.err.(*unreachable); k.err == nil || fetching {
-		k.err = &unreachable{err}
-		k.tell()
-	}
+	k.away = err
+	k.tell()
 	return err
 }
 
@@ -332,9 +325,27 @@ func (k *Keeper) live(revision string) {
 // leave ends what stages a candidate was in. The caller holds mu.
 func (k *Keeper) leave() { k.state.Candidate, k.state.Stage = "", 0 }
 
-// Err returns why what is offered does not judge, or nil.
+// Err returns why what is offered does not judge, or nil. What is wrong with it
+// matters most, then that the source cannot be asked, and last that it is held.
 func (k *Keeper) Err() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.bad() == nil && k.away != nil {
+		return &Away{k.away}
+	}
+	return k.err
+}
+
+// Away is the error of a source that cannot be asked.
+type Away struct{ error }
+
+func (a *Away) Unwrap() error { return a.error }
+
+// bad returns what is wrong with what is offered, or nil. The caller holds mu.
+func (k *Keeper) bad() error {
+	var held *Held
+	if errors.As(k.err, &held) {
+		return nil
+	}
 	return k.err
 }
