@@ -65,7 +65,7 @@ func (c *check) refuse(d *guard.Decision) *authv3.CheckResponse {
 func (c *check) reply(r guard.Refusal, reason guard.Reason) *authv3.CheckResponse {
 	a := gate.Render(r, c.eventsOnly)
 	c.out.Ending, c.out.Reached = guard.Refused, false
-	c.out.Status, c.out.BytesOut = a.Status, int64(len(a.Body))
+	c.out.Status, c.out.BytesOut = r.Status, int64(len(a.Body))
 	facts := envoymap.Facts{ID: c.x.Asked.ID, Method: c.x.Asked.Method, Server: c.x.Server.Name, Reason: string(reason)}
 	return &authv3.CheckResponse{
 		Status: &rpc.Status{Code: int32(codes.PermissionDenied), Message: envoymap.DetailsPrefix + string(reason)},

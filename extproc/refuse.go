@@ -31,7 +31,7 @@ func (m *machine) reply(r guard.Refusal, reason guard.Reason) {
 		r.RetryAfter = m.retry // the upstream's own, should there be one
 	}
 	a := gate.Render(r, m.eventsOnly)
-	m.status = a.Status
+	m.status = r.Status
 	m.sent += int64(len(a.Body))
 	m.held = nil
 	m.say(immediate(a, reason, m.facts(reason)))

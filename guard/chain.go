@@ -46,6 +46,10 @@ type Host struct {
 	// that wraps context.DeadlineExceeded, even when wait ignores its context.
 	Await func(ctx context.Context, limit time.Duration, wait func(context.Context) (Verdict, error)) (Verdict, error)
 
+	// AsResults has requests refused with HTTP 200 where the status of the reason
+	// is 429 or 5xx, of which some clients do not read the body.
+	AsResults bool
+
 	// Policy names the policy that the guards decide by, for receipts; empty
 	// when there is none.
 	Policy string

@@ -8,7 +8,8 @@ import (
 
 // Refusal is a refusal in the words of the protocol: what the client gets.
 type Refusal struct {
-	Status     int    // HTTP status
+	Status     int    // HTTP status that says what it is
+	Sent       int    // HTTP status to send; Status, unless the host wants all refusals read
 	Body       []byte // one JSON-RPC error; its media type is application/json
 	RetryAfter string // seconds, for the Retry-After header; empty for none
 	Challenge  string // WWW-Authenticate header; empty for none
@@ -35,7 +36,10 @@ func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 	if id == nil && status < 400 {
 		status = withoutID(code, d.Message.Kind)
 	}
-	r := Refusal{Status: status, Fields: x.ReplyFields()}
+	r := Refusal{Status: status, Sent: status, Fields: x.ReplyFields()}
+	if c.host.AsResults && id != nil && (status == 429 || status >= 500) {
+		r.Sent = 200
+	}
 	for _, o := range d.Obligations {
 		switch o.Kind {
 		case RetryAfter:

@@ -60,7 +60,7 @@ func (e Ending) String() string {
 type Outcome struct {
 	Ending   Ending
 	Reached  bool // the request was released to the upstream
-	Status   int  // HTTP status sent to the client; 0 when none was
+	Status   int  // HTTP status sent to the client, or, of a refusal sent as a result, the one that says what it is; 0 when none was
 	BytesIn  int64
 	BytesOut int64
 	Elapsed  time.Duration

@@ -136,7 +136,9 @@ func remote(ctx context.Context, c *redis.Client, address string, p Plan, out *R
 	if err != nil {
 		return err
 	}
-	out.Replica = Memory{Keys: r.Status().Keys, Bytes: heap() - before}
+	loaded := time.Now()
+	out.Replica.Bytes = heap() - before
+	out.Replica.Keys = r.Status().Keys // after the heap was looked at, so that it was there
 	full, err := used(ctx, c)
 	if err != nil {
 		return err
@@ -149,7 +151,7 @@ func remote(ctx context.Context, c *redis.Client, address string, p Plan, out *R
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(max(0, p.Window+p.Window/own.Slices-time.Since(began)) + time.Second):
+	case <-time.After(max(0, p.Window+p.Window/own.Slices-time.Since(loaded)) + time.Second):
 	}
 	// Redis forgets what it meets, and looks for the rest ten times a second.
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {

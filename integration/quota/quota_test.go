@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,9 +23,8 @@ import (
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-// guide is the guide's block, word for word but for the last line, which nothing
-// enforces yet.
-const guide = "  rate_limiting:\n    per_principal: \"1000/hour\"\n    per_tool: \"100/hour\"\n"
+// guide is the guide's block, word for word.
+const guide = "  rate_limiting:\n    per_principal: \"1000/hour\"\n    per_tool: \"100/hour\"\n    adaptive_surge: true\n"
 
 func server(t testing.TB) string {
 	t.Helper()
@@ -67,10 +67,19 @@ func stateless(t testing.TB, g *testenv.Gateway, tool, name string) (int, http.H
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+	code, h, body := post(ctx, g, tool, name)
+	if code == 0 {
+		t.Error(body)
+	}
+	return code, h, body
+}
+
+// post is stateless for calls that may be given up; the status is 0 then.
+func post(ctx context.Context, g *testenv.Gateway, tool, name string) (int, http.Header, string) {
 	body := strings.NewReplacer("TOOL", tool, "NAME", name).Replace(modern)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.MCP+"/mcp/echo", bytes.NewReader([]byte(body)))
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, err.Error()
 	}
 	for k, v := range map[string]string{"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
 		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": tool} {
@@ -78,12 +87,12 @@ func stateless(t testing.TB, g *testenv.Gateway, tool, name string) (int, http.H
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, err.Error()
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, err.Error()
 	}
 	return resp.StatusCode, resp.Header, string(b)
 }
@@ -141,11 +150,150 @@ func TestTheGuidesBlockTakesEffectForClientsOfBothEras(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if p, l := h.Get("RateLimit-Policy"), h.Get("RateLimit"); p != `"per_principal";q=1000;w=3600, "per_tool";q=100;w=3600` || !strings.HasPrefix(l, `"per_tool";r=0;t=`) {
+		t.Errorf("headers of a refusal: %s; %s", p, l)
+	}
+	if _, h, _ := stateless(t, g, "other", "x"); h.Get("RateLimit") != `"per_principal";r=899;t=3600, "per_tool";r=99;t=3600` {
+		t.Errorf("headers of a reply: %s", h.Get("RateLimit"))
+	}
+	if status := g.Get(t, "/v1/status"); !strings.Contains(status, `"server": "echo"`) && !strings.Contains(status, `"server":"echo"`) {
+		t.Errorf("no limit follows the server: %s", status)
+	}
 	if err := call("other"); err != nil {
 		t.Errorf("another tool: %v", err)
 	}
 	if code, _, body := stateless(t, g, "other", "x"); code != 200 {
 		t.Errorf("another tool: %d %s", code, body)
+	}
+}
+
+// waiting is a server whose calls are over when the test says so.
+func waiting(t testing.TB) (url string, over chan struct{}, here *atomic.Int64) {
+	t.Helper()
+	over, here = make(chan struct{}), new(atomic.Int64)
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // or nobody notices that the client has gone
+		here.Add(1)
+		defer here.Add(-1)
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, ": open\n\n")
+			w.(http.Flusher).Flush()
+		}
+		select {
+		case <-over:
+		case <-r.Context().Done():
+			return
+		}
+		if r.Method == http.MethodPost {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":7,"result":{"content":[],"resultType":"complete"}}`)
+		}
+	}))
+	t.Cleanup(h.Close)
+	return h.URL, over, here
+}
+
+func TestCallsInFlightAreOverWhenTheirReplyIs(t *testing.T) {
+	url, over, here := waiting(t)
+	r := testenv.StartRedis(t)
+	g := gateway(t, url, "", "redis: {addresses: [\""+r.Address+"\"], timeout: 900ms}\nguards: {quota: {rules: [{name: at_once, by: [principal], in_flight: 2}]}}\n")
+	answers := make(chan int, 2)
+	for range 2 {
+		go func() {
+			code, _, _ := stateless(t, g, "echo", "x")
+			answers <- code
+		}()
+	}
+	testenv.Eventually(t, 20*time.Second, "both are at the server", func() bool { return here.Load() == 2 })
+	var h http.Header
+	var body string
+	testenv.Eventually(t, 20*time.Second, "a third is refused", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		code := 0
+		code, h, body = post(ctx, g, "echo", "x")
+		return code == 429
+	})
+	if h.Get("RateLimit-Policy") != `"at_once";q=2;qu="concurrent-requests"` || h.Get("RateLimit") != `"at_once";r=0` || h.Get("Retry-After") != "1" || !strings.Contains(body, "Limit at_once: 2 calls at once.") {
+		t.Errorf("%v\n%s", h, body)
+	}
+	close(over)
+	for range 2 {
+		if code := <-answers; code != 200 {
+			t.Errorf("a call in flight: %d", code)
+		}
+	}
+	testenv.Eventually(t, 20*time.Second, "there is room again", func() bool {
+		code, _, _ := stateless(t, g, "echo", "x")
+		return code == 200
+	})
+}
+
+func TestOpenStreamsAndBytes(t *testing.T) {
+	url, over, _ := waiting(t)
+	g := gateway(t, url, "", "guards: {quota: {rules: [{name: streams, streams: 1}, {name: volume, bytes: 2KiB/hour}]}}\n")
+	listen := func(ctx context.Context) (int, io.ReadCloser) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.MCP+"/mcp/echo", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", "text/event-stream")
+		req.Header.Set("MCP-Protocol-Version", "2025-11-25")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, resp.Body
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	code, one := listen(ctx)
+	if code != 200 {
+		t.Fatalf("a stream: %d", code)
+	}
+	code, two := listen(t.Context())
+	if text, _ := io.ReadAll(two); code != 429 || !strings.Contains(string(text), "1 streams at once") {
+		t.Errorf("a second: %d %s", code, text)
+	}
+	leave()
+	_ = one.Close()
+	testenv.Eventually(t, 20*time.Second, "the place is free", func() bool {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		code, again := listen(ctx)
+		_ = again.Close()
+		return code == 200
+	})
+	close(over)
+	calls := 0
+	testenv.Eventually(t, 20*time.Second, "2 KiB are used up", func() bool {
+		calls++
+		code, _, body := stateless(t, g, "echo", "x")
+		if code == 429 && !strings.Contains(body, "Limit volume: 2048 bytes/hour.") {
+			t.Fatal(body)
+		}
+		return code == 429
+	})
+	if calls < 3 || calls > 12 {
+		t.Errorf("refused at call %d of about 400 bytes each", calls)
+	}
+}
+
+// The official Go SDK reads a refusal where the gateway sends it as a result.
+func TestTheOfficialSDKReadsARefusalThatIsAResult(t *testing.T) {
+	g := gateway(t, server(t), "  rate_limiting: {per_tool: 1/hour}\n", "mcp: {refusals: results}\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	s, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(ctx, &sdk.StreamableClientTransport{Endpoint: g.MCP + "/mcp/echo"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 2 {
+		_, err = s.CallTool(ctx, &sdk.CallToolParams{Name: "echo", Arguments: map[string]any{"text": "x"}})
+	}
+	if err == nil || !strings.Contains(err.Error(), "quota of calls is used up") {
+		t.Errorf("over the limit: %v", err)
 	}
 }
 

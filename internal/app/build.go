@@ -65,7 +65,7 @@ func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers 
 		ExtraMethods: methods(cfg.MCP.ExtraMethods),
 		AnyNames:     cfg.MCP.AnyNames,
 	})
-	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, Challenge: s.Challenge, Observers: observers}
+	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, AsResults: cfg.MCP.Refusals == "results", Challenge: s.Challenge, Observers: observers}
 	if s.Policy != nil {
 		host.Policy = s.Policy.Revision()
 		if d, ok := s.Policy.(*deciders); ok && d.split != nil {

@@ -122,6 +122,7 @@ type Limits struct {
 type MCP struct {
 	ExtraMethods []Method           `yaml:"extra_methods" doc:"Methods outside the protocol that may pass"`
 	AnyNames     bool               `yaml:"any_names" doc:"Let tool names pass that hold more than letters, digits, dot, hyphen and underscore; control characters never do"`
+	Refusals     string             `yaml:"refusals" oneof:"http|results" doc:"How requests are refused that may be tried again later: http with status 429 or 5xx, of which some clients do not read the body; results with status 200, so that every client reads the error"`
 	Revisions    []declare.Revision `yaml:"revisions" doc:"Protocol revisions that the gateway speaks; all when absent"`
 }
 
@@ -176,6 +177,7 @@ func Default() Config {
 			ConnectionIdle: time.Hour, UpstreamIdle: 4 * time.Second, Drain: 10 * time.Second,
 		},
 		Revoked: Revoked{Limit: 10_000},
+		MCP:     MCP{Refusals: "http"},
 		Redis:   Redis{Timeout: 250 * time.Millisecond, Prefix: "sallyport"},
 		Receipts: Receipts{
 			Path: "stdout", WhenFull: "block", Queue: 8192, DigestUpTo: 64 * notation.KiB, Keep: "nothing",

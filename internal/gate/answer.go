@@ -15,7 +15,7 @@ type Answer struct {
 // Render puts a refusal into HTTP. eventsOnly is what [EventsOnly] said of the
 // client. An empty body goes out without a content type.
 func Render(r guard.Refusal, eventsOnly bool) Answer {
-	a := Answer{Status: r.Status, Body: r.Body}
+	a := Answer{Status: r.Sent, Body: r.Body}
 	add := func(name, value string) {
 		if value != "" {
 			a.Headers = append(a.Headers, Header{name, value})
@@ -23,7 +23,7 @@ func Render(r guard.Refusal, eventsOnly bool) Answer {
 	}
 	switch {
 	case len(r.Body) == 0:
-	case eventsOnly && r.Status == 200:
+	case eventsOnly && a.Status == 200:
 		a.Body = sse.Event{Data: r.Body}.AppendTo(nil)
 		add("content-type", "text/event-stream")
 	default:

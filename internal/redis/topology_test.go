@@ -2,8 +2,12 @@ package redis
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +61,120 @@ func TestRedisClusterIsALimiterAndALedger(t *testing.T) {
 	})
 	budgettest.Run(t, func(t *testing.T) budget.Ledger {
 		return ledger(t, Options{Addresses: []string{address}, Cluster: true})
+	})
+}
+
+// watched starts a server, a copy of it, and a sentinel that watches both.
+func watched(t *testing.T) (master *testenv.Redis, o Options) {
+	t.Helper()
+	master = testenv.StartRedis(t)
+	testenv.StartRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port()), "--repl-diskless-sync-delay", "0")
+	sentinel := testenv.StartRedis(t, "--sentinel", fmt.Sprintf(
+		"sentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n", master.Port()))
+	testenv.Eventually(t, 30*time.Second, "the sentinel knows the second server", func() bool {
+		c := connect(Options{Addresses: []string{sentinel.Address}, Timeout: 5 * time.Second})
+		defer c.Close()
+		found, err := c.Do(t.Context(), "sentinel", "replicas", "main").Slice()
+		return err == nil && len(found) == 1
+	})
+	testenv.Eventually(t, 30*time.Second, "the second server copies", func() bool {
+		c := connect(Options{Addresses: []string{master.Address}, Timeout: 5 * time.Second})
+		defer c.Close()
+		said, err := c.Info(t.Context(), "replication").Result()
+		return err == nil && strings.Contains(said, "state=online")
+	})
+	return master, Options{Addresses: []string{sentinel.Address}, Master: "main", Timeout: time.Second, Prefix: "x"}
+}
+
+// Four replicas take at random, one of them is killed, and Redis fails over in
+// between. More than the limit is admitted only by what the old server had not
+// copied: what was admitted in the second before it ended.
+func TestReplicasKeepTheBoundOverAFailover(t *testing.T) {
+	const count, replicas = 20_000, 4
+	master, o := watched(t)
+	limit := quotatest.Limit("x", false, quota.Window{Count: count, Per: time.Hour})
+	limit.Lease.Time = 200 * time.Millisecond
+	flight := quotatest.InFlight("y", false, 5)
+	o.HoldTime = 3 * time.Second
+	var admitted, in atomic.Int64
+	var broken atomic.Bool
+	var kills []func()
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for n := range replicas {
+		l, _, kill := started(t, o)
+		kills = append(kills, kill)
+		for w := range 3 {
+			random := rand.New(rand.NewPCG(uint64(n), uint64(w)))
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					charges := []quota.Charge{quotatest.Charge(limit, "a"), quotatest.Charge(flight, "a")}
+					a, err := quotatest.Take(t.Context(), l, charges)
+					if err == nil && a.Outcome == quota.Admitted {
+						if now := in.Add(1); now > 5 && !broken.Load() {
+							t.Errorf("%d in flight before anything broke", now)
+						}
+						admitted.Add(1)
+						time.Sleep(time.Duration(random.IntN(2000)) * time.Microsecond)
+						in.Add(-1)
+						l.Return(charges[1:])
+					} else {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			})
+		}
+	}
+	testenv.Eventually(t, 30*time.Second, "calls are made", func() bool { return admitted.Load() > 300 })
+	before := admitted.Load()
+	time.Sleep(time.Second)
+	uncopied := admitted.Load() - before
+	broken.Store(true)
+	master.Stop()
+	at := admitted.Load()
+	testenv.Eventually(t, 60*time.Second, "counting goes on", func() bool { return admitted.Load() > at+500 })
+	close(stop)
+	wg.Wait()
+	kills[0]()
+	// What is left can be taken to the last call, and no more.
+	last, _, _ := started(t, o)
+	big := quotatest.Limit("x", true, limit.Windows[0])
+	left := 0
+	testenv.Eventually(t, 60*time.Second, "the limit is reached", func() bool {
+		for range 1000 {
+			a, err := quotatest.Take(t.Context(), last, []quota.Charge{quotatest.Charge(big, "a")})
+			switch {
+			case err == nil && a.Outcome == quota.Admitted:
+				left++
+			case a.Outcome == quota.Exceeded:
+				return true
+			}
+		}
+		return false
+	})
+	sum := int(admitted.Load()) + left
+	bound := count + int(uncopied) + replicas*100
+	t.Logf("%d calls before Redis failed over, %d in all; %d in the second before", at, sum, uncopied)
+	if sum > bound || sum < count-replicas*100-2000 {
+		t.Errorf("%d calls; the bound is %d", sum, bound)
+	}
+	testenv.Eventually(t, 20*time.Second, "every place in flight is free", func() bool {
+		var held [][]quota.Charge
+		for range 5 {
+			charges := []quota.Charge{quotatest.Charge(flight, "a")}
+			if a, _ := quotatest.Take(t.Context(), last, charges); a.Outcome == quota.Admitted {
+				held = append(held, charges)
+			}
+		}
+		for _, c := range held {
+			last.Return(c)
+		}
+		return len(held) == 5
 	})
 }
 
