@@ -163,7 +163,9 @@ func (l *Limiter) hold(ctx context.Context, claims []claim, sent time.Duration) 
 	calls := make([]call, len(claims))
 	for i, c := range claims {
 		n := c.places
+		n.mu.Lock()
 		calls[i] = call{keys: []string{l.key(n.group, n.key)}, args: []any{l.name, c.need, c.spare, n.limit.Windows[0].Count, l.holdTime().Milliseconds()}}
+		n.mu.Unlock()
 	}
 	l.counts.trips.Add(1)
 	run(ctx, l.client, holdScript, calls)

@@ -276,7 +276,7 @@ func (g *gate) remove(i int) {
 // when those before it should be through.
 func (g *gate) refusal(t *ticket) surge.Answer {
 	a := surge.Answer{Limit: g.limit()}
-	if !g.under(t.party) {
+	if g.active > 1 && !g.under(t.party) {
 		a.Outcome = surge.Excess
 		g.counts.excess++
 	} else {

@@ -22,7 +22,7 @@ import (
 //   - one that answers nothing for a step, while half of the calls it has are twice
 //     as old as is tolerated, gets half;
 //   - any other gets one call more if somebody had to wait, then two, four, ... at
-//     most a quarter of the limit; but near the limit at which it was strained last,
+//     most a quarter of the limit, or two; but near the limit at which it was strained last,
 //     one at a time.
 //
 // What is compared is the median of each tenant's calls, and of these the lower
@@ -242,8 +242,8 @@ func (l *law) turn(now time.Duration) {
 		return
 	}
 	age := now - l.began
-	if age < stepTime || l.seen < stepCalls && (age < stepLong || l.seen == 0) {
-		return
+	if age < stepTime || l.seen < min(stepCalls, max(3, l.calls())) && (age < stepLong || l.seen == 0) {
+		return // of few calls at once, few answers are enough
 	}
 	slow, most := l.slowness()
 	switch {
@@ -288,11 +288,13 @@ func (l *law) good(most float64) {
 		l.gain = 1
 	}
 	l.limit += l.gain
-	l.gain = min(l.gain*2, max(1, l.limit/4))
+	l.gain = min(l.gain*2, max(2, l.limit/4))
 }
 
-// rescale makes what calls take now what they take.
+// rescale makes what calls take now what they take; factor is how many times what
+// was tolerated that is.
 func (l *law) rescale(factor float64) {
+	factor *= 1 + float64(l.config.Tolerance)/100
 	for _, w := range l.works {
 		w.usual *= factor
 	}
