@@ -28,7 +28,7 @@ import (
 // What is compared is the median of each tenant's calls, and of these the lower
 // median: one tenant, of several, can make a server seem slow to itself only.
 //
-// If giving half did not help, or there is nothing left to take away, it is not our
+// If giving a quarter less, or half to one that is much slower, did not help, or there is nothing left to take away, it is not our
 // calls that make the server slow: what it takes now is what it takes. And if all tenants find it much quicker than it
 // was thought to be, it is.
 type law struct {
@@ -304,7 +304,7 @@ func (l *law) rescale(factor float64) {
 // less gives less.
 func (l *law) less(factor, slow float64) {
 	if slow > 1.2*l.strain {
-		l.strain, l.relief = slow, l.limit/2
+		l.strain, l.relief = slow, l.limit*max(0.5, min(0.75, 1/slow))
 	}
 	l.brink = l.limit
 	l.limit *= factor
