@@ -21,14 +21,43 @@ type Config struct {
 
 // Issuer is one OpenID provider or OAuth authorization server.
 type Issuer struct {
-	URL        string   `yaml:"url" required:"true" doc:"The issuer as its tokens name it; its metadata is read from /.well-known/openid-configuration below it"`
-	JWKS       string   `yaml:"jwks_url" doc:"Where its keys are; its metadata says so when absent"`
-	Audiences  []string `yaml:"audiences" doc:"Audiences that are good for every server, beside each server's own"`
-	Algorithms []string `yaml:"algorithms" oneof:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA" doc:"Signature algorithms to believe"`
-	Tenant     string   `yaml:"tenant" doc:"Tenant of everybody whom this issuer vouches for, whatever their tokens say"`
-	Claims     Claims   `yaml:"claims" doc:"Which claims say what. A path such as realm_access.roles leads into objects"`
-	Scopes     []string `yaml:"scopes" doc:"Scopes that a client is told to ask for"`
-	DPoP       string   `yaml:"dpop" oneof:"off|accept|require" doc:"Whether tokens that are bound to a key of their holder (RFC 9449) are accepted, or are the only ones"`
+	URL           string        `yaml:"url" required:"true" doc:"The issuer as its tokens name it; its metadata is read from /.well-known/openid-configuration below it"`
+	JWKS          string        `yaml:"jwks_url" doc:"Where its keys are; its metadata says so when absent"`
+	Audiences     []string      `yaml:"audiences" doc:"Audiences that are good for every server, beside each server's own"`
+	Algorithms    []string      `yaml:"algorithms" oneof:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA" doc:"Signature algorithms to believe"`
+	Tenant        string        `yaml:"tenant" doc:"Tenant of everybody whom this issuer vouches for, whatever their tokens say"`
+	Claims        Claims        `yaml:"claims" doc:"Which claims say what. A path such as realm_access.roles leads into objects"`
+	Scopes        []string      `yaml:"scopes" doc:"Scopes that a client is told to ask for"`
+	Introspection Introspection `yaml:"introspection" doc:"How the issuer is asked about tokens that are no JWT (RFC 7662); nobody is when absent"`
+	DPoP          string        `yaml:"dpop" oneof:"off|accept|require" doc:"Whether tokens that are bound to a key of their holder (RFC 9449) are accepted, or are the only ones"`
+}
+
+// Introspection says how an issuer is asked about tokens.
+type Introspection struct {
+	URL          string        `yaml:"url" doc:"Where it is asked; only tokens that are no JWT are sent there"`
+	ClientID     string        `yaml:"client_id" doc:"How the gateway calls itself there"`
+	ClientSecret string        `yaml:"client_secret" doc:"Reference to its secret: env:NAME or file:/path"`
+	Prefix       string        `yaml:"prefix" doc:"What the issuer's opaque tokens begin with; needed where several issuers are asked, so that none learns of another's tokens"`
+	Cache        time.Duration `yaml:"cache" min:"0s" max:"15m" doc:"How long an answer counts, never beyond the token's expiry: as long a token that its issuer revoked is accepted still"`
+	Timeout      time.Duration `yaml:"timeout" min:"50ms" max:"5s" doc:"How long the issuer may take to answer"`
+}
+
+// Default sets what holds where a configuration says nothing.
+func (n *Introspection) Default() { n.Cache, n.Timeout = 30*time.Second, time.Second }
+
+func (n *Introspection) check(i int, bad func(string, ...any)) {
+	if n.URL == "" {
+		if n.ClientID != "" || n.ClientSecret != "" || n.Prefix != "" {
+			bad("issuers[%d]: introspection: url: is needed", i)
+		}
+		return
+	}
+	if why := Insecure(n.URL); why != "" {
+		bad("issuers[%d]: introspection: url: %q %s", i, n.URL, why)
+	}
+	if n.ClientID == "" || n.ClientSecret == "" {
+		bad("issuers[%d]: introspection: client_id and client_secret: are needed; an endpoint that answers anybody would tell anybody", i)
+	}
 }
 
 // Reauth says what counts as a fresh authentication.
@@ -57,6 +86,7 @@ func DefaultConfig() Config {
 // Default sets what holds for an issuer where a configuration says nothing.
 func (i *Issuer) Default() {
 	i.DPoP = "off"
+	i.Introspection.Default()
 	i.Algorithms = []string{"RS256", "ES256", "EdDSA"}
 	i.Claims = Claims{
 		Subject: "sub", Tenant: "tenant", Roles: "roles", Scopes: "scope", Client: "client_id",
@@ -92,6 +122,13 @@ func (c *Config) Validate() error {
 			bad("issuers[%d]: url: %q is listed twice", i, one.URL)
 		}
 		seen[one.URL] = true
+		one.Introspection.check(i, bad)
+		for _, other := range c.Issuers[:i] {
+			a, b := one.Introspection, other.Introspection
+			if a.URL != "" && b.URL != "" && (strings.HasPrefix(a.Prefix, b.Prefix) || strings.HasPrefix(b.Prefix, a.Prefix)) {
+				bad("issuers[%d]: introspection: prefix: %q and %q begin alike, so that one issuer would be shown tokens of the other", i, a.Prefix, b.Prefix)
+			}
+		}
 		if len(one.Algorithms) == 0 {
 			bad("issuers[%d]: algorithms: is empty, so no token could be believed", i)
 		}

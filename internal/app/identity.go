@@ -95,6 +95,7 @@ func (l *lasting) identitySource(cfg *config.Config, s *gate.Snapshot) identity.
 		if l.shared != nil {
 			o.Once = l.shared.First
 		}
+		o.Secret = secret
 		a, err := verify.New(o)
 		if err != nil {
 			return nil, err

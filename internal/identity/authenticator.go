@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,10 +28,12 @@ type Options struct {
 	// means that nobody knows. It is asked for each request, about remembered
 	// tokens too. Nil: nobody is revoked.
 	Revoked func(*guard.Principal) (why string, err error)
-	Once    Once         // remembers DPoP proofs for all replicas; nil: this process does for itself
-	Keys    *Pool        // of issuers, and proofs that this process remembers; nil begins with none
-	Client  *http.Client // for issuers; it must not follow redirects to other origins
-	Now     func() time.Time
+	// Secret resolves references to secrets; needed for introspection.
+	Secret func(reference string) (string, error)
+	Once   Once         // remembers DPoP proofs for all replicas; nil: this process does for itself
+	Keys   *Pool        // of issuers, and proofs that this process remembers; nil begins with none
+	Client *http.Client // for issuers; it must not follow redirects to other origins
+	Now    func() time.Time
 }
 
 // Authenticator implements the guard's port.
@@ -75,7 +78,15 @@ func New(o Options) (*Authenticator, error) {
 		a.svids = newSVIDs(o.Workloads)
 	}
 	for _, settings := range o.Issuers {
-		a.issuers[settings.URL] = newIssuer(settings, o.Keys.keys(&settings, o.Client, o.Now), o.Now)
+		i := newIssuer(settings, o.Keys.keys(&settings, o.Client, o.Now), o.Now)
+		if n := settings.Introspection; n.URL != "" {
+			secret, err := o.Secret(n.ClientSecret)
+			if err != nil {
+				return nil, fmt.Errorf("issuers: %s: introspection: client_secret: %w", settings.URL, err)
+			}
+			i.introspection = newIntrospection(n, secret, o.Client, o.Now)
+		}
+		a.issuers[settings.URL] = i
 	}
 	return a, nil
 }
@@ -107,10 +118,16 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 	sum := digest(sha256.Sum256([]byte(token)))
 	c := credential{token, sum, dpop}
 	if v := a.remembered(sum); v != nil {
+		if v.refusal != "" {
+			return a.refuse(x, v.issuer, v.refusal), nil
+		}
 		return a.admit(x, v, c)
 	}
 	o, err := read(token)
 	if err != nil {
+		if i := a.opaque(token); i != nil {
+			return a.inquire(x, i, c), nil
+		}
 		return a.refuse(x, nil, err.Error()), nil
 	}
 	i := a.issuers[o.issuer]

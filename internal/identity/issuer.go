@@ -16,6 +16,8 @@ type issuer struct {
 	algorithms []jose.SignatureAlgorithm
 	keys       *keySet
 	verifier   *oidc.IDTokenVerifier
+
+	introspection *introspection // nil: it is not asked about tokens
 }
 
 func newIssuer(settings own.Issuer, k *keySet, now func() time.Time) *issuer {

@@ -108,6 +108,9 @@ func (a *Authenticator) verifySVID(token string, o outline) (*verified, error) {
 
 // standing reports whether what verified v is still in force.
 func (a *Authenticator) standing(v *verified) bool {
+	if v.introspected || v.refusal != "" {
+		return true // for as long as it is remembered
+	}
 	if v.svidKeys != nil {
 		return v.svidKeys == a.svids.Keys()
 	}

@@ -20,14 +20,16 @@ const maxToken = 16 << 10
 
 // verified is what a token proved, whatever server it is used at.
 type verified struct {
-	principal  guard.Principal
-	issuer     *issuer
-	audiences  []string
-	keyDigest  string         // thumbprint of the key it is bound to, in base64url; empty for none
-	certDigest string         // SHA-256 of the certificate it is bound to, in hex; empty for none
-	keys       *keys          // that it was verified with
-	svidKeys   *jwtbundle.Set // the same, of a JWT-SVID
-	until      time.Time      // of the memory of it
+	principal    guard.Principal
+	issuer       *issuer
+	audiences    []string
+	refusal      string         // why it is worth nothing, as its issuer said; nothing else is set then but issuer
+	introspected bool           // its issuer said so, and no key did
+	keyDigest    string         // thumbprint of the key it is bound to, in base64url; empty for none
+	certDigest   string         // SHA-256 of the certificate it is bound to, in hex; empty for none
+	keys         *keys          // that it was verified with
+	svidKeys     *jwtbundle.Set // the same, of a JWT-SVID
+	until        time.Time      // of the memory of it
 }
 
 // outline is what a token says of itself, before anything is verified.
