@@ -16,6 +16,17 @@ import (
 // View lets others see what the guard of a configuration knows.
 type View struct{ guard atomic.Pointer[budgets] }
 
+// Of returns the view of a guard, or nil if it is another one than this package's.
+func Of(g guard.Guard) *View {
+	b, ok := g.(*budgets)
+	if !ok {
+		return nil
+	}
+	v := new(View)
+	v.guard.Store(b)
+	return v
+}
+
 // Remaining is what this process knows to be left of the budgets of a call, as
 // policies see it (input.budget), or nil where it knows nothing. It asks nobody.
 // m is nil where there is no message yet.

@@ -19,17 +19,16 @@ type budgets struct {
 	shared   *redis.Ledger
 	server   *redis.Limiter // beside shared
 	usage    *own.Usage
-	view     budget.View // of the configuration in force
 }
 
 // port is what guard/budget needs: where accounts are kept, and the guide's
-// budgets.
-func (b *budgets) port(cfg *config.Config, l *limits) budget.Port {
+// budgets. view learns of the guard.
+func (b *budgets) port(cfg *config.Config, l *limits, view *budget.View) budget.Port {
 	costs, watch, box := &cfg.CostControls.Budgets, &cfg.CostControls.Monitoring, &cfg.Autonomy.SandboxBudgets
 	p := budget.Port{
 		Ledger: func(c budget.Config) (budget.Ledger, error) { return b.ledger(cfg.Redis, l, c) },
 		Usage:  func(c budget.Config) (budget.Recorder, error) { return b.recorder(c), nil },
-		View:   &b.view,
+		View:   view,
 		Now:    time.Now, PerCall: int64(costs.PerToolCall), Track: watch.RealTimeTracking, Priced: priced(cfg),
 	}
 	add := func(one budget.Budget) {

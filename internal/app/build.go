@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/budget"
 	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
@@ -29,16 +30,17 @@ func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*ga
 // that they are for.
 func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Ports {
 	egress := cfg.Gateway.EgressControl
+	left := new(budget.View) // of this configuration's budgets
 	return standard.Ports{
 		Identity:  l.identityPort(cfg, s),
 		Binding:   bindingSource(cfg, s),
 		Anomaly:   l.conduct.anomaly(cfg),
 		Policy:    l.policySource(cfg, s),
-		Remaining: l.budgets.view.Remaining,
+		Remaining: left.Remaining,
 		Escalate:  l.conduct.escalation(cfg),
 		Loop:      l.conduct.loop(cfg),
 		Quota:     l.limits.port(cfg),
-		Budget:    l.budgets.port(cfg, &l.limits),
+		Budget:    l.budgets.port(cfg, &l.limits, left),
 		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),
 		Egress:    egressPorts(egress),
 		Normalise: normalisePorts(cfg),

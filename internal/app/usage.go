@@ -231,7 +231,7 @@ func (g *Gateway) account(ctx context.Context, what string, body []byte) (any, e
 	if what == "grant" && more == (budget.Amounts{}) {
 		return nil, errors.New("what is granted? cost, calls, bytes or destructive")
 	}
-	claims, books, err := g.lasting.budgets.view.Accounts(c.Budget, &c.Of)
+	claims, books, err := g.budgetsInForce().Accounts(c.Budget, &c.Of)
 	if err != nil {
 		return nil, err
 	}
@@ -278,6 +278,16 @@ func accountState(c *AccountChange, i int, s *budget.State) AccountState {
 		a.Renews = s.Renews.Round(time.Second).String()
 	}
 	return a
+}
+
+// budgetsInForce are those of the configuration that judges.
+func (g *Gateway) budgetsInForce() *budget.View {
+	for _, m := range g.holder.Current().Chain.Members() {
+		if v := budget.Of(m.Guard); v != nil {
+			return v
+		}
+	}
+	return new(budget.View)
 }
 
 // receiptOf keeps the receipt of a change: as of a request to the admin interface
