@@ -14,20 +14,21 @@ import (
 // Config is the user's "guards.policy" section: the details of what
 // gateway.authorization demands.
 type Config struct {
-	Hide        bool          `yaml:"hide" doc:"Answer for a target or server that the caller may not use as for one that does not exist"`
-	Bundle      string        `yaml:"bundle" doc:"Bundle to decide by: a directory or an archive (.tar.gz), relative to this file, or the http(s) URL of an archive; the default bundle of this build when absent"`
-	Signatures  string        `yaml:"signatures" oneof:"required|optional" doc:"Whether the bundle must be signed by one of keys; optional is for development, and still refuses a wrong signature where keys are given"`
-	Keys        []Key         `yaml:"keys" doc:"Public keys that bundles may be signed with"`
-	Poll        time.Duration `yaml:"poll" min:"100ms" max:"1h" doc:"How often the bundle is looked at for a new release, give or take a quarter"`
-	Fetch       Service       `yaml:"fetch" doc:"How a bundle is fetched from a URL"`
-	Wait        time.Duration `yaml:"wait" min:"0s" max:"10m" doc:"How long a bundle server that knows OPA's long polling may wait for a change before it answers; 0s turns that off"`
-	Store       string        `yaml:"store" doc:"Folder, of this gateway alone, where good bundles are kept for rollbacks and for a start without the bundle's server; relative to this file. In memory when absent"`
-	Keep        int           `yaml:"keep" min:"2" max:"100" doc:"How many good bundles are kept"`
-	Shadow      Shadow        `yaml:"shadow" doc:"A second bundle that is asked too, and whose answers are compared and not followed"`
-	Canary      Canary        `yaml:"canary" doc:"The way that a new bundle goes before it judges everybody"`
-	Deadline    time.Duration `yaml:"deadline" min:"1ms" max:"10s" doc:"How long one evaluation may take; what takes longer is refused"`
-	Logs        Logs          `yaml:"decision_logs" doc:"A service that takes OPA's decision logs, beside the receipts"`
-	Constraints Signing       `yaml:"constraints" doc:"How the constraints that a policy puts on a call are signed for the server"`
+	Hide         bool          `yaml:"hide" doc:"Answer for a target or server that the caller may not use as for one that does not exist"`
+	RequestsOnly bool          `yaml:"requests_only" doc:"Let ext_authz serve too, which shows the guard requests alone: there lists are not filtered, and what servers send of their own accord is not judged. Calls are decided as ever"`
+	Bundle       string        `yaml:"bundle" doc:"Bundle to decide by: a directory or an archive (.tar.gz), relative to this file, or the http(s) URL of an archive; the default bundle of this build when absent"`
+	Signatures   string        `yaml:"signatures" oneof:"required|optional" doc:"Whether the bundle must be signed by one of keys; optional is for development, and still refuses a wrong signature where keys are given"`
+	Keys         []Key         `yaml:"keys" doc:"Public keys that bundles may be signed with"`
+	Poll         time.Duration `yaml:"poll" min:"100ms" max:"1h" doc:"How often the bundle is looked at for a new release, give or take a quarter"`
+	Fetch        Service       `yaml:"fetch" doc:"How a bundle is fetched from a URL"`
+	Wait         time.Duration `yaml:"wait" min:"0s" max:"10m" doc:"How long a bundle server that knows OPA's long polling may wait for a change before it answers; 0s turns that off"`
+	Store        string        `yaml:"store" doc:"Folder, of this gateway alone, where good bundles are kept for rollbacks and for a start without the bundle's server; relative to this file. In memory when absent"`
+	Keep         int           `yaml:"keep" min:"2" max:"100" doc:"How many good bundles are kept"`
+	Shadow       Shadow        `yaml:"shadow" doc:"A second bundle that is asked too, and whose answers are compared and not followed"`
+	Canary       Canary        `yaml:"canary" doc:"The way that a new bundle goes before it judges everybody"`
+	Deadline     time.Duration `yaml:"deadline" min:"1ms" max:"10s" doc:"How long one evaluation may take; what takes longer is refused"`
+	Logs         Logs          `yaml:"decision_logs" doc:"A service that takes OPA's decision logs, beside the receipts"`
+	Constraints  Signing       `yaml:"constraints" doc:"How the constraints that a policy puts on a call are signed for the server"`
 }
 
 // Service is how we prove who we are to a service, and whom we believe.

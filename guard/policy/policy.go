@@ -48,6 +48,17 @@ type policy struct {
 	budgets Budgets
 }
 
+// RequestsOnly tells a host without responses what the guard does with them.
+func (g *policy) RequestsOnly() error {
+	switch {
+	case !g.Config.RequestsOnly:
+		return errors.New("filters lists and judges what servers send, unless requests_only says that it need not")
+	case g.decider.Masks():
+		return errors.New("the policy masks results")
+	}
+	return nil
+}
+
 // Inspect asks about messages to the server, and about what a server sends of
 // its own accord; results are cut down to what the policy shows.
 func (g *policy) Inspect(ctx context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {

@@ -6,13 +6,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/sallyport/sallyport/guard"
 	guardpolicy "github.com/sallyport/sallyport/guard/policy"
@@ -153,11 +160,24 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 		servers += fmt.Sprintf("  - {name: %s, url: %s, owner: team-%s, data_classification: %s}\n", name, u.URL, name, class)
 	}
 	dir := writeBundle(t, as(t, "anonymous"))
-	text := strings.Replace(testenv.Config(t, servers, "guards: {policy: {bundle: "+dir+", signatures: optional, hide: false, poll: 100ms}}\n"),
+	text := strings.Replace(testenv.Config(t, servers, "guards: {policy: {bundle: "+dir+", signatures: optional, hide: false, poll: 100ms, requests_only: true}, "+without("normalise", "dlp", "injection")+"}\n"),
 		"policy_engine: none", "policy_engine: OPA, decision_cache_ttl: 5m", 1)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	ln.Close()
+	text = strings.Replace(text, `extproc: {address: "127.0.0.1:0"}`, `extproc: {address: "`+address+`"}`, 1)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, text)
 	g := testenv.StartFile(t, path)
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	authz := authv3.NewAuthorizationClient(conn)
 
 	asked := 0
 	for _, role := range []string{"anonymous", "support", "auditor", "clerk"} {
@@ -174,6 +194,11 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 			reason := post(t, g.MCP+"/mcp/"+r.server.Name, r.message())
 			if reason != string(r.want) {
 				t.Errorf("%s: got %q, want %q", r, reason, r.want)
+			}
+			if r.target != "tenant_report" { // it sets an argument, which ext_authz cannot
+				if reason := check(t, authz, "/mcp/"+r.server.Name, r.message()); reason != string(r.want) {
+					t.Errorf("%s: ext_authz says %q, want %q", r, reason, r.want)
+				}
 			}
 		}
 	}
@@ -195,6 +220,44 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 	if reason := post(t, g.MCP+"/mcp/lobby", row{method: "tools/call", target: "other"}.message()); reason != string(guardpolicy.ToolNotAllowed) {
 		t.Errorf("with a bad bundle on disk: %q", reason)
 	}
+}
+
+// without turns guards off.
+func without(names ...string) string {
+	var out []string
+	for _, n := range names {
+		out = append(out, n+": {mode: off}")
+	}
+	return strings.Join(out, ", ")
+}
+
+// check asks ext_authz as Envoy would, and returns the reason of a refusal, or "".
+func check(t testing.TB, service authv3.AuthorizationClient, path string, message []byte) string {
+	t.Helper()
+	h := &corev3.HeaderMap{}
+	for _, f := range [][2]string{
+		{":method", "POST"}, {":path", path}, {":authority", "localhost"}, {":scheme", "http"}, {"content-type", "application/json"},
+		{"accept", "application/json, text/event-stream"}, {"mcp-protocol-version", "2025-11-25"}, {"content-length", strconv.Itoa(len(message))},
+		{"x-envoy-auth-partial-body", "false"},
+	} {
+		h.Headers = append(h.Headers, &corev3.HeaderValue{Key: f[0], RawValue: []byte(f[1])})
+	}
+	resp, err := service.Check(context.Background(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{
+		Http: &authv3.AttributeContext_HttpRequest{HeaderMap: h, RawBody: message},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.GetDeniedResponse() == nil {
+		return ""
+	}
+	var reply struct {
+		Error struct{ Data struct{ Reason string } }
+	}
+	if err := json.Unmarshal([]byte(resp.GetDeniedResponse().GetBody()), &reply); err != nil {
+		t.Fatalf("%v: %s", err, resp.GetDeniedResponse().GetBody())
+	}
+	return reply.Error.Data.Reason
 }
 
 // fits reports whether a row needs nothing of its principal but the role.
