@@ -101,7 +101,7 @@ func turn(ctx context.Context, rig *setup.Rig, s *setup.Setup, p Plan, size int)
 		Connections: p.Connections, Rate: p.Rate, Warmup: p.Warmup, Duration: p.Duration, Grace: grace,
 		Begin: func() { m.begin(rig) }, End: func() { m.end(rig) },
 		Kind: kind, Lost: lost,
-	}, dialer(s.URL, p, size))
+	}, dialer(s, p, size))
 	if err != nil {
 		return nil, err
 	}
@@ -119,10 +119,10 @@ func turn(ctx context.Context, rig *setup.Rig, s *setup.Setup, p Plan, size int)
 	return out, nil
 }
 
-func dialer(url string, p Plan, size int) load.Dial {
+func dialer(s *setup.Setup, p Plan, size int) load.Dial {
 	return func(ctx context.Context, i int) (load.Caller, error) {
 		call := client.EchoCall("c"+strconv.Itoa(i), size, size, p.Events)
-		c, err := client.Dial(ctx, client.Config{URL: url, Revision: p.Revision, Timeout: callTimeout}, call)
+		c, err := client.Dial(ctx, client.Config{URL: s.URL, Headers: s.Headers, Revision: p.Revision, Timeout: callTimeout}, call)
 		if err != nil {
 			return nil, err // no nil *Conn in an interface
 		}

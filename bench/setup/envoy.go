@@ -116,11 +116,14 @@ func (r *Rig) control(ctx context.Context, server, extProc string) (string, erro
 
 // gateway starts Sallyport with an Envoy of its own.
 func (r *Rig) gateway(ctx context.Context, s *Setup, server, limits, guards string) error {
+	return r.governed(ctx, s, server, "  authentication: {method: none}\n  authorization: {policy_engine: none}\n"+limits, guards)
+}
+
+// governed is gateway with a gateway block of its own.
+func (r *Rig) governed(ctx context.Context, s *Setup, server, block, guards string) error {
 	file := filepath.Join(r.o.Dir, s.Name+".yaml")
 	config := fmt.Sprintf(`listeners: [{address: "127.0.0.1:0"}]
 gateway:
-  authentication: {method: none}
-  authorization: {policy_engine: none}
 %sextproc: {address: "127.0.0.1:0"}
 xds: {address: "127.0.0.1:0"}
 admin: {address: "127.0.0.1:0", pprof: %t}
@@ -138,7 +141,7 @@ servers:
     idle_timeout: 30m
     health_check: {disabled: true}
     limits: {max_connections: 4096, max_pending: 4096, max_requests: 4096}
-%s`, limits, r.o.Pprof, r.o.Workers, s.Name, server, guards)
+%s`, block, r.o.Pprof, r.o.Workers, s.Name, server, guards)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}

@@ -19,16 +19,21 @@ import (
 
 // The set-ups, each one step further than the one before.
 const (
-	Direct    = "direct"    // straight to the MCP server
-	Envoy     = "envoy"     // through Envoy with the gateway's listener, but no ext_proc
-	Noop      = "noop"      // the same, and an ext_proc service that lets everything pass
-	Sallyport = "sallyport" // the gateway: envelope guard, receipts to a file
-	Quota     = "quota"     // the same, and two quotas in Redis, with leases
-	Defaults  = "defaults"  // the gateway with all guards as they are where a configuration says nothing
+	Direct     = "direct"           // straight to the MCP server
+	Envoy      = "envoy"            // through Envoy with the gateway's listener, but no ext_proc
+	Noop       = "noop"             // the same, and an ext_proc service that lets everything pass
+	Sallyport  = "sallyport"        // the gateway: envelope guard, receipts to a file
+	Quota      = "quota"            // the same, and two quotas in Redis, with leases
+	Policy     = "jwt-opa"          // the gateway: a token and a policy for each call, decisions used again
+	PolicyAnew = "jwt-opa-uncached" // the same, every decision made anew
+	Defaults   = "defaults"         // the gateway with all guards as they are where a configuration says nothing
 )
 
 // Names returns the names of all set-ups.
-func Names() []string { return []string{Direct, Envoy, Noop, Sallyport, Quota, Defaults} }
+func Names() []string { return append(Usual(), Policy, PolicyAnew) }
+
+// Usual returns the set-ups that are measured unless others are asked for.
+func Usual() []string { return []string{Direct, Envoy, Noop, Sallyport, Quota, Defaults} }
 
 // Options say what to start, and with what.
 type Options struct {
@@ -43,10 +48,11 @@ type Options struct {
 
 // Setup is one way to the MCP server.
 type Setup struct {
-	Name  string
-	URL   string
-	Admin string // base URL of the gateway's admin interface; empty for others
-	Parts []Part // what stands between client and server, in the order of the path
+	Name    string
+	URL     string
+	Headers []string // that each call needs
+	Admin   string   // base URL of the gateway's admin interface; empty for others
+	Parts   []Part   // what stands between client and server, in the order of the path
 }
 
 // Part is one process.
@@ -104,6 +110,8 @@ func (r *Rig) start(ctx context.Context) error {
 			err = r.gateway(ctx, &s, address, "", only())
 		case Quota:
 			err = r.quota(ctx, &s, address)
+		case Policy, PolicyAnew:
+			err = r.policy(ctx, &s, address)
 		case Defaults:
 			err = r.gateway(ctx, &s, address, "", "")
 		}

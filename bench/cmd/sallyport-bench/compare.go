@@ -30,6 +30,9 @@ func compareCommand() *cobra.Command {
 			"  sallyport  the gateway: strict decoding, envelope guard, receipts to a file\n" +
 			"  quota      the same with two quotas that are counted in Redis\n" +
 			"  defaults   the gateway with all guards as they are where a configuration says nothing\n\n" +
+			"and, where --setups asks for them:\n\n" +
+			"  jwt-opa           a token and the default policy for each call, decisions used again, receipts to a file\n" +
+			"  jwt-opa-uncached  the same, every decision made anew\n\n" +
 			"Each part is a process, so that its CPU time is known. The table on stdout is Markdown. Its ratios\n" +
 			"compare neighbouring turns: median of the rounds (smallest-largest). \"foreign\" is the share of the\n" +
 			"machine's CPUs that other programs used meanwhile; only ratios mean something when it is not near 0.\n\n" +
@@ -38,7 +41,8 @@ func compareCommand() *cobra.Command {
 			"call that was due in it (open loop, free of coordinated omission).",
 		Example: "  sallyport-bench compare\n" +
 			"  sallyport-bench compare --sizes 200,10KiB,100KiB --rounds 5 --plot latency.svg --json all.json\n" +
-			"  sallyport-bench compare --setups noop,sallyport --era modern --reply sse --rate 1500",
+			"  sallyport-bench compare --setups noop,sallyport --era modern --reply sse --rate 1500\n" +
+			"  sallyport-bench compare --setups noop,sallyport,jwt-opa,jwt-opa-uncached --sizes 200",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error

@@ -26,7 +26,7 @@ type rigFlags struct {
 }
 
 func (f *rigFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.Setups, "setups", setup.Names(), "set-ups to measure")
+	cmd.Flags().StringSliceVar(&f.Setups, "setups", setup.Usual(), "set-ups to measure")
 	f.addBinaries(cmd)
 	eraFlag(cmd, &f.era)
 }
