@@ -136,3 +136,36 @@ func TestTheConfigurationForKeycloakIsTheExample(t *testing.T) {
 		t.Error("oidc.md does not show examples/keycloak/sallyport.yaml as it is")
 	}
 }
+
+// TestTheDetailsExplainedAreThoseThatReceiptsHave holds oidc.md to the words of
+// internal/identity.
+func TestTheDetailsExplainedAreThoseThatReceiptsHave(t *testing.T) {
+	page, err := os.ReadFile("oidc.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob("../internal/identity/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, path := range sources {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(b)
+	}
+	rows := regexp.MustCompile(`(?m)^\|[^|]*\| (the token[^|]*) \|`).FindAllStringSubmatch(string(page), -1)
+	if len(rows) < 6 {
+		t.Errorf("found %d rows", len(rows))
+	}
+	for _, row := range rows {
+		for detail := range strings.SplitSeq(row[1], ", or: ") {
+			constant := regexp.MustCompile(`^[^0-9.]*`).FindString(detail) // what differs comes after it
+			if !strings.Contains(code.String(), strings.TrimSpace(constant)) {
+				t.Errorf("no receipt says %q", constant)
+			}
+		}
+	}
+}
