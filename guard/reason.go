@@ -31,6 +31,7 @@ const (
 	UnknownServer      Reason = "unknown_server"
 	UnknownSession     Reason = "unknown_session"
 	UnknownEvent       Reason = "unknown_event"
+	UnknownTarget      Reason = "unknown_target"
 	GuardError         Reason = "guard_error"
 	DeadlineExceeded   Reason = "deadline_exceeded"
 	ReceiptUnavailable Reason = "receipt_unavailable"
@@ -65,6 +66,7 @@ func CoreReasons() []ReasonInfo {
 		{UnknownServer, 404, CodeUnknownServer, "No MCP server is registered under this path. Use /mcp/<server>.", "The path names no server of the registry."},
 		{UnknownSession, 404, mcp.CodeInvalidRequest, "This session has ended. Begin a new one with initialize.", "A session id of a version that left the registry, that was not made for this caller (`guards.binding`), or that the upstream answered with a bare 404. Sent without a body, which is what clients take for the end of a session."},
 		{UnknownEvent, 400, mcp.CodeInvalidRequest, "No stream can be resumed from this event. Open a new one without Last-Event-ID.", "A `Last-Event-ID` that was not made for this caller, or whose key is gone from `guards.binding.keys`."},
+		{UnknownTarget, 200, mcp.CodeInvalidParams, "No such tool, prompt or resource, or none that you may use.", "A target that the policy does not let the principal use while `guards.policy.hide` is on, or that `guards.catalog` holds or never saw listed. It makes no difference to the caller whether the target exists; the detail says what it was."},
 		{GuardError, 503, CodeNotJudged, "The gateway could not judge this message and therefore did not pass it on. Try again later.", "A guard reached no answer and its `on_error` is `deny`, or it broke, which no `on_error` excuses. The receipt's detail and the log say what."},
 		{DeadlineExceeded, 503, CodeNotJudged, "The gateway could not judge this message in time and therefore did not pass it on. Try again later.", "A guard did not answer within its `timeout`."},
 		{ReceiptUnavailable, 503, CodeNotJudged, "The gateway cannot record decisions at the moment and therefore passes nothing on. Try again later.", "Receipts cannot be kept and `receipts.when_full` is `block`, or another observer of decisions failed."},

@@ -149,7 +149,7 @@ func (q *question) refuse(s Step, d *Decision, t Target) guard.Verdict {
 		case v.Reason == ServerNotAllowed:
 			hidden = guard.UnknownServer
 		case t.Kind != NoTarget:
-			hidden = UnknownTarget
+			hidden = guard.UnknownTarget
 		}
 		if hidden != "" {
 			v.Detail = string(v.Reason) + " in " + v.Detail

@@ -62,9 +62,9 @@ func TestWhatTheCallerMayNotUseReadsLikeWhatDoesNotExist(t *testing.T) {
 		hint      string
 		challenge string
 	}{
-		{name: "a forbidden tool", reason: policy.ToolNotAllowed, hide: true, want: policy.UnknownTarget},
-		{name: "a tool of a forbidden class", reason: policy.PolicyDenied, hide: true, want: policy.UnknownTarget},
-		{name: "no reason given", hide: true, want: policy.UnknownTarget},
+		{name: "a forbidden tool", reason: policy.ToolNotAllowed, hide: true, want: guard.UnknownTarget},
+		{name: "a tool of a forbidden class", reason: policy.PolicyDenied, hide: true, want: guard.UnknownTarget},
+		{name: "no reason given", hide: true, want: guard.UnknownTarget},
 		{name: "a forbidden tool, said openly", reason: policy.ToolNotAllowed, want: policy.ToolNotAllowed, hint: "ask"},
 		{name: "no reason given, said openly", want: policy.PolicyDenied, hint: "ask"},
 		{name: "a forbidden server", reason: policy.ServerNotAllowed, hide: true, list: true, want: guard.UnknownServer},
@@ -111,7 +111,7 @@ func TestArgumentsAreJudgedAfterAccessAndNeverHideAnything(t *testing.T) {
 	}
 	r.asked = nil
 	m := call(t, "other", `{"amount":5}`)
-	if d := c.Run(context.Background(), exchange(mcp.R20251125, m), m); d.Reason != policy.UnknownTarget || len(r.asked) != 1 {
+	if d := c.Run(context.Background(), exchange(mcp.R20251125, m), m); d.Reason != guard.UnknownTarget || len(r.asked) != 1 {
 		t.Errorf("got %v, asked %q", d, r.asked)
 	}
 }
@@ -140,7 +140,7 @@ func TestServersAreAskedAboutToo(t *testing.T) {
 
 func TestEachSubscriptionNeedsTheRightToItsResource(t *testing.T) {
 	c := chain(t, &rules{access: only("memo://a")}, true)
-	for uris, want := range map[string]guard.Reason{`"memo://a"`: "", `"memo://a","memo://b"`: policy.UnknownTarget, `"memo://a",7`: guard.InvalidParams, ``: ""} {
+	for uris, want := range map[string]guard.Reason{`"memo://a"`: "", `"memo://a","memo://b"`: guard.UnknownTarget, `"memo://a",7`: guard.InvalidParams, ``: ""} {
 		m := message(t, mcp.ToServer, `{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[`+uris+`]}}}`)
 		if d := c.Run(context.Background(), exchange(mcp.R20260728, m), m); d.Reason != want {
 			t.Errorf("%s: got %v", uris, d)

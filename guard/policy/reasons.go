@@ -2,16 +2,13 @@ package policy
 
 import (
 	"github.com/sallyport/sallyport/guard"
-	"github.com/sallyport/sallyport/mcp"
 )
 
-// Reasons of this guard. A policy gives one of them with every no, except
-// UnknownTarget, which is the guard's own. ApprovalRequired belongs to the core.
+// Reasons of this guard. A policy gives one of them with every no. ApprovalRequired belongs to the core.
 const (
 	ToolNotAllowed     guard.Reason = "tool_not_allowed"
 	ServerNotAllowed   guard.Reason = "server_not_allowed"
 	PolicyDenied       guard.Reason = "policy_denied"
-	UnknownTarget      guard.Reason = "unknown_target"
 	ArgumentNotAllowed guard.Reason = "argument_not_allowed"
 	ApprovalRequired                = guard.ApprovalRequired
 	InsufficientScope  guard.Reason = "insufficient_scope"
@@ -31,7 +28,7 @@ func ValidReason(r guard.Reason) bool {
 	}
 	for _, info := range Reasons() {
 		if info.Reason == r {
-			return r != UnknownTarget
+			return true
 		}
 	}
 	return false
@@ -46,8 +43,6 @@ func Reasons() []guard.ReasonInfo {
 			When: "No rule of the policy lets the principal use the server, and `guards.policy.hide` is off; otherwise the answer is `unknown_server`."},
 		{Reason: PolicyDenied, Status: 200, Code: guard.CodeDenied, Text: "Policy does not allow this.",
 			When: "The policy says no for another reason, or says nothing; the detail has its words."},
-		{Reason: UnknownTarget, Status: 200, Code: mcp.CodeInvalidParams, Text: "No such tool, prompt or resource, or none that you may use.",
-			When: "A target that the policy does not let the principal use, and `guards.policy.hide` is on. It makes no difference to the caller whether the target exists; the detail has the policy's reason."},
 		{Reason: ArgumentNotAllowed, Status: 200, Code: guard.CodeDenied, Text: "Policy does not allow these arguments.",
 			When: "The principal may use the target, but not with these arguments."},
 		{Reason: InsufficientScope, Status: 403, Code: guard.CodeDenied, Text: "The access token lacks a scope that this action needs.",

@@ -107,7 +107,7 @@ func TestListAndCallNeverDisagree(t *testing.T) {
 		for _, n := range names {
 			m := call(t, n, "")
 			d := c.Run(context.Background(), exchange(mcp.R20251125, m), m)
-			hidden := d.Reason == policy.UnknownTarget || d.Reason == guard.UnknownServer
+			hidden := d.Reason == guard.UnknownTarget || d.Reason == guard.UnknownServer
 			if slices.Contains(listed, n) == hidden {
 				t.Fatalf("%s: listed %v, and a call gives %s %s", n, listed, d.Action, d.Reason)
 			}

@@ -57,12 +57,12 @@ func TestAStepUpIsOnlyAskedForWhereItHelps(t *testing.T) {
 			access: yes, call: func(in *policy.Input) policy.Decision { return first(lacks(in, "b")) }},
 		{name: "a fresh login, and then a scope", want: policy.ReauthenticationRequired, challenge: `Bearer error="insufficient_user_authentication", max_age="60", scope="a mcp"`,
 			access: yes, call: func(in *policy.Input) policy.Decision { return first(stale(in), lacks(in, "a")) }},
-		{name: "a tool that is forbidden with the scope too", want: policy.UnknownTarget,
+		{name: "a tool that is forbidden with the scope too", want: guard.UnknownTarget,
 			access: func(in *policy.Input) policy.Decision { return first(lacks(in, "a"), forbidden) }},
 		{name: "arguments that are forbidden with the scope too", want: policy.ArgumentNotAllowed,
 			access: func(in *policy.Input) policy.Decision { return first(lacks(in, "a")) },
 			call:   func(*policy.Input) policy.Decision { return policy.Decision{Reason: policy.ArgumentNotAllowed} }},
-		{name: "a tool that is forbidden after a fresh login too", want: policy.UnknownTarget,
+		{name: "a tool that is forbidden after a fresh login too", want: guard.UnknownTarget,
 			access: func(in *policy.Input) policy.Decision { return first(stale(in), forbidden) }},
 		{name: "a person has to say yes besides", want: policy.InsufficientScope, challenge: `Bearer error="insufficient_scope", scope="a mcp"`,
 			access: func(in *policy.Input) policy.Decision {
@@ -108,7 +108,7 @@ func TestAStepUpIsOnlyAskedForWhereItHelps(t *testing.T) {
 					return c.access(in)
 				}}, true)
 				d := ch.Run(context.Background(), x, result(t, `{"tools":[{"name":"drop"}]}`))
-				if shown := strings.Contains(string(d.Message.Result), "drop"); shown != (c.want != policy.UnknownTarget) {
+				if shown := strings.Contains(string(d.Message.Result), "drop"); shown != (c.want != guard.UnknownTarget) {
 					t.Errorf("the list is %s", d.Message.Result)
 				}
 			}

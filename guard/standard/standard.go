@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport/sallyport/guard/anomaly"
 	"github.com/sallyport/sallyport/guard/binding"
 	"github.com/sallyport/sallyport/guard/budget"
+	"github.com/sallyport/sallyport/guard/catalog"
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/envelope"
@@ -27,6 +28,7 @@ type Ports struct {
 	Binding   binding.Source
 	Anomaly   anomaly.Ports
 	Escalate  escalation.Ports
+	Catalog   catalog.Ports
 	Loop      loop.Ports
 	Quota     quota.Port
 	Surge     surge.Port
@@ -49,6 +51,7 @@ func Specs(p Ports) []guard.Spec {
 		anomaly.Spec(p.Anomaly), // before policy, which reads its labels
 		policy.Informed(p.Policy, p.Remaining),
 		escalation.Spec(p.Escalate), // behind policy: it reads the labels
+		catalog.Spec(p.Catalog),     // behind policy, which hides more from some callers; before it towards the client
 		loop.Spec(p.Loop),           // before quota: who goes in circles uses nothing up
 		quota.Spec(p.Quota),         // behind policy: names that nobody may use get no counters
 		budget.Spec(p.Budget),       // behind quota, which costs less to ask

@@ -150,6 +150,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	defer stopCounting()
 	group.Go(func() error { g.lasting.limits.run(counting); return nil })
 	group.Go(func() error { g.lasting.conduct.run(counting); return nil })
+	group.Go(func() error { g.lasting.books.run(counting, g.log); return nil })
 	group.Go(func() error { g.lasting.revoked.Run(counting); return nil })
 	keeping, stopKeeping := context.WithCancel(counting) // before counting ends, which closes what both use
 	kept := make(chan struct{})

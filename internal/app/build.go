@@ -38,6 +38,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Policy:    l.policySource(cfg, s),
 		Remaining: left.Remaining,
 		Escalate:  l.conduct.escalation(cfg),
+		Catalog:   l.books.ports(l.dir),
 		Loop:      l.conduct.loop(cfg),
 		Quota:     l.limits.port(cfg),
 		Budget:    l.budgets.port(cfg, &l.limits, left),

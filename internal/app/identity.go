@@ -23,6 +23,7 @@ type lasting struct {
 	limits   limits      // counters of calls
 	surges   surges      // how much servers bear
 	conduct  conduct     // how callers behave
+	books    books       // definitions of servers
 	logs     decisionLogs
 	id       string      // of this process, among replicas
 	decided  memo.Counts // decisions of policies

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/normalise"
+	"github.com/sallyport/sallyport/internal/catalog"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/inspect/destination"
 	"github.com/sallyport/sallyport/internal/inspect/lines"
@@ -58,8 +59,10 @@ func Detector(name, path, policy string) (lines.Detector, error) {
 		return lines.NewURL(p, n), nil
 	case "sanitize":
 		return sanitizer(cfg, e, path, policy)
+	case "toolset":
+		return catalog.Toolset, nil
 	}
-	return nil, fmt.Errorf("there is no detector %q; there are pii, secrets, injection, url and sanitize", name)
+	return nil, fmt.Errorf("there is no detector %q; there are pii, secrets, injection, url, sanitize and toolset", name)
 }
 
 func ownRecognisers(paths []string) ([]recogniser.Recogniser, error) {

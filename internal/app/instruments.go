@@ -48,6 +48,10 @@ func (g *Gateway) gauges() []gauge {
 		{"mcp.gateway.surge.strained", "Servers that were slower than usual, or failed, when last looked at.", func() int64 {
 			return int64(g.lasting.surges.total(func(s surge.Status) uint64 { return uint64(flag(s.Strained)) }))
 		}},
+		{"mcp.gateway.catalog.held", "Definitions of servers that are held until an operator pins them.", func() int64 {
+			s := g.lasting.books.status()
+			return int64(s.Changed + s.Waiting + s.Quarantined)
+		}},
 		{"mcp.gateway.conduct.remembered", "What is remembered of how callers behave.", func() int64 { return int64(g.lasting.conduct.status().Remembered) }},
 		{"mcp.gateway.conduct.alone", "1 while replicas do not hear of each other's calls, because Redis cannot be asked.", func() int64 { return flag(g.lasting.conduct.status().Trouble != "") }},
 		{"mcp.gateway.revocations", "Entries of the list of revocations.", func() int64 { return int64(g.lasting.revoked.Status().Entries) }},

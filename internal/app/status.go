@@ -24,6 +24,7 @@ type Status struct {
 	Surge         []surge.Status `json:"surge,omitempty"`
 	Binding       Binding        `json:"binding"`
 	Conduct       Conduct        `json:"conduct"`
+	Catalog       CatalogStatus  `json:"catalog"` // definitions of servers
 	Revocations   Revocations    `json:"revocations"`
 	OpenStreams   int            `json:"open_streams"`
 	ExtAuthz      ExtAuthz       `json:"ext_authz"`
@@ -90,6 +91,7 @@ func (g *Gateway) status() Status {
 	s.Binding = bindingStatus(g.source.Current(), snap)
 	s.Surge = g.lasting.surges.status()
 	s.Conduct = g.lasting.conduct.status()
+	s.Catalog = g.lasting.books.status()
 	s.Revocations = g.revocations()
 	s.ExtAuthz.Available = snap.RequestsOnly == nil
 	if !s.ExtAuthz.Available {

@@ -131,7 +131,7 @@ func TestDecisionsAreShippedInTheFormOfOPA(t *testing.T) {
 	r := &receiver{}
 	l := start(t, r, nil)
 	observe(t, l, "alice", guard.Entry{Guard: "policy", Action: guard.Allow, Took: 15 * time.Microsecond})
-	observe(t, l, "bob", guard.Entry{Guard: "policy", Reason: policy.UnknownTarget, Detail: "tool_not_allowed in access: no role"})
+	observe(t, l, "bob", guard.Entry{Guard: "policy", Reason: guard.UnknownTarget, Detail: "tool_not_allowed in access: no role"})
 	observe(t, l, "carol", guard.Entry{Guard: "policy", Reason: policy.ArgumentNotAllowed, Detail: "call: CH93 0076 is blocked"})
 	observe(t, l, "dave", guard.Entry{Guard: "policy", Reason: guard.GuardError, Err: errors.New("took too long")})
 	observe(t, l, "erin", guard.Entry{Guard: "quota", Action: guard.Deny}) // no policy was asked

@@ -45,7 +45,7 @@ func fold(dst, text []byte) []byte {
 			continue
 		}
 		r = unicode.ToLower(r)
-		if like, ok := lookalike(r); ok && (latin || nextIsLatin(text[i:])) {
+		if like, ok := view.Lookalike(r); ok && (latin || nextIsLatin(text[i:])) {
 			dst, latin = append(dst, like), true
 			continue
 		}
@@ -62,29 +62,6 @@ func fold(dst, text []byte) []byte {
 }
 
 func nextIsLatin(s []byte) bool { return len(s) > 0 && s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z' }
-
-// lookalike returns the Latin letter that a Cyrillic or Greek one is drawn like.
-func lookalike(r rune) (byte, bool) {
-	if r < greek || r >= greek+rune(len(lookalikes)) {
-		return 0, false
-	}
-	c := lookalikes[r-greek]
-	return c, c != 0
-}
-
-const greek = 0x370
-
-var lookalikes = func() (t [0x300]byte) {
-	const to = "aeopcyxijsdhqwgaoptuvikbee"
-	k := 0
-	for _, r := range "аеорсухіјѕԁһԛԝɡαορτυνικβеѐ" {
-		if r >= greek {
-			t[r-greek] = to[k]
-		}
-		k++
-	}
-	return t
-}()
 
 // sentences calls visit for the parts of folded text that say one thing each.
 func sentences(text []byte, visit func([]byte)) {

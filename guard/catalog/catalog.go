@@ -1,0 +1,138 @@
+// Package catalog holds what servers say of their tools, prompts and resources
+// against what they said when somebody came to trust them.
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/inspect/definition"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// Config is the user's "guards.catalog" section.
+type Config struct {
+	Pin       string   `yaml:"pin" oneof:"off|trust_first_use|approved_only" doc:"When a definition counts as trusted: never asked, when it is first seen and nothing about it is suspicious, or only when an operator pins it"`
+	OnChange  string   `yaml:"on_change" oneof:"quarantine|alert" doc:"What happens to a definition that changes: it is hidden and refused until an operator pins the new form, or people are told"`
+	Unlisted  string   `yaml:"unlisted" oneof:"auto|allow|refuse" doc:"What happens to calls of tools and prompts that no list has shown to the gateway; auto refuses with approved_only, and allows with trust_first_use"`
+	Suspicion Findings `yaml:"suspicion" doc:"What happens to a new or changed definition about which something is suspicious"`
+	Directory string   `yaml:"directory" doc:"Folder in which pins are kept, one file per server, watched for the changes that the catalog commands and other replicas make; relative to the configuration. In memory, and gone with the process, when absent"`
+}
+
+// Findings say what happens for each kind of suspicion.
+type Findings struct {
+	Lookalike    string `yaml:"lookalike" oneof:"quarantine|alert|ignore" doc:"A tool's name that is taken for another's: case, separators, accents, letters that are drawn alike"`
+	SameName     string `yaml:"same_name" oneof:"quarantine|alert|ignore" doc:"A tool's name that another server's tool has"`
+	NamesOther   string `yaml:"names_other" oneof:"quarantine|alert|ignore" doc:"A description that speaks of another server's tool"`
+	Hidden       string `yaml:"hidden" oneof:"quarantine|alert|ignore" doc:"Invisible characters, comments or hidden markup in a definition"`
+	Instructions string `yaml:"instructions" oneof:"quarantine|alert|ignore" doc:"Text that reads like orders to the model rather than a description"`
+}
+
+// Default trusts what is first seen and looks harmless, and no change.
+func Default() Config {
+	return Config{
+		Pin: "trust_first_use", OnChange: "quarantine", Unlisted: "auto",
+		Suspicion: Findings{Lookalike: "quarantine", SameName: "alert", NamesOther: "quarantine", Hidden: "quarantine", Instructions: "quarantine"},
+	}
+}
+
+// State is what is known of a definition.
+type State uint8
+
+// The states. The zero State is of what was never seen.
+const (
+	Unknown State = iota
+	Trusted
+	Held // until an operator pins it
+)
+
+// Standing is where a definition stands.
+type Standing struct {
+	State  State
+	Why    string  // it is held, for operators
+	Events []Event // what happened just now
+}
+
+// Event is what people should learn of.
+type Event struct{ Kind, Detail string }
+
+// Book remembers definitions. It is used from many goroutines.
+type Book interface {
+	// Standing returns where a definition stands, without waiting for anything.
+	Standing(server string, k definition.Kind, name string) Standing
+	// Known returns the standings of definitions that were all seen in this very
+	// form before, and false where one was not. It waits for nothing.
+	Known(server string, list []definition.Definition) ([]Standing, bool)
+	// See returns the standings of definitions as a server lists them now, and
+	// remembers what is new. It may wait for a disk.
+	See(ctx context.Context, server string, list []definition.Definition) ([]Standing, error)
+}
+
+// Ports are what the guard needs from outside the process. A nil Open leaves it
+// out.
+type Ports struct {
+	Open func(Config) (Book, error)
+}
+
+// Spec presents the guard to the chain.
+func Spec(p Ports) guard.Spec {
+	return guard.Define("catalog", "Compares what servers say of their tools, prompts and resources with what they said when they were trusted.", Default(),
+		func(c Config) (guard.Guard, error) {
+			if err := c.validate(); err != nil || c.Pin == "off" || p.Open == nil {
+				return nil, err
+			}
+			b, err := p.Open(c)
+			if err != nil {
+				return nil, fmt.Errorf("directory: %w", err)
+			}
+			return &catalog{book: b, strict: c.Pin == "approved_only", refuse: c.Unlisted == "refuse" || c.Unlisted == "auto" && c.Pin == "approved_only"}, nil
+		},
+		guard.Want{Method: "tools/call", Direction: mcp.ToServer},
+		guard.Want{Method: "prompts/get", Direction: mcp.ToServer},
+		guard.Want{Method: "resources/read", Direction: mcp.ToServer},
+		guard.Want{Method: "resources/subscribe", Direction: mcp.ToServer},
+		guard.Want{Method: "completion/complete", Direction: mcp.ToServer},
+		guard.Want{Method: "tools/list", Direction: mcp.ToClient},
+		guard.Want{Method: "prompts/list", Direction: mcp.ToClient},
+		guard.Want{Method: "resources/list", Direction: mcp.ToClient},
+		guard.Want{Method: "resources/templates/list", Direction: mcp.ToClient},
+		guard.Want{Method: "initialize", Direction: mcp.ToClient},
+		guard.Want{Method: "server/discover", Direction: mcp.ToClient},
+	)
+}
+
+func (c *Config) validate() error {
+	s := &c.Suspicion
+	var errs []error
+	for _, f := range []struct{ key, value, allowed string }{
+		{"pin", c.Pin, "off, trust_first_use, approved_only"}, {"on_change", c.OnChange, "quarantine, alert"}, {"unlisted", c.Unlisted, "auto, allow, refuse"},
+		{"suspicion.lookalike", s.Lookalike, actions}, {"suspicion.same_name", s.SameName, actions}, {"suspicion.names_other", s.NamesOther, actions},
+		{"suspicion.hidden", s.Hidden, actions}, {"suspicion.instructions", s.Instructions, actions},
+	} {
+		if !slices.Contains(strings.Split(f.allowed, ", "), f.value) {
+			errs = append(errs, fmt.Errorf("%s: %q is not one of %s", f.key, f.value, f.allowed))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+const actions = "quarantine, alert, ignore"
+
+type catalog struct {
+	book   Book
+	strict bool // only what an operator pinned is trusted
+	refuse bool // what was never listed
+}
+
+// RequestsOnly tells a host without responses which setting needs them. By
+// trust_first_use nothing is trusted there either, as nothing is seen.
+func (g *catalog) RequestsOnly() error {
+	if g.strict || g.refuse {
+		return errors.New("pin approved_only, and unlisted refuse, need to see what servers list")
+	}
+	return nil
+}

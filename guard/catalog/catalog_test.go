@@ -1,0 +1,163 @@
+package catalog_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/catalog"
+	"github.com/sallyport/sallyport/guard/guardtest"
+	"github.com/sallyport/sallyport/internal/inspect/definition"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// book knows by name where everything stands.
+type book struct {
+	state map[string]catalog.State
+	fresh bool // nothing has been seen yet
+	err   error
+}
+
+func (b book) Standing(_ string, k definition.Kind, name string) catalog.Standing {
+	return catalog.Standing{State: b.state[k.String()+" "+name], Why: "secret reason"}
+}
+
+func (b book) Known(server string, list []definition.Definition) ([]catalog.Standing, bool) {
+	if b.fresh {
+		return nil, false
+	}
+	s, _ := b.See(context.Background(), server, list)
+	return s, true
+}
+
+func (b book) See(_ context.Context, server string, list []definition.Definition) (out []catalog.Standing, err error) {
+	for _, d := range list {
+		s := b.Standing(server, d.Kind, d.Name)
+		if b.fresh {
+			s.Events = []catalog.Event{{Kind: "definition_new", Detail: d.Name}}
+		}
+		out = append(out, s)
+	}
+	return out, b.err
+}
+
+func ports(b catalog.Book) catalog.Ports {
+	return catalog.Ports{Open: func(catalog.Config) (catalog.Book, error) { return b, nil }}
+}
+
+func TestConformance(t *testing.T) {
+	guardtest.Run(t, catalog.Spec(ports(book{})),
+		guardtest.Config{Name: "approved only", Set: func(c any) { c.(*catalog.Config).Pin = "approved_only" }})
+	guardtest.Run(t, catalog.Spec(ports(book{fresh: true})))
+}
+
+func build(t *testing.T, b catalog.Book, set func(*catalog.Config)) guard.Guard {
+	t.Helper()
+	g, err := catalog.Spec(ports(b)).Build(func(c any) error {
+		if set != nil {
+			set(c.(*catalog.Config))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+var decoder = mcp.NewDecoder(mcp.Config{})
+
+func ask(t *testing.T, g guard.Guard, dir mcp.Direction, asked, raw string) (guard.Verdict, string) {
+	t.Helper()
+	m, f := decoder.Decode(dir, []byte(raw))
+	if f != nil {
+		t.Fatalf("%s: %v", raw, f)
+	}
+	x := &guard.Exchange{Server: guard.Server{Name: "crm"}}
+	if asked != "" {
+		x.Asked = guard.Asked{Kind: mcp.Request, Method: asked}
+	}
+	v, err := g.Inspect(context.Background(), x, &m)
+	if err == nil && v.Pending != nil {
+		v, err = v.Pending(context.Background())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := decoder.Apply(&m, v.Edits...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, string(out.Raw)
+}
+
+func TestWhatIsHeldIsInNoList(t *testing.T) {
+	b := book{state: map[string]catalog.State{
+		"tool a": catalog.Trusted, "tool b": catalog.Held, "resource file:///b": catalog.Held, "instructions ": catalog.Held,
+	}}
+	for _, fresh := range []bool{false, true} {
+		b.fresh = fresh
+		for _, c := range []struct{ method, in, want string }{
+			{"tools/list", `{"tools":[{"name":"b"},{"name":"a","x":1},{"name":"b","y":2}],"nextCursor":"n"}`, `{"tools":[{"name":"a","x":1}],"nextCursor":"n"}`},
+			{"tools/list", `{"tools":[{"name":"b"}]}`, `{"tools":[]}`},
+			{"resources/list", `{"resources":[{"uri":"FILE:///x/../%62","name":"n"}]}`, `{"resources":[]}`},
+			{"initialize", `{"instructions":"obey","serverInfo":{}}`, `{"serverInfo":{}}`},
+			{"server/discover", `{"serverInfo":{},"instructions":"obey"}`, `{"serverInfo":{}}`},
+			{"tools/list", `{"tools":[]}`, `{"tools":[]}`},
+		} {
+			v, got := ask(t, build(t, b, nil), mcp.ToClient, c.method, `{"jsonrpc":"2.0","id":1,"result":`+c.in+`}`)
+			if want := `{"jsonrpc":"2.0","id":1,"result":` + c.want + `}`; got != want {
+				t.Errorf("%s:\n got %s\nwant %s", c.method, got, want)
+			}
+			if raised := len(v.Obligations) > 0; raised != (fresh && c.in != `{"tools":[]}`) {
+				t.Errorf("%s: %v", c.method, v.Obligations)
+			}
+		}
+	}
+}
+
+// Whoever tries names must not learn which of them exist.
+func TestWhatIsHeldAndWhatIsUnknownLookAlike(t *testing.T) {
+	b := book{state: map[string]catalog.State{"tool a": catalog.Trusted, "tool b": catalog.Held, "prompt b": catalog.Held, "resource file:///b": catalog.Held, "template f:{x}": catalog.Held}}
+	g := build(t, b, func(c *catalog.Config) { c.Unlisted = "refuse" })
+	for raw, want := range map[string]guard.Reason{
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}`:                                                                              "",
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"b"}}`:                                                                              guard.UnknownTarget,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"c"}}`:                                                                              guard.UnknownTarget,
+		`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"b"}}`:                                                                             guard.UnknownTarget,
+		`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"FILE:///x/../%62"}}`:                                                            guard.UnknownTarget,
+		`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///other"}}`:                                                               "",
+		`{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"b"},"argument":{"name":"x","value":""}}}`:      guard.UnknownTarget,
+		`{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"f:{x}"},"argument":{"name":"x","value":""}}}`: guard.UnknownTarget,
+	} {
+		v, _ := ask(t, g, mcp.ToServer, "", raw)
+		if v.Reason != want || (v.Action == guard.Allow) != (want == "") || v.Hint != "" {
+			t.Errorf("%s: %+v", raw, v)
+		}
+	}
+	g = build(t, b, nil)
+	if v, _ := ask(t, g, mcp.ToServer, "", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"c"}}`); v.Action != guard.Allow {
+		t.Errorf("with trust_first_use, a client that kept its list goes on: %+v", v)
+	}
+}
+
+func TestSettingsThatCannotBe(t *testing.T) {
+	_, err := catalog.Spec(ports(book{})).Build(func(c any) error {
+		*c.(*catalog.Config) = catalog.Config{Pin: "x"}
+		return nil
+	})
+	for _, want := range []string{`pin: "x"`, `on_change: ""`, `suspicion.hidden: ""`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	_, err = catalog.Spec(catalog.Ports{Open: func(catalog.Config) (catalog.Book, error) { return nil, errors.New("no folder") }}).Build(func(any) error { return nil })
+	if err == nil || !strings.HasPrefix(err.Error(), "directory: ") {
+		t.Errorf("got %v", err)
+	}
+	if g, err := catalog.Spec(ports(book{})).Build(func(c any) error { c.(*catalog.Config).Pin = "off"; return nil }); g != nil || err != nil {
+		t.Errorf("off: %v, %v", g, err)
+	}
+}

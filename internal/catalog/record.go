@@ -1,0 +1,67 @@
+// Package catalog remembers the definitions of MCP servers: the form in which
+// each is trusted, and the one that the server offers now.
+package catalog
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/inspect/definition"
+)
+
+// Record is what is known of one definition.
+type Record struct {
+	Kind        definition.Kind `json:"kind"`
+	Name        string          `json:"name"`
+	Pinned      *Form           `json:"pinned,omitempty"`      // the trusted form; none while nobody came to trust one
+	Offered     *Form           `json:"offered,omitempty"`     // the form that the server lists now, where it is another
+	Quarantined string          `json:"quarantined,omitempty"` // by an operator: why
+	Doubted     bool            `json:"doubted,omitempty"`     // the suspicions are such that the form is held
+	Suspicions  []string        `json:"suspicions,omitempty"`  // about the offered form, or the pinned one where there is no other
+}
+
+// Form is a definition at a time.
+type Form struct {
+	Hash       string          `json:"hash"` // SHA-256 of the definition, in hex
+	Definition json.RawMessage `json:"definition"`
+	At         time.Time       `json:"at"`           // when it was first seen, or pinned
+	By         string          `json:"by,omitempty"` // who pinned it: "first use" or an operator
+}
+
+// page is what is known of one server. It is immutable: changes make a new one.
+type page struct {
+	records map[key]*Record
+	seen    map[key]string // SHA-256 of the bytes in which the form was last listed, so that most lists need no second look
+}
+
+type key struct {
+	kind definition.Kind
+	name string
+}
+
+func (r *Record) key() key { return key{r.Kind, r.Name} }
+
+// state is how an operator is told where a record stands.
+func (r *Record) state() string {
+	switch {
+	case r.Quarantined != "":
+		return "quarantined"
+	case r.Pinned == nil:
+		return "waiting"
+	case r.Offered != nil:
+		return "changed"
+	}
+	return "pinned"
+}
+
+// clone returns a page that may be changed.
+func (p *page) clone() *page {
+	n := &page{records: make(map[key]*Record, len(p.records)+1), seen: make(map[key]string, len(p.seen)+1)}
+	for k, r := range p.records {
+		n.records[k] = r
+	}
+	for k, s := range p.seen {
+		n.seen[k] = s
+	}
+	return n
+}
