@@ -20,7 +20,8 @@ func (r *Report) Ratios() []float64 {
 	return out
 }
 
-// Refused returns the calls of the modest tenant that did not succeed.
+// Refused returns the calls of the modest tenant that did not succeed, alone or
+// beside the greedy one.
 func (r *Report) Refused() int64 {
 	var n int64
 	for _, t := range append(slices.Clone(r.Alone), r.Beside...) {
