@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func usageCommand() *cobra.Command {
 					return err
 				}
 				if top > 0 && len(r.Usage) > top {
-					slices.SortStableFunc(r.Usage, func(a, b own.Row) int { return int(max(-1, min(1, b.Cost-a.Cost))) })
+					slices.SortStableFunc(r.Usage, func(a, b own.Row) int { return cmp.Compare(b.Cost, a.Cost) })
 					r.Usage = r.Usage[:top]
 				}
 				if asJSON {
