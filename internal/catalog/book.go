@@ -168,9 +168,9 @@ func (v *view) See(_ context.Context, server string, list []definition.Definitio
 			out[i], changed = one, changed || did
 		}
 		for i := range list { // a later entry may have changed what an earlier one of the same name is
-			now := v.standing(p.records[key{list[i].Kind, list[i].Name}])
-			now.Events = out[i].Events
-			if out[i].State != catalog.Held {
+			if out[i].State != catalog.Held { // or else there may be no record of it
+				now := v.standing(p.records[key{list[i].Kind, list[i].Name}])
+				now.Events = out[i].Events
 				out[i] = now
 			}
 		}
