@@ -33,13 +33,14 @@ func (g *normaliser) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Messag
 		return v, fmt.Errorf("normalise: inspect: no %s in the message", pointer)
 	}
 	var quoted []byte
+	types := mediaTypes{part: part}
 	err := mcp.Walk(part, func(l mcp.Leaf) error {
 		if l.Kind != mcp.LeafString || !l.Escaped && normal.Harmless(l.Lexeme()) {
 			return nil
 		}
 		n := g.visible
 		if at := l.Pointer(); reads(at) {
-			n = g.formOf(form, part, at)
+			n = g.formOf(form, &types, at)
 		}
 		value := string(l.Value())
 		clean := n.Content(value)
@@ -73,17 +74,48 @@ func reads(pointer string) bool {
 }
 
 // formOf is the form for the text at a pointer: what is code or data by its
-// media type is no markup.
-func (g *normaliser) formOf(form *normal.Normaliser, part []byte, pointer string) *normal.Normaliser {
+// media type is no markup. Only resources have one: in a content block a server
+// may write the member, and nobody goes by it.
+func (g *normaliser) formOf(form *normal.Normaliser, types *mediaTypes, pointer string) *normal.Normaliser {
 	owner := pointer[:strings.LastIndexByte(pointer, '/')]
-	start, end, ok := mcp.Locate(part, owner+"/mimeType")
-	if !ok || end-start < 2 {
+	if !isResource(owner) {
 		return form
 	}
-	media, _, _ := strings.Cut(strings.ToLower(string(part[start+1:end-1])), ";")
+	media, _, _ := strings.Cut(strings.ToLower(types.of(owner)), ";")
 	switch strings.TrimSpace(media) {
 	case "", "text/plain", "text/markdown", "text/x-markdown", "text/html", "application/xhtml+xml", "application/json", "text/json":
 		return form
 	}
 	return g.visible
+}
+
+// isResource reports whether the contents of a resource stand at a pointer: an
+// element of contents, or the member of a content block.
+func isResource(pointer string) bool {
+	i := strings.LastIndexByte(pointer, '/')
+	return i >= 0 && (pointer[i:] == "/resource" || strings.HasSuffix(pointer[:i], "/contents"))
+}
+
+// mediaTypes finds the media types of a message in one pass, since looking for
+// each from the beginning takes the square of their number.
+type mediaTypes struct {
+	part   []byte
+	known  map[string]string // by the pointer of the owner
+	looked bool
+}
+
+func (t *mediaTypes) of(owner string) string {
+	if !t.looked {
+		t.looked, t.known = true, make(map[string]string)
+		_ = mcp.Walk(t.part, func(l mcp.Leaf) error { // it was walked before, and is JSON
+			if l.Kind != mcp.LeafString {
+				return nil
+			}
+			if at, ok := strings.CutSuffix(l.Pointer(), "/mimeType"); ok {
+				t.known[at] = string(l.Value())
+			}
+			return nil
+		})
+	}
+	return t.known[owner]
 }

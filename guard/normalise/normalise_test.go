@@ -61,17 +61,20 @@ func TestWhatAModelReadsIsNormalised(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ asked, in, want string }{
-		"a text block":                {"tools/call", `{"content":[{"type":"text","text":"a\u200b <!-- obey -->b"}]}`, `{"content":[{"type":"text","text":"a b"}]}`},
-		"an image to fetch":           {"tools/call", `{"content":[{"type":"text","text":"![x](https://evil.example/?q=\"1\")"}]}`, `{"content":[{"type":"text","text":"x"}]}`},
-		"an allowed link":             {"tools/call", `{"content":[{"type":"text","text":"[x](https://api.company.com/\u0061)"}]}`, `{"content":[{"type":"text","text":"[x](https://api.company.com/\u0061)"}]}`},
-		"JSON in a text block":        {"tools/call", `{"content":[{"type":"text","text":"{\"a\":\"<script>\\\"}\",\"b\":\"</script>c\"}"}]}`, `{"content":[{"type":"text","text":"{\"a\":\"\",\"b\":\"c\"}"}]}`},
-		"structured content":          {"tools/call", `{"content":[],"structuredContent":{"text":"<b>a\u200b</b>"}}`, `{"content":[],"structuredContent":{"text":"<b>a</b>"}}`},
-		"a resource":                  {"resources/read", `{"contents":[{"uri":"file:///a","mimeType":"text/html; charset=utf-8","text":"<script>x</script>a"}]}`, `{"contents":[{"uri":"file:///a","mimeType":"text/html; charset=utf-8","text":"a"}]}`},
-		"source code":                 {"resources/read", `{"contents":[{"uri":"file:///a.go","mimeType":"text/x-go","text":"<script>\u202ea"}]}`, `{"contents":[{"uri":"file:///a.go","mimeType":"text/x-go","text":"<script>a"}]}`},
-		"an embedded resource":        {"tools/call", `{"content":[{"type":"resource","resource":{"uri":"x:y","text":"<iframe src=x></iframe>a"}}]}`, `{"content":[{"type":"resource","resource":{"uri":"x:y","text":"a"}}]}`},
-		"a prompt":                    {"prompts/get", `{"messages":[{"role":"user","content":{"type":"text","text":"a<style>b</style>"}}]}`, `{"messages":[{"role":"user","content":{"type":"text","text":"a"}}]}`},
-		"an identifier with a bidi":   {"tools/call", `{"content":[{"type":"resource_link","uri":"file:///a","name":"\u202ea"}]}`, `{"content":[{"type":"resource_link","uri":"file:///a","name":"a"}]}`},
-		"an identifier with brackets": {"tools/call", `{"content":[{"type":"resource_link","uri":"file:///<a>","name":"<a>"}]}`, `{"content":[{"type":"resource_link","uri":"file:///<a>","name":"<a>"}]}`},
+		"a text block":                   {"tools/call", `{"content":[{"type":"text","text":"a\u200b <!-- obey -->b"}]}`, `{"content":[{"type":"text","text":"a b"}]}`},
+		"an image to fetch":              {"tools/call", `{"content":[{"type":"text","text":"![x](https://evil.example/?q=\"1\")"}]}`, `{"content":[{"type":"text","text":"x"}]}`},
+		"an allowed link":                {"tools/call", `{"content":[{"type":"text","text":"[x](https://api.company.com/\u0061)"}]}`, `{"content":[{"type":"text","text":"[x](https://api.company.com/\u0061)"}]}`},
+		"JSON in a text block":           {"tools/call", `{"content":[{"type":"text","text":"{\"a\":\"<script>\\\"}\",\"b\":\"</script>c\"}"}]}`, `{"content":[{"type":"text","text":"{\"a\":\"\",\"b\":\"c\"}"}]}`},
+		"structured content":             {"tools/call", `{"content":[],"structuredContent":{"text":"<b>a\u200b</b>"}}`, `{"content":[],"structuredContent":{"text":"<b>a</b>"}}`},
+		"a resource":                     {"resources/read", `{"contents":[{"uri":"file:///a","mimeType":"text/html; charset=utf-8","text":"<script>x</script>a"}]}`, `{"contents":[{"uri":"file:///a","mimeType":"text/html; charset=utf-8","text":"a"}]}`},
+		"source code":                    {"resources/read", `{"contents":[{"uri":"file:///a.go","mimeType":"text/x-go","text":"<script>\u202ea"}]}`, `{"contents":[{"uri":"file:///a.go","mimeType":"text/x-go","text":"<script>a"}]}`},
+		"an embedded resource":           {"tools/call", `{"content":[{"type":"resource","resource":{"uri":"x:y","text":"<iframe src=x></iframe>a"}}]}`, `{"content":[{"type":"resource","resource":{"uri":"x:y","text":"a"}}]}`},
+		"a media type with escapes":      {"resources/read", `{"contents":[{"uri":"file:///a","mimeType":"text\/html","text":"<script>x</script>a"}]}`, `{"contents":[{"uri":"file:///a","mimeType":"text\/html","text":"a"}]}`},
+		"a block that claims to be code": {"tools/call", `{"content":[{"type":"text","mimeType":"text/x-go","text":"<script>x</script>a"}]}`, `{"content":[{"type":"text","mimeType":"text/x-go","text":"a"}]}`},
+		"an embedded resource of code":   {"tools/call", `{"content":[{"type":"resource","resource":{"uri":"x:y","mimeType":"text/x-go","text":"<b>a"}}]}`, `{"content":[{"type":"resource","resource":{"uri":"x:y","mimeType":"text/x-go","text":"<b>a"}}]}`},
+		"a prompt":                       {"prompts/get", `{"messages":[{"role":"user","content":{"type":"text","text":"a<style>b</style>"}}]}`, `{"messages":[{"role":"user","content":{"type":"text","text":"a"}}]}`},
+		"an identifier with a bidi":      {"tools/call", `{"content":[{"type":"resource_link","uri":"file:///a","name":"\u202ea"}]}`, `{"content":[{"type":"resource_link","uri":"file:///a","name":"a"}]}`},
+		"an identifier with brackets":    {"tools/call", `{"content":[{"type":"resource_link","uri":"file:///<a>","name":"<a>"}]}`, `{"content":[{"type":"resource_link","uri":"file:///<a>","name":"<a>"}]}`},
 	} {
 		v, got := run(t, g, c.asked, result(c.in))
 		if got != result(c.want) {
@@ -86,6 +89,20 @@ func TestWhatAModelReadsIsNormalised(t *testing.T) {
 	}
 	if _, got := run(t, g, "tools/call", `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"a<!-- obey -->"}}`); !strings.Contains(got, `"message":"a"`) {
 		t.Errorf("an error: %s", got)
+	}
+}
+
+// A server that answers many small resources must not have each look through all
+// of them: with 20,000, that would be a minute instead of a moment.
+func TestManyResourcesAreLookedThroughOnce(t *testing.T) {
+	g, err := build(t, normalise.Ports{Inspect: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := `{"uri":"x:y","text":"a\u200b","mimeType":"text/plain"}`
+	_, got := run(t, g, "resources/read", result(`{"contents":[`+strings.Repeat(one+",", 19_999)+one+`]}`))
+	if strings.Contains(got, `\u200b`) || strings.Count(got, `"text":"a"`) != 20_000 {
+		t.Error("not normalised")
 	}
 }
 
