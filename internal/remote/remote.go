@@ -98,14 +98,14 @@ func (c *Client) Get(ctx context.Context, header http.Header) (*Reply, error) {
 		next, err := at.Parse(r.Header.Get("Location"))
 		switch {
 		case err != nil || r.Header.Get("Location") == "" || next.Host == "" || next.Scheme != "http" && next.Scheme != "https":
-			return nil, fmt.Errorf("remote: get %s: is redirected to no URL", c.base.Redacted())
+			return nil, fmt.Errorf("remote: get %s: is redirected to no URL", bare(c.base))
 		case at.Scheme == "https" && next.Scheme != "https":
-			return nil, fmt.Errorf("remote: get %s: is redirected from https to http", c.base.Redacted())
+			return nil, fmt.Errorf("remote: get %s: is redirected from https to http", bare(c.base))
 		}
 		ours = ours && next.Scheme == c.base.Scheme && next.Host == c.base.Host // and once elsewhere, never again
 		at = next
 	}
-	return nil, fmt.Errorf("remote: get %s: is redirected more than %d times", c.base.Redacted(), maxHops)
+	return nil, fmt.Errorf("remote: get %s: is redirected more than %d times", bare(c.base), maxHops)
 }
 
 // Post sends body to path below the service's URL. It is not redirected.
