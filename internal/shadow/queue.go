@@ -19,8 +19,12 @@ import (
 // dropped and counted: nobody waits for a comparison.
 type Queue struct {
 	tasks   chan *task
+	held    atomic.Int64 // bytes of params that wait
 	dropped atomic.Uint64
 }
+
+// maxHeld bounds the bytes of params that wait: callers choose how large they are.
+const maxHeld = 64 << 20
 
 // NewQueue returns a queue with room for n decisions.
 func NewQueue(n int) *Queue { return &Queue{tasks: make(chan *task, n)} }
@@ -57,7 +61,8 @@ func (p *Pair) Note(byOther bool, step policy.Step, in *policy.Input, got *polic
 	if p.Sample < 1 && rand.Float64() >= p.Sample { //nolint:gosec // a sample, and no secret
 		return
 	}
-	if len(p.Queue.tasks) == cap(p.Queue.tasks) { // before anything is copied
+	size := int64(len(in.Params))
+	if len(p.Queue.tasks) == cap(p.Queue.tasks) || !p.Queue.hold(size) { // before anything is copied
 		p.Queue.dropped.Add(1)
 		return
 	}
@@ -78,8 +83,18 @@ func (p *Pair) Note(byOther bool, step policy.Step, in *policy.Input, got *polic
 	select {
 	case p.Queue.tasks <- t:
 	default:
+		p.Queue.held.Add(-size)
 		p.Queue.dropped.Add(1)
 	}
+}
+
+// hold makes room for params of a size, if there is any.
+func (q *Queue) hold(size int64) bool {
+	if q.held.Add(size) <= maxHeld {
+		return true
+	}
+	q.held.Add(-size)
+	return false
 }
 
 // Run makes decisions again until ctx ends.
@@ -96,6 +111,7 @@ func (q *Queue) Run(ctx context.Context) {
 
 func (t *task) run(ctx context.Context) {
 	p := t.of
+	defer p.Queue.held.Add(-int64(len(t.in.Params)))
 	d := p.Other
 	if t.byOther {
 		d = p.Base
