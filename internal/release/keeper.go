@@ -116,11 +116,14 @@ func NewKeeper(s Settings, state State, load func(sum string) ([]byte, error)) (
 	if state.Source != s.Source {
 		return k, errors.Join(errs...) // what another source gave can be rolled back to, and judges nothing by itself
 	}
-	k.state.Pin, k.state.Rejected, k.state.Command = state.Pin, state.Rejected, state.Command
+	k.state.Pin, k.state.Rejected = state.Pin, state.Rejected
+	if c := state.Command; c != nil && !c.At.After(s.Now().Add(ahead)) { // or a wrong clock would have the last word for long
+		k.state.Command = c
+	}
 	if k.find(state.Live) != nil {
 		k.state.Live, k.state.Since = state.Live, state.Since
 	}
-	if k.state.Live != "" && k.find(state.Candidate) != nil && state.Stage < len(s.Stages) {
+	if k.state.Live != "" && k.find(state.Candidate) != nil && state.Stage >= 0 && state.Stage < len(s.Stages) {
 		k.state.Candidate = state.Candidate
 		k.enter(state.Stage)
 	}
