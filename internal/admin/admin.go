@@ -2,7 +2,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/http/pprof"
 )
@@ -30,13 +29,8 @@ func Handler(p Parts) http.Handler {
 		}
 		_, _ = w.Write([]byte("ready\n"))
 	})
-	mux.Handle("GET /metrics", p.Metrics)
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		_ = enc.Encode(p.Status()) // the client may be gone
-	})
+	mux.Handle("GET /metrics", local(p.Metrics.ServeHTTP))
+	mux.Handle("GET /v1/status", local(func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, p.Status()) }))
 	for _, r := range p.Routes {
 		mux.Handle(r.Pattern, r.handler())
 	}
@@ -44,9 +38,9 @@ func Handler(p Parts) http.Handler {
 		revocations(mux, p.Revocations)
 	}
 	if p.Pprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.Handle("GET /debug/pprof/", local(pprof.Index))
+		mux.Handle("GET /debug/pprof/profile", local(pprof.Profile))
+		mux.Handle("GET /debug/pprof/trace", local(pprof.Trace))
 	}
 	return mux
 }

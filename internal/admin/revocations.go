@@ -113,8 +113,9 @@ func reply(w http.ResponseWriter, status int, body any) {
 }
 
 // local serves those who came to this address by its number. A web page that an
-// operator looks at can make the browser ask, too, but only with an Origin, or
-// under a name of its own that it has resolve to this address.
+// operator looks at can make the browser ask, too, but only with an Origin, under
+// a name of its own that it has resolve to this address, or, for what it cannot
+// read, with the browser's word that another site asks.
 func local(f http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -122,7 +123,9 @@ func local(f http.HandlerFunc) http.Handler {
 			host = name
 		}
 		_, err := netip.ParseAddr(host)
-		if r.Header.Get("Origin") != "" || err != nil && host != "localhost" {
+		site := r.Header.Get("Sec-Fetch-Site")
+		page := r.Header.Get("Origin") != "" || site != "" && site != "none" && site != "same-origin"
+		if page || err != nil && host != "localhost" {
 			fail(w, http.StatusForbidden, errors.New("ask by IP address or localhost, and not from a web page"))
 			return
 		}
