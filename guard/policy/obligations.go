@@ -89,6 +89,9 @@ const argumentsAt = "/params/arguments"
 // clamp sets the numbers that are out of bounds.
 func (e *edits) clamp(m *mcp.Message, list []Clamp) error {
 	for _, c := range list {
+		if err := respelt(m.Raw, c.Path); err != nil {
+			return err
+		}
 		have, ok := mcp.Lookup(m.Raw, argumentsAt+c.Path)
 		if !ok || string(have) == "null" {
 			if c.Default != nil {
@@ -127,6 +130,9 @@ func (e edits) list(m *mcp.Message) ([]mcp.Edit, error) {
 	missing := make(map[string]edits) // by the first pointer that names nothing
 	var order []string
 	for _, s := range e {
+		if err := respelt(m.Raw, s.Path); err != nil {
+			return nil, err
+		}
 		at, rest, err := firstMissing(m.Raw, s.Path)
 		if err != nil {
 			return nil, err
@@ -144,6 +150,25 @@ func (e edits) list(m *mcp.Message) ([]mcp.Edit, error) {
 		out = append(out, mcp.SetPointer(at, missing[at].object()))
 	}
 	return out, nil
+}
+
+// respelt refuses arguments that have a member on the way to path in another
+// spelling as well: many a server reads names without regard to case, and would
+// take that one for what the policy has set or bounded.
+func respelt(raw []byte, path string) error {
+	here, ok := mcp.Lookup(raw, argumentsAt)
+	for rest := path; ok && rest != "" && len(here) > 0 && here[0] == '{'; {
+		token, next := step(rest)
+		name := unescape(token)
+		for have := range mcp.Members(here) {
+			if have != name && strings.EqualFold(have, name) {
+				return fmt.Errorf("argument %s is there in another spelling", path)
+			}
+		}
+		here, ok = mcp.Member(here, name)
+		rest = next
+	}
+	return nil
 }
 
 // firstMissing goes down path as far as the message has objects. rest is what

@@ -37,6 +37,12 @@ func TestArgumentsAreSetAndClamped(t *testing.T) {
 		{name: "within bounds stays as written", args: `{"limit":1.0e1}`, clamp: []policy.Clamp{{Path: "/limit", Max: bound(100)}}, want: `{"limit":1.0e1}`},
 		{name: "none given, and a default", args: `{}`, clamp: []policy.Clamp{{Path: "/limit", Max: bound(100), Default: bound(50)}}, want: `{"limit":50}`},
 		{name: "null is none", args: `{"limit":null}`, clamp: []policy.Clamp{{Path: "/limit", Max: bound(100), Default: bound(50)}}, want: `{"limit":50}`},
+		{name: "another spelling beside what is set", args: `{"tenant_id":"evil","Tenant_ID":"evil"}`, set: []policy.Set{tenant}},
+		{name: "another spelling instead of what is set", args: `{"TENANT_ID":"evil"}`, set: []policy.Set{tenant}},
+		{name: "another spelling by escapes and odd letters", args: `{"tenant_\u0049d":"evil"}`, set: []policy.Set{tenant}},
+		{name: "another spelling on the way", args: `{"a":{},"A":{"b":2}}`, set: []policy.Set{{Path: "/a/b", Value: []byte(`1`)}}},
+		{name: "another spelling elsewhere", args: `{"x":{"Tenant_ID":"b"}}`, set: []policy.Set{tenant}, want: `{"x":{"Tenant_ID":"b"},"tenant_id":"acme"}`},
+		{name: "another spelling beside what is bounded", args: `{"limit":1,"LIMIT":500}`, clamp: []policy.Clamp{{Path: "/limit", Max: bound(100)}}},
 		{name: "a text instead of a number", args: `{"limit":"500"}`, clamp: []policy.Clamp{{Path: "/limit", Max: bound(100)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
