@@ -125,7 +125,8 @@ func (a *Authenticator) Authenticate(x *guard.Exchange) (own.Answer, error) {
 	}
 	o, err := read(token)
 	if err != nil {
-		if i := a.opaque(token); i != nil {
+		// A JWT that is for something else stays one, whatever its issuer says.
+		if i := a.opaque(token); i != nil && errors.Is(err, errNoJWT) {
 			return a.inquire(x, i, c), nil
 		}
 		return a.refuse(x, nil, err.Error()), nil

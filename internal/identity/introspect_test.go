@@ -176,3 +176,22 @@ func TestThoseWhoShowOneOpaqueTokenShareOneQuestion(t *testing.T) {
 		t.Errorf("asked %d times for one token", n)
 	}
 }
+
+func TestAJWTThatIsForSomethingElseIsNotMadeAnAccessTokenByItsIssuer(t *testing.T) {
+	p, d, c := newProvider(t), newDesk(t), &clock{}
+	a := authenticator(t, func(o *identity.Options) {
+		d.option(c)(o)
+		o.Issuers[0].Introspection.Prefix = ""
+	}, p)
+	said := p.good(c.now())
+	said["active"] = true
+	for _, typ := range []string{"logout+jwt", "oauth-id-jag+jwt", "dpop+jwt"} {
+		token := p.token(t, "k1", typ, p.good(c.now()))
+		d.say(token, said)
+		answer, _, err := ask(t, a, asking("crm", token))
+		refused(t, answer, err, "not for access")
+	}
+	if n := d.asked.Load(); n > 0 {
+		t.Errorf("the issuer was shown %d of them", n)
+	}
+}

@@ -37,6 +37,9 @@ type outline struct {
 	keyID, typ, issuer, subject string
 }
 
+// errNoJWT: nothing can be read in the token, which an issuer may know.
+var errNoJWT = errors.New("the token is no signed JWT")
+
 var encoding = base64.RawURLEncoding.Strict()
 
 // read looks at a token's header and issuer. Its error is for operators.
@@ -47,7 +50,7 @@ func read(token string) (outline, error) {
 	}
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return o, errors.New("the token is no signed JWT")
+		return o, errNoJWT
 	}
 	var header struct {
 		KeyID string `json:"kid"`
@@ -60,7 +63,7 @@ func read(token string) (outline, error) {
 	for i, into := range []any{&header, &payload} {
 		text, err := encoding.DecodeString(parts[i])
 		if err != nil || json.Unmarshal(text, into) != nil {
-			return o, errors.New("the token is no signed JWT")
+			return o, errNoJWT
 		}
 	}
 	o = outline{keyID: header.KeyID, typ: header.Type, issuer: payload.Issuer}
