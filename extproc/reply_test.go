@@ -152,19 +152,19 @@ func TestAnUpstreamsHeadersAreSortedOut(t *testing.T) {
 // A header such as RateLimit is for the client however the reply comes about.
 func TestHeadersOfGuardsAreOnEveryKindOfReply(t *testing.T) {
 	const field = "ratelimit=\"a\";r=3"
-	inform := func(m *mcp.Message) (guard.Verdict, error) {
+	inform := func(m *mcp.Message) guard.Verdict {
 		v := guard.Pass()
 		if m.Direction == mcp.ToServer {
 			v.Obligations = []guard.Obligation{{Kind: guard.ResponseHeader, Name: "ratelimit", Value: `"a";r=3`}}
 		}
-		return v, nil
+		return v
 	}
 	for name, messages := range map[string][]*extprocv3.ProcessingRequest{
 		"JSON":   {responseHeaders(false, ":status", "200", "content-type", "application/json"), responseBody(`{"jsonrpc":"2.0","id":7,"result":{"content":[]}}`, true)},
 		"events": {responseHeaders(false, ":status", "200", "content-type", "text/event-stream"), responseBody("data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"content\":[]}}\n\n", true)},
 	} {
 		f := newFixture(t)
-		f.probe.inspect = inform
+		f.probe.inspect = func(m *mcp.Message) (guard.Verdict, error) { return inform(m), nil }
 		e := f.dial(t)
 		e.say(post())
 		e.hear()
@@ -176,9 +176,9 @@ func TestHeadersOfGuardsAreOnEveryKindOfReply(t *testing.T) {
 	}
 	f := newFixture(t)
 	f.probe.inspect = func(m *mcp.Message) (guard.Verdict, error) {
-		v, err := inform(m)
+		v := inform(m)
 		v.Action, v.Reason = guard.Deny, "probe_no"
-		return v, err
+		return v, nil
 	}
 	e := f.dial(t)
 	e.say(post())

@@ -29,8 +29,9 @@ func StartRedis(ctx context.Context, dir string) (*proc.Process, string, error) 
 	if err != nil {
 		return nil, "", err
 	}
+	dialer := net.Dialer{Timeout: time.Second}
 	if err := p.Wait(ctx, patience, func() bool {
-		c, err := net.DialTimeout("tcp", address, time.Second)
+		c, err := dialer.DialContext(ctx, "tcp", address)
 		if err == nil {
 			_ = c.Close()
 		}

@@ -198,13 +198,13 @@ func (r *rig) slowness(ctx context.Context, out *Report, progress func(string)) 
 	})
 	group.Go(func() error {
 		for _, part := range []struct {
-			name   string
-			factor time.Duration
-			length time.Duration
-		}{{"fast", 1, length}, {"ten times slower", 10, 2 * length}, {"fast again", 1, 2*length - length/4}} {
-			r.server.service.Store(int64(part.factor * r.plan.Service))
+			name    string
+			service time.Duration
+			length  time.Duration
+		}{{"fast", r.plan.Service, length}, {"ten times slower", 10 * r.plan.Service, 2 * length}, {"fast again", r.plan.Service, 2*length - length/4}} {
+			r.server.service.Store(int64(part.service))
 			r.server.seen()
-			p := Part{Name: part.name, Service: float64(part.factor*r.plan.Service) / 1e6}
+			p := Part{Name: part.name, Service: float64(part.service) / 1e6}
 			began := time.Now()
 			for time.Since(began) < part.length {
 				select {

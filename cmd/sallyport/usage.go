@@ -124,7 +124,7 @@ func printable(s string) string {
 }
 
 func dollars(micro int64) string {
-	text, _ := notation.Money(micro).MarshalText() //nolint:errcheck // it has no errors
+	text, _ := notation.Money(micro).MarshalText() // it has no errors
 	return string(text)
 }
 

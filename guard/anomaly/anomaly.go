@@ -97,7 +97,7 @@ func (g *anomaly) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) 
 		found = g.caller(found, who, x, m, now)
 	}
 	if m.Method == "tools/call" {
-		found = g.use(found, use, x, m, now)
+		found = g.use(found, use, m, now)
 		calls.Set(x, &call{use: use, began: now})
 	}
 	return g.verdict(x, m, found), nil
@@ -169,7 +169,7 @@ func first(told *[signals]int64, s signal, now int64) bool {
 }
 
 // use holds a call against the caller's other calls of the tool.
-func (g *anomaly) use(found []finding, key recent.Key, x *guard.Exchange, m *mcp.Message, now int64) []finding {
+func (g *anomaly) use(found []finding, key recent.Key, m *mcp.Message, now int64) []finding {
 	g.memory.uses.Do(key, func(u *use) {
 		known := g.known(&u.since, &u.calls, now)
 		if !g.Behaviour {

@@ -80,11 +80,13 @@ func (t *translation) openRelated(meta json.RawMessage, base string, strict bool
 
 // openAll opens a list of task ids, which the names lead to from object.
 func (t *translation) openAll(object json.RawMessage, pointer string, names ...string) {
-	list, ok := object, true
+	list := object
 	for _, name := range names {
-		if list, ok = t.member(list, name); !ok {
+		inner, ok := t.member(list, name)
+		if !ok {
 			return
 		}
+		list = inner
 		if name == relatedIDs {
 			name = relatedIDsTok
 		}

@@ -45,8 +45,8 @@ func compile(b *Budget, c *Config) *account {
 	out := &account{per: b.Per, ofTask: b.ofTask(), servers: b.Servers, tools: b.Tools}
 	out.limit = Limit{
 		Name: b.Name, Time: b.Limit.Time, Alert: int(b.Alert), Exact: b.Exact || c.Lease.Calls == 1,
-		Max:   Amounts{int64(b.Limit.Cost), int64(b.Limit.Calls), int64(b.Limit.Bytes), int64(b.Limit.Destructive)}, //nolint:gosec // validated
-		Lease: Lease{Calls: uint32(c.Lease.Calls), Idle: c.Lease.Idle, Hold: c.Lease.Hold},                          //nolint:gosec // validated
+		Max:   Amounts{int64(b.Limit.Cost), int64(b.Limit.Calls), int64(b.Limit.Bytes), int64(b.Limit.Destructive)},
+		Lease: Lease{Calls: uint32(c.Lease.Calls), Idle: c.Lease.Idle, Hold: c.Lease.Hold},
 	}
 	switch b.OnError {
 	case "allow":
@@ -139,7 +139,7 @@ func (b *account) key(c *caller, ends time.Time) Key {
 		}
 	}
 	if !ends.IsZero() {
-		k = binary.BigEndian.AppendUint64(k, uint64(ends.Unix())) //nolint:gosec // bits
+		k = binary.BigEndian.AppendUint64(k, uint64(ends.Unix()))
 	}
 	return digest(k)
 }
@@ -279,7 +279,7 @@ func (g *budgets) project(p *guard.Principal) string {
 
 // appendText appends s so that no two lists of texts look alike.
 func appendText(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) //nolint:gosec // no text is as long
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 func digest(b []byte) Key {

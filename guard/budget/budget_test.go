@@ -42,8 +42,8 @@ func (s *slow) Settle(_ []budget.Claim, used budget.Amounts) {
 
 func here() *embedded.Embedded { return embedded.NewEmbedded(time.Now, 1000) }
 
-func keep(l budget.Ledger, more ...budget.Budget) budget.Port {
-	return budget.Port{Now: time.Now, Ledger: func(budget.Config) (budget.Ledger, error) { return l, nil }, Budgets: more}
+func keep(l budget.Ledger) budget.Port {
+	return budget.Port{Now: time.Now, Ledger: func(budget.Config) (budget.Ledger, error) { return l, nil }}
 }
 
 func TestConformance(t *testing.T) {
@@ -67,14 +67,14 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// rig is a chain of the guard alone, or with others behind it.
+// rig is a chain of the guard alone.
 type rig struct {
 	*guard.Chain
 	t testing.TB
 	n int
 }
 
-func judge(t testing.TB, p budget.Port, set func(*budget.Config), more ...guard.Member) *rig {
+func judge(t testing.TB, p budget.Port, set func(*budget.Config)) *rig {
 	t.Helper()
 	spec := budget.Spec(p)
 	g, err := spec.Build(func(c any) error {
@@ -91,7 +91,7 @@ func judge(t testing.TB, p budget.Port, set func(*budget.Config), more ...guard.
 		Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
 			return wait(ctx)
 		},
-	}, append([]guard.Member{{Spec: spec, Guard: g, Timeout: time.Second}}, more...)...)
+	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func scale(n, price, per int64) int64 {
 		return Most
 	}
 	q, _ := bits.Div64(high, low, uint64(per))
-	return int64(min(q, Most)) //nolint:gosec // bounded
+	return int64(min(q, Most))
 }
 
 // plus returns a + b, at most [Most].

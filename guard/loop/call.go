@@ -2,7 +2,6 @@ package loop
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"hash/crc32"
 	"sync"
 
@@ -107,7 +106,7 @@ func answer(m *mcp.Message) (sum uint64, failed bool) {
 	}
 	crc, n := uint32(0), 0
 	add := func(b []byte) { crc, n = crc32.Update(crc, castagnoli, b), n+len(b) }
-	for key, value := range mcp.Members(json.RawMessage(part)) {
+	for key, value := range mcp.Members(part) {
 		if key == "_meta" {
 			continue
 		}

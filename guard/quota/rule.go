@@ -74,20 +74,20 @@ func compile(r Rule, lease LeaseConfig) rule {
 }
 
 // measure sets what is counted, and how much of it there may be.
-func (out *rule) measure(r Rule, lease LeaseConfig) {
-	l := &out.limit
+func (r *rule) measure(from Rule, lease LeaseConfig) {
+	l := &r.limit
 	l.Lease = Lease{Max: uint32(lease.Max), Time: lease.Time}
 	switch {
-	case r.InFlight > 0:
-		l.Kind, l.Windows = InFlight, []Window{{Count: uint32(r.InFlight)}}
+	case from.InFlight > 0:
+		l.Kind, l.Windows = InFlight, []Window{{Count: uint32(from.InFlight)}}
 		return
-	case r.Streams > 0:
-		l.Kind, l.Windows = InFlight, []Window{{Count: uint32(r.Streams)}}
-		out.streams, out.methods = true, []string{mcp.MethodListen, "subscriptions/listen"}
+	case from.Streams > 0:
+		l.Kind, l.Windows = InFlight, []Window{{Count: uint32(from.Streams)}}
+		r.streams, r.methods = true, []string{mcp.MethodListen, "subscriptions/listen"}
 		return
-	case len(r.Bytes) > 0:
+	case len(from.Bytes) > 0:
 		l.Kind = Bytes
-		for _, f := range r.Bytes {
+		for _, f := range from.Bytes {
 			l.Windows = append(l.Windows, Window{uint32(max(1, f.Size/Unit)), f.Per})
 		}
 		l.Lease.Max *= 64 // 16 KiB for a call
@@ -95,7 +95,7 @@ func (out *rule) measure(r Rule, lease LeaseConfig) {
 			l.Lease.Max = 1
 		}
 	}
-	for _, rate := range r.Limit {
+	for _, rate := range from.Limit {
 		l.Windows = append(l.Windows, Window{uint32(rate.Count), rate.Per})
 	}
 	slices.SortFunc(l.Windows, func(a, b Window) int { return int(a.Per/time.Second) - int(b.Per/time.Second) })

@@ -146,7 +146,7 @@ func TestForgedConfusedAndStolenCredentialsThroughEnvoy(t *testing.T) {
 		receipts(t, c.at, c.why)
 	}
 	// The same subject of another issuer is somebody else, of another tenant.
-	if resp, body, err := do(t.Context(), http.DefaultClient, two.MCP+"/mcp/crm", "Authorization", "Bearer "+other.tokenWith(t, audience, time.Minute, map[string]any{"tenant": "acme"})); err != nil || resp.StatusCode != 200 {
+	if resp, body, err := do(t.Context(), http.DefaultClient, two.MCP+"/mcp/crm", "Authorization", "Bearer "+other.tokenWith(t, audience, time.Minute, map[string]any{"tenant": "acme"})); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatal(body, err)
 	}
 	if text := receipts(t, two, other.url); !strings.Contains(text, `"tenant":"umbrella"`) {

@@ -167,7 +167,7 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := ln.Addr().String()
-	ln.Close()
+	_ = ln.Close() // the gateway says no port of its own choice
 	text = strings.Replace(text, `extproc: {address: "127.0.0.1:0"}`, `extproc: {address: "`+address+`"}`, 1)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, text)
@@ -176,7 +176,7 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	authz := authv3.NewAuthorizationClient(conn)
 
 	asked := 0

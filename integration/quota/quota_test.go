@@ -211,7 +211,7 @@ func TestCallsInFlightAreOverWhenTheirReplyIs(t *testing.T) {
 	testenv.Eventually(t, 20*time.Second, "a third is refused", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		code := 0
+		var code int
 		code, h, body = post(ctx, g, "echo", "x")
 		return code == 429
 	})

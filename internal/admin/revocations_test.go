@@ -91,7 +91,7 @@ func TestWebPagesCannotChangeTheList(t *testing.T) {
 		}
 	}
 	for _, host := range []string{"localhost:9003", "[::1]:9003", "127.0.0.1"} {
-		r := httptest.NewRequest("GET", "http://"+host+"/v1/revocations", nil)
+		r := httptest.NewRequest(http.MethodGet, "http://"+host+"/v1/revocations", nil)
 		w := httptest.NewRecorder()
 		admin.Handler(admin.Parts{Revocations: new(desk), Metrics: http.NotFoundHandler()}).ServeHTTP(w, r)
 		if w.Code != 200 {

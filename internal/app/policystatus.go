@@ -148,7 +148,7 @@ func (g *Gateway) policyCommand(name string, do func(*release.Keeper, []byte) (s
 		if err != nil {
 			return nil, err
 		}
-		g.log.Warn("policy: "+name+", as somebody asked for", "revision", revision)
+		g.log.Warn("policy: changed as somebody asked for", "command", name, "revision", revision)
 		g.apply(l)
 		return Judging{revision}, nil
 	}

@@ -45,29 +45,32 @@ type line struct {
 }
 
 // lineKey is equal for configurations under which bundles lead one life.
-func lineKey(c terms, shadow bool) string {
+func lineKey(c terms, shadow bool) (string, error) {
 	c.Hide, c.Deadline, c.Constraints, c.Shadow, c.Logs = false, 0, policy.Signing{}, policy.Shadow{}, policy.Logs{}
 	key, err := json.Marshal(c)
 	if err != nil {
-		panic(err) // plain data, which always can
+		return "", err
 	}
 	if shadow {
-		return "shadow " + string(key)
+		return "shadow " + string(key), nil
 	}
-	return string(key)
+	return string(key), nil
 }
 
 // line returns the line of a configuration, with a bundle that judges.
 func (r *releases) line(dir string, c terms, shadow bool) (*line, error) {
 	r.opening.Lock() // a source may take its time
 	defer r.opening.Unlock()
+	key, err := lineKey(c, shadow)
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
 	if have := r.has(c, shadow); have != nil {
 		return have, nil
 	}
 	n, err := r.open(dir, c, shadow)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := lineKey(c, shadow)
 	if r.lines == nil || len(r.lines) > 8 { // those of configurations that are gone
 		r.lines, r.failed = make(map[string]*line), make(map[string]error)
 	}
@@ -84,14 +87,22 @@ func (r *releases) line(dir string, c terms, shadow bool) (*line, error) {
 func (r *releases) why(c terms) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.failed[lineKey(c, true)]
+	key, err := lineKey(c, true)
+	if err != nil {
+		return err
+	}
+	return r.failed[key]
 }
 
 // has returns the line of a configuration, if it was opened.
 func (r *releases) has(c terms, shadow bool) *line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lines[lineKey(c, shadow)]
+	key, err := lineKey(c, shadow)
+	if err != nil {
+		return nil
+	}
+	return r.lines[key]
 }
 
 // open makes a line, and takes what its source offers now. If that is not good,

@@ -83,7 +83,7 @@ func (g *Gateway) heard(all []redis.Replica) {
 		if did, err := l.keeper.Follow(*r.Command); err != nil {
 			g.log.Error("policy: a command to another replica cannot be followed here", "command", r.Command.Do, "revision", r.Command.Revision, "replica", r.ID, "err", err)
 		} else if did {
-			g.log.Warn("policy: "+r.Command.Do+", as another replica was told", "revision", r.Command.Revision, "replica", r.ID)
+			g.log.Warn("policy: changed as another replica was told", "command", r.Command.Do, "revision", r.Command.Revision, "replica", r.ID)
 			g.apply(l)
 		}
 	}

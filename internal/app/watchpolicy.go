@@ -116,7 +116,7 @@ func (g *Gateway) attend(ctx context.Context, l *line, pick func() *line) {
 			g.apply(l)
 		case <-tick.C:
 			if happened := l.keeper.Step(); happened != "" {
-				g.log.Warn("canary: "+happened, "bundle", l.config.Bundle)
+				g.log.Warn("policy: a step of the canary", "step", happened, "bundle", l.config.Bundle)
 				g.apply(l)
 			}
 		}

@@ -157,8 +157,8 @@ func (u *Usage) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
 			_ = u.Flush(end) // what the store does not take is lost with the process
+			cancel()
 			return
 		case <-t.C:
 			_ = u.Flush(ctx) // it is tried again

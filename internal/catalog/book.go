@@ -42,7 +42,8 @@ func Open(dir string) (*Book, error) {
 		return b, nil
 	}
 	b.store = newStore(dir)
-	return b, b.Refresh()
+	err = b.Refresh()
+	return b, err
 }
 
 // Refresh reads what others wrote since. A file that cannot be read leaves what

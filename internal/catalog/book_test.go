@@ -29,7 +29,7 @@ func tools(list ...string) (defs []definition.Definition) {
 	for _, raw := range list {
 		name, ok := definition.Name(definition.Tool, json.RawMessage(raw))
 		if !ok {
-			panic(raw) //nolint:forbidigo // the test is wrong
+			panic(raw) // the test is wrong
 		}
 		defs = append(defs, definition.Definition{Kind: definition.Tool, Name: name, Raw: json.RawMessage(raw)})
 	}

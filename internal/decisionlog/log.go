@@ -107,8 +107,8 @@ func (l *Log) Run(ctx context.Context) {
 		case <-ctx.Done():
 			t.Stop()
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
-			defer cancel()
 			_ = l.ship(end) // what it could not ship is counted with the process
+			cancel()
 			return
 		case <-t.C:
 		case <-full:

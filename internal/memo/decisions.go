@@ -58,12 +58,17 @@ func (d *Decisions) Put(key []byte, now time.Time, v *policy.Decision) {
 	d.table.Put(key, now.UnixNano()+d.ttl, v)
 }
 
-// Evaluated, Uncacheable, Failed and TimedOut count what became of a question
-// that was not answered from here.
-func (d *Decisions) Evaluated()   { d.counts.evaluations.Add(1) }
+// Evaluated counts a question that was not answered from here.
+func (d *Decisions) Evaluated() { d.counts.evaluations.Add(1) }
+
+// Uncacheable counts an answer that is good for its question alone.
 func (d *Decisions) Uncacheable() { d.counts.uncacheable.Add(1) }
-func (d *Decisions) Failed()      { d.counts.failures.Add(1) }
-func (d *Decisions) TimedOut()    { d.counts.timeouts.Add(1) }
+
+// Failed counts a question that the policy could not answer.
+func (d *Decisions) Failed() { d.counts.failures.Add(1) }
+
+// TimedOut counts a question that the policy did not answer in time.
+func (d *Decisions) TimedOut() { d.counts.timeouts.Add(1) }
 
 // Stats says how a policy is doing. The ages are those of decisions when they
 // were used again: the staleness that callers met.

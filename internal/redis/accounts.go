@@ -49,10 +49,10 @@ func (b *Ledger) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*b.l.o.Timeout)
-			defer cancel()
 			if b.l.open() == nil {
 				b.bring(end, true)
 			}
+			cancel()
 			return
 		case <-t.C:
 		}

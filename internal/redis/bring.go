@@ -161,7 +161,7 @@ func (b *Ledger) send(ctx context.Context, asks []report) error {
 	b.tally.trips.Add(1)
 	run(ctx, b.l.client, accountScript, calls)
 	var failed error
-	for i := range calls {
+	for i := range asks {
 		r := &asks[i]
 		if r.reply, r.err = numbers(calls[i].out, 6+4*int(budget.Measures)); r.err != nil {
 			r.err = fmt.Errorf("redis: account: %w", r.err)

@@ -57,8 +57,10 @@ func TestPlacesInFlight(t *testing.T) {
 		}
 		kill()
 		testenv.Eventually(t, 20*time.Second, "its places are free", func() bool { return holds(t, two, limit) })
-		if !holds(t, two, limit) || !holds(t, two, limit) || holds(t, two, limit) {
-			t.Error("not three are free")
+		for n := 2; n <= 4; n++ { // the first is taken
+			if got := holds(t, two, limit); got != (n <= 3) {
+				t.Errorf("of three that are free, place %d is had: %v", n, got)
+			}
 		}
 	})
 	t.Run("a living one keeps them as long as calls take", func(t *testing.T) {
@@ -66,8 +68,10 @@ func TestPlacesInFlight(t *testing.T) {
 		limit := quotatest.InFlight("x", false, 2)
 		one, _, _ := started(t, options("living"))
 		two, _, _ := started(t, options("living"))
-		if !holds(t, one, limit) || !holds(t, one, limit) {
-			t.Fatal("refused")
+		for range 2 {
+			if !holds(t, one, limit) {
+				t.Fatal("refused")
+			}
 		}
 		for end := time.Now().Add(2 * hold); time.Now().Before(end); time.Sleep(hold / 10) {
 			if holds(t, two, limit) {

@@ -122,7 +122,7 @@ func TestBudgetsHoldWhateverReplicasDo(t *testing.T) {
 				c := pick()
 				f.all[c.at].Settle(c.claims, budget.Amounts{})
 			case step == 18:
-				time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond) //nolint:gosec // a test
+				time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
 			case step == 19 && rapid.IntRange(0, 3).Draw(rt, "luck") == 0:
 				i := rapid.IntRange(0, 3).Draw(rt, "replica")
 				lost += f.kill(i, budgettest.Key("x/"+key))
@@ -225,7 +225,8 @@ func TestBudgetsOutliveAFailover(t *testing.T) {
 		t.Error("the budget was never used up")
 	}
 	// What replicas held when the server was lost, and its successor did not know.
-	if n, bound := used.Load(), int64(total+4*min(100*cost, total/8)); n > bound {
+	const bound int64 = total + 4*min(100*cost, total/8)
+	if n := used.Load(); n > bound {
 		t.Errorf("%d used of %d; the bound is %d", n, total, bound)
 	} else {
 		t.Logf("%d used of %d; the bound is %d", n, total, bound)

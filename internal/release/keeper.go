@@ -277,13 +277,13 @@ func (k *Keeper) trouble(err error) error {
 // take decides what becomes of a good bundle. The caller holds mu.
 func (k *Keeper) take(b Bundle, archive []byte) error {
 	revision := b.Revision()
-	switch {
-	case revision == k.state.Live:
+	switch revision {
+	case k.state.Live:
 		if k.state.Candidate != "" { // withdrawn before its time
 			k.leave()
 		}
 		return nil
-	case revision == k.state.Candidate:
+	case k.state.Candidate:
 		return nil
 	}
 	if i := slices.IndexFunc(k.state.Rejected, func(r Rejected) bool { return r.Revision == revision }); i >= 0 {

@@ -261,18 +261,18 @@ func TestArchivesThatWouldFillTheMemoryAreRefused(t *testing.T) {
 
 func TestADirectoryIsOneArchiveWhateverItsFilesAreCalled(t *testing.T) {
 	dir := t.TempDir()
-	real := filepath.Join(dir, "..data", "rules.rego")
+	target := filepath.Join(dir, "..data", "rules.rego")
 	for _, p := range []string{"a", "..data", ".git"} {
 		if err := os.Mkdir(filepath.Join(dir, p), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, p := range []string{real, filepath.Join(dir, "a", "data.json"), filepath.Join(dir, ".git", "config"), filepath.Join(dir, ".manifest")} {
+	for _, p := range []string{target, filepath.Join(dir, "a", "data.json"), filepath.Join(dir, ".git", "config"), filepath.Join(dir, ".manifest")} {
 		if err := os.WriteFile(p, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(real, filepath.Join(dir, "rules.rego")); err != nil { // as Kubernetes does
+	if err := os.Symlink(target, filepath.Join(dir, "rules.rego")); err != nil { // as Kubernetes does
 		t.Fatal(err)
 	}
 	first, err := Local{dir}.Fetch(t.Context(), "", 0)

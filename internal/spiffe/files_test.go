@@ -53,15 +53,15 @@ func (d *domain) bundle() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.cert.Raw}))
 }
 
-// issue returns certificate and key of a workload in PEM.
-func (d *domain) issue(t testing.TB, path string, lives time.Duration) (cert, secret string) {
+// issue returns certificate and key of the gateway in PEM.
+func (d *domain) issue(t testing.TB, lives time.Duration) (cert, secret string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), URIs: []*url.URL{{Scheme: "spiffe", Host: d.name, Path: path}},
+		SerialNumber: big.NewInt(time.Now().UnixNano()), URIs: []*url.URL{{Scheme: "spiffe", Host: d.name, Path: "/gateway"}},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lives), KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, d.cert, key.Public(), d.key)
@@ -107,7 +107,7 @@ func filesIn(dir string) Files {
 
 func TestFilesAreTakenTogetherOrNotAtAll(t *testing.T) {
 	company, partner := newDomain(t, "company.example"), newDomain(t, "partner.example")
-	cert, key := company.issue(t, "/gateway", time.Hour)
+	cert, key := company.issue(t, time.Hour)
 	dir := t.TempDir()
 	put(t, dir, map[string]string{"svid.pem": cert, "svid.key": key, "company.pem": company.bundle(), "partner.pem": partner.bundle(), "company.jwks": jwks(t, company, "k1")})
 	s, err := Open(t.Context(), Options{Files: filesIn(dir), TrustDomains: []string{"company.example", "partner.example"}, JWT: true, Log: slog.New(slog.DiscardHandler), look: 10 * time.Millisecond})
@@ -130,7 +130,7 @@ func TestFilesAreTakenTogetherOrNotAtAll(t *testing.T) {
 	}
 
 	// Half of a rotation: the certificate came, its key did not yet.
-	cert, key = company.issue(t, "/gateway", 2*time.Hour)
+	cert, key = company.issue(t, 2*time.Hour)
 	put(t, dir, map[string]string{"svid.pem": cert})
 	eventually("the error", func() bool { return s.Err() != nil })
 	if s.Current() != first {
@@ -142,12 +142,12 @@ func TestFilesAreTakenTogetherOrNotAtAll(t *testing.T) {
 
 	// What is not good is not taken, and the last good serves on.
 	last := s.Current()
-	stale, staleKey := company.issue(t, "/gateway", -time.Second)
-	foreign, foreignKey := partner.issue(t, "/gateway", time.Hour)
+	stale, staleKey := company.issue(t, -time.Second)
+	foreign, foreignKey := partner.issue(t, time.Hour)
 	forged := *partner
 	forged.name = "company.example"
-	alien, alienKey := forged.issue(t, "/gateway", time.Hour)
-	other, _ := newDomain(t, "company.example").issue(t, "/gateway", time.Hour)
+	alien, alienKey := forged.issue(t, time.Hour)
+	other, _ := newDomain(t, "company.example").issue(t, time.Hour)
 	for name, bad := range map[string]map[string]string{
 		"one that expired":                   {"svid.pem": stale, "svid.key": staleKey},
 		"of its name, by another domain":     {"svid.pem": alien, "svid.key": alienKey},

@@ -30,10 +30,9 @@ type world struct {
 }
 
 type visit struct {
-	call    *surge.Call
-	began   time.Duration
-	started time.Duration
-	done    func(v *visit, a surge.Outcome, took time.Duration)
+	call  *surge.Call
+	began time.Duration
+	done  func(v *visit, a surge.Outcome, took time.Duration)
 }
 
 type event struct {

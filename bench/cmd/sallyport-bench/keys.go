@@ -28,7 +28,7 @@ func keysCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer os.RemoveAll(dir)
+			defer func() { _ = os.RemoveAll(dir) }()
 			server, address, err := setup.StartRedis(cmd.Context(), dir)
 			if err != nil {
 				return err

@@ -27,7 +27,7 @@ func surgeCommand() *cobra.Command {
 			if err := f.complete(); err != nil {
 				return err
 			}
-			defer os.RemoveAll(f.Dir)
+			defer func() { _ = os.RemoveAll(f.Dir) }()
 			r, err := surge.Run(cmd.Context(), f.Options, p, func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) })
 			if err != nil {
 				return err

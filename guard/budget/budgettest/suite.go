@@ -108,10 +108,10 @@ func (s *suite) until(t *testing.T, l *budget.Limit, name string, cost int64) (a
 }
 
 // soon waits until something settled elsewhere has arrived.
-func (s *suite) soon(t *testing.T, l *budget.Limit, name string, cost int64) bool {
+func (s *suite) soon(t *testing.T, l *budget.Limit, cost int64) bool {
 	t.Helper()
 	for range 150 {
-		if a, _ := s.reserve(t, Claim(l, name, cost)); a.Outcome == budget.Reserved {
+		if a, _ := s.reserve(t, Claim(l, "a", cost)); a.Outcome == budget.Reserved {
 			return true
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -181,7 +181,7 @@ func (s *suite) less(t *testing.T) {
 		t.Fatal("what is reserved was reserved again")
 	}
 	s.Settle(claims, budget.Amounts{4, 1, 0, 0})
-	if !s.soon(t, l, "a", 6) {
+	if !s.soon(t, l, 6) {
 		t.Fatal("6 of 10 are free")
 	}
 	if a, _ := s.reserve(t, Claim(l, "a", 1)); a.Outcome == budget.Reserved {
@@ -193,7 +193,7 @@ func (s *suite) back(t *testing.T) {
 	l := s.limit(budget.Amounts{10, 1, 0, 0})
 	_, claims := s.reserve(t, Claim(l, "a", 10))
 	s.Settle(claims, budget.Amounts{})
-	if !s.soon(t, l, "a", 10) {
+	if !s.soon(t, l, 10) {
 		t.Error("what was given back is not free")
 	}
 }
@@ -204,7 +204,7 @@ func (s *suite) twice(t *testing.T) {
 	_, others := s.reserve(t, Claim(l, "a", 5))
 	s.Settle(claims, budget.Amounts{})
 	s.Settle(claims, budget.Amounts{})
-	if !s.soon(t, l, "a", 5) {
+	if !s.soon(t, l, 5) {
 		t.Fatal("what was given back is not free")
 	}
 	time.Sleep(300 * time.Millisecond)
@@ -213,16 +213,16 @@ func (s *suite) twice(t *testing.T) {
 	}
 	s.Settle(others, budget.Amounts{5, 1, 0, 0})
 	s.Settle(others, budget.Amounts{5, 1, 0, 0})
-	if n := s.read(t, l, "a").Used[budget.Cost]; n != 5 {
+	if n := s.read(t, l).Used[budget.Cost]; n != 5 {
 		t.Errorf("%d used of 5", n)
 	}
 }
 
 // read reads an account when what was settled has arrived.
-func (s *suite) read(t *testing.T, l *budget.Limit, name string) budget.State {
+func (s *suite) read(t *testing.T, l *budget.Limit) budget.State {
 	t.Helper()
 	time.Sleep(600 * time.Millisecond)
-	c := Claim(l, name, 0)
+	c := Claim(l, "a", 0)
 	state, err := s.Read(t.Context(), &c)
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +237,7 @@ func (s *suite) beyond(t *testing.T) {
 	if a, _ := s.reserve(t, Claim(l, "a", 1)); a.Outcome == budget.Reserved || a.Left != 0 {
 		t.Errorf("after 25 of 10: %+v", a)
 	}
-	state := s.read(t, l, "a")
+	state := s.read(t, l)
 	if left, bounded := state.Left(budget.Cost); left != 0 || !bounded || state.Used[budget.Cost] != 10 || state.Overrun != 15 {
 		t.Errorf("%+v", state)
 	}
@@ -300,7 +300,7 @@ func (s *suite) life(t *testing.T) {
 		t.Fatalf("%d admitted, then %+v", n, a)
 	}
 	time.Sleep(a.After + 50*time.Millisecond)
-	if !s.soon(t, l, "a", 3) {
+	if !s.soon(t, l, 3) {
 		t.Error("it does not begin anew")
 	}
 }
@@ -321,7 +321,7 @@ func (s *suite) rests(t *testing.T) {
 		t.Fatalf("it began anew without a rest: %+v", a)
 	}
 	time.Sleep(l.Life + 200*time.Millisecond)
-	if !s.soon(t, l, "a", 1) {
+	if !s.soon(t, l, 1) {
 		t.Error("it does not begin anew after a rest")
 	}
 }
@@ -400,13 +400,13 @@ func (s *suite) reset(t *testing.T) {
 	l := s.limit(budget.Amounts{budget.Cost: 5})
 	s.until(t, l, "a", 1)
 	claim := Claim(l, "a", 0)
-	if state := s.read(t, l, "a"); state.Used[budget.Cost] != 5 {
+	if state := s.read(t, l); state.Used[budget.Cost] != 5 {
 		t.Fatalf("%+v", state)
 	}
 	if err := s.Reset(t.Context(), &claim); err != nil {
 		t.Fatal(err)
 	}
-	if !s.soon(t, l, "a", 5) {
+	if !s.soon(t, l, 5) {
 		t.Error("a reset changed nothing")
 	}
 	other := Claim(l, "nobody", 0)
@@ -422,7 +422,7 @@ func (s *suite) grant(t *testing.T) {
 	if err := s.Grant(t.Context(), &claim, budget.Amounts{budget.Cost: 3}); err != nil {
 		t.Fatal(err)
 	}
-	if state := s.read(t, l, "a"); state.Max[budget.Cost] != 8 || state.Used[budget.Cost] != 5 {
+	if state := s.read(t, l); state.Max[budget.Cost] != 8 || state.Used[budget.Cost] != 5 {
 		t.Errorf("%+v", state)
 	}
 	if n, _ := s.until(t, l, "a", 1); n != 3 {
