@@ -52,3 +52,15 @@ func TestATableStaysBoundedAndKeepsKeysApart(t *testing.T) {
 		t.Errorf("%d places", len(table.slots))
 	}
 }
+
+func TestLongNamesOfServersDoNotFillTheMemory(t *testing.T) {
+	table, v := NewTable[int](4), new(int)
+	table.Put(make([]byte, maxKey), 0, v)
+	table.Put(make([]byte, maxKey+1), 0, v)
+	if got, _ := table.Get(make([]byte, maxKey), 0); got != v {
+		t.Error("a key of the allowed length is not kept")
+	}
+	if got, _ := table.Get(make([]byte, maxKey+1), 0); got != nil {
+		t.Error("a longer key is kept")
+	}
+}

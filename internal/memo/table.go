@@ -48,8 +48,16 @@ func (t *Table[V]) Get(key []byte, now int64) (v *V, until int64) {
 	return nil, 0
 }
 
-// Put stores a value for key. Of two that race, either may stay.
+// maxKey bounds what one place holds, in bytes: servers choose the names in their
+// lists, and a table full of long ones would be the process' end.
+const maxKey = 4 << 10
+
+// Put stores a value for key, unless that is too long to be kept. Of two that
+// race, either may stay.
 func (t *Table[V]) Put(key []byte, until int64, v *V) {
+	if len(key) > maxKey {
+		return
+	}
 	places := t.at(key)
 	victim := 0
 	var first int64
