@@ -118,6 +118,20 @@ func TestWhatIsHeldIsInNoList(t *testing.T) {
 	}
 }
 
+func TestAServerWhoseEveryDefinitionIsNewDoesNotFillTheLogs(t *testing.T) {
+	list := strings.Repeat(`{"name":"x"},`, 499) + `{"name":"x"}`
+	v, _ := ask(t, build(t, book{fresh: true}, nil), mcp.ToClient, "tools/list", `{"jsonrpc":"2.0","id":1,"result":{"tools":[`+list+`]}}`)
+	events := 0
+	for _, o := range v.Obligations {
+		if o.Kind == guard.Raise {
+			events++
+		}
+	}
+	if last := v.Obligations[events-1]; events != 32 || !strings.Contains(last.Value, "and 468 more events") {
+		t.Errorf("%d events, the last %+v", events, last)
+	}
+}
+
 // Whoever tries names must not learn which of them exist.
 func TestWhatIsHeldAndWhatIsUnknownLookAlike(t *testing.T) {
 	b := book{state: map[string]catalog.State{"tool a": catalog.Trusted, "tool b": catalog.Held, "prompt b": catalog.Held, "resource file:///b": catalog.Held, "template f:{x}": catalog.Held}}

@@ -123,19 +123,33 @@ func (g *catalog) list(x *guard.Exchange, m *mcp.Message, l list) (guard.Verdict
 	}}, nil
 }
 
+// maxEvents is how many events one list raises: a server whose every definition
+// is new each time must not fill logs and receipts.
+const maxEvents = 32
+
 // shown takes what is held out of a list.
 func shown(l list, defs []definition.Definition, standings []Standing) guard.Verdict {
 	v := guard.Pass()
 	held := make(map[string]bool)
 	var why []string
+	told, untold := 0, 0
 	for i, s := range standings {
 		if s.State == Held {
 			held[defs[i].Name] = true
 			why = append(why, strings.TrimSpace(defs[i].Name+": "+s.Why))
 		}
 		for _, e := range s.Events {
+			if told == maxEvents {
+				untold++
+				continue
+			}
+			told++
 			v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.Raise, Name: e.Kind, Value: e.Detail})
 		}
+	}
+	if untold > 0 {
+		last := &v.Obligations[len(v.Obligations)-1]
+		last.Value += fmt.Sprintf(" (and %d more events of this list, which the catalog shows)", untold)
 	}
 	if len(v.Obligations) > 0 {
 		v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: "catalog"})
