@@ -147,3 +147,29 @@ func TestEachSubscriptionNeedsTheRightToItsResource(t *testing.T) {
 		}
 	}
 }
+
+func TestNoSpellingOfSubscriptionsPassesThePolicyBy(t *testing.T) {
+	secret := func(in *policy.Input) policy.Decision {
+		return policy.Decision{Allow: in.Target.Kind != policy.Resource || in.Target.Name == "file:///open"}
+	}
+	open := `"file:///open"`
+	for name, c := range map[string]struct {
+		params string
+		want   guard.Reason
+	}{
+		"as many as may be":  {`{"notifications":{"resourceSubscriptions":[` + strings.Repeat(open+",", 999) + open + `]}}`, ""},
+		"one more":           {`{"notifications":{"resourceSubscriptions":[` + strings.Repeat(open+",", 1000) + open + `]}}`, guard.InvalidParams},
+		"another spelling":   {`{"notifications":{"ResourceSubscriptions":["file:///secret"]}}`, guard.InvalidParams},
+		"both spellings":     {`{"notifications":{"resourceSubscriptions":["file:///open"],"RESOURCESUBSCRIPTIONS":["file:///secret"]}}`, guard.InvalidParams},
+		"no list":            {`{"notifications":{"resourceSubscriptions":"file:///secret"}}`, guard.InvalidParams},
+		"an object":          {`{"notifications":{"resourceSubscriptions":{"0":"file:///secret"}}}`, guard.InvalidParams},
+		"null":               {`{"notifications":{"resourceSubscriptions":null}}`, ""},
+		"nothing to look at": {`{"notifications":{"toolsListChanged":true}}`, ""},
+	} {
+		m := message(t, mcp.ToServer, `{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":`+c.params+`}`)
+		d := chain(t, &rules{access: secret, call: yes}, true).Run(context.Background(), exchange(mcp.R20260728, m), m)
+		if d.Reason != c.want || (d.Action == guard.Allow) != (c.want == "") {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+}

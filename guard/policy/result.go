@@ -2,6 +2,8 @@ package policy
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/mcp"
@@ -190,10 +192,26 @@ func (q *question) nested(part json.RawMessage) (*guard.Verdict, error) {
 	return nil, nil
 }
 
+// maxSubscriptions bounds how many questions one message of a client makes.
+const maxSubscriptions = 1000
+
 // subscribe asks about each resource that a stream of changes is opened for.
 func (q *question) subscribe(m *mcp.Message) (guard.Verdict, error) {
-	if wanted, ok := mcp.Lookup(m.Params, "/notifications/resourceSubscriptions"); ok {
+	about, _ := mcp.Member(m.Params, "notifications")
+	for name, wanted := range mcp.Members(about) {
+		switch {
+		case !strings.EqualFold(name, "resourceSubscriptions"):
+			continue
+		case name != "resourceSubscriptions": // which some servers read as that
+			return guard.Refuse(guard.InvalidParams, "another spelling of resourceSubscriptions"), nil
+		case wanted[0] != '[' && string(wanted) != "null":
+			return guard.Refuse(guard.InvalidParams, "resourceSubscriptions is no list"), nil
+		}
+		n := 0
 		for item := range mcp.Elements(wanted) {
+			if n++; n > maxSubscriptions {
+				return guard.Refuse(guard.InvalidParams, "more resourceSubscriptions than "+strconv.Itoa(maxSubscriptions)), nil
+			}
 			uri, err := mcp.Unquote(item)
 			if err != nil {
 				return guard.Refuse(guard.InvalidParams, "resourceSubscriptions holds something else than URIs"), nil
