@@ -144,7 +144,7 @@ func (d *Decision) accept(x *Exchange, m, edited *mcp.Message, guard string, dut
 // yes are void; those of the refusal, such as a Retry-After, count.
 func (d *Decision) refuse(x *Exchange, e *Entry, v *Verdict) {
 	d.Action, d.Reason, d.Guard, d.Detail = e.Action, e.Reason, e.Guard, e.Detail
-	d.Obligations, d.Ticket, d.Hint = v.Obligations, v.Ticket, v.Hint
+	d.Obligations, d.Ticket, d.Hint, d.Result = v.Obligations, v.Ticket, v.Hint, v.Result
 	x.note(d, e.Guard, v.Obligations)
 	if e.Err != nil {
 		d.Detail = e.Err.Error()

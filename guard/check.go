@@ -24,6 +24,8 @@ func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction, mayInform b
 		return errors.New("admission has no message to edit")
 	case v.Hint != "" && (v.Action == Allow || !isHint(v.Hint)):
 		return errors.New("a hint needs a refusal, and is one line of at most 512 bytes")
+	case v.Result && (v.Action != Deny || admission):
+		return errors.New("a refusal as a result needs a deny verdict about a message")
 	case v.Action == Hold && (v.Ticket == nil || v.Ticket.ID == ""):
 		return errors.New("a hold needs a ticket with an id")
 	case v.Action != Hold && v.Ticket != nil:

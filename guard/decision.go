@@ -19,6 +19,7 @@ type Decision struct {
 	Edited      bool
 	Obligations []Obligation
 	Ticket      *Ticket
+	Result      bool    // a refusal that the client of a tool gets as a result with isError
 	Events      []Event // what guards raised, in order; the first message's begin with those of its admission
 	Journal     []Entry // every verdict in the order given; the first message's begins with those of its admission
 	Policy      string  // revision of the policy that the caller meets

@@ -56,8 +56,42 @@ func (c *Chain) Refusal(x *Exchange, d *Decision) Refusal {
 	if id == nil && unread(x, d) {
 		id = json.RawMessage("null") // JSON-RPC 2.0, section 5; without it the Python SDK keeps the whole error to itself
 	}
+	if d.Result && id != nil && asked(x, d) == "tools/call" {
+		r.Status, r.Sent = 200, 200
+		r.Body = mcp.AppendResult(make([]byte, 0, 384), id, toolError(x, d, info.Text, data))
+		return r
+	}
 	r.Body = mcp.AppendError(make([]byte, 0, 256), id, code, info.Text, data)
 	return r
+}
+
+// asked returns the method of the client's request.
+func asked(x *Exchange, d *Decision) string {
+	if x.Asked.Method != "" {
+		return x.Asked.Method
+	}
+	return d.Message.Method
+}
+
+// MetaRefusal is the member of a result's _meta that has the reason of a refusal
+// and the id of its exchange.
+const MetaRefusal = "sallyport.dev/refusal"
+
+// toolError is a tool's result that says no.
+func toolError(x *Exchange, d *Decision, text string, data json.RawMessage) json.RawMessage {
+	b := make([]byte, 0, 320)
+	b = append(b, '{')
+	if x.Revision.Modern() {
+		b = append(b, `"resultType":"complete",`...) // required there
+	}
+	if d.Hint != "" {
+		text += " " + d.Hint
+	}
+	b = append(b, `"content":[{"type":"text","text":`...)
+	b = mcp.AppendQuote(b, text)
+	b = append(b, `}],"isError":true,"_meta":{"`+MetaRefusal+`":`...)
+	b = append(b, data...)
+	return append(b, "}}"...)
 }
 
 // answered returns the id of the client's request that the refusal answers,

@@ -181,3 +181,42 @@ func TestCoreReasonsAreFitForClients(t *testing.T) {
 		}
 	}
 }
+
+// Models read the results of tools and correct their calls; many clients show them
+// no error.
+func TestARefusalThatModelsRead(t *testing.T) {
+	deny := guard.Verdict{Reason: no, Detail: "s3cret", Hint: "/arguments/to: type", Result: true}
+	c := chain(t, host(), member("g", says(deny)))
+	x := asking(t)
+	d := c.Run(context.Background(), x, call(t))
+	r := c.Refusal(x, &d)
+	var body struct {
+		ID     json.RawMessage
+		Result struct {
+			Content []struct{ Type, Text string }
+			IsError bool
+			Meta    map[string]struct{ Reason, Exchange string } `json:"_meta"`
+		}
+	}
+	if err := json.Unmarshal(r.Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	got := body.Result
+	if r.Status != 200 || r.Sent != 200 || !got.IsError || len(got.Content) != 1 || got.Content[0].Type != "text" || !strings.HasSuffix(got.Content[0].Text, " /arguments/to: type") ||
+		got.Meta[guard.MetaRefusal].Reason != string(no) || got.Meta[guard.MetaRefusal].Exchange == "" || len(body.ID) == 0 || strings.Contains(string(r.Body), "s3cret") {
+		t.Errorf("%d, %s", r.Status, r.Body)
+	}
+	if x.Revision = mcp.R20260728; !strings.Contains(string(c.Refusal(x, &d).Body), `"result":{"resultType":"complete",`) {
+		t.Errorf("the newest revision needs a resultType: %s", c.Refusal(x, &d).Body)
+	}
+	x.Asked.Method = "prompts/get"
+	if r := c.Refusal(x, &d); !strings.Contains(string(r.Body), `"error":{`) {
+		t.Errorf("a tool's result for what is no tool: %s", r.Body)
+	}
+	for name, v := range map[string]guard.Verdict{"allow": {Action: guard.Allow, Result: true}, "hold": {Action: guard.Hold, Reason: no, Result: true, Ticket: &guard.Ticket{ID: "t"}}} {
+		c := chain(t, host(), member("g", says(v)))
+		if d := c.Run(context.Background(), asking(t), call(t)); d.Reason != guard.GuardError {
+			t.Errorf("%s with a result is no defect: %+v", name, d)
+		}
+	}
+}

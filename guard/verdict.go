@@ -37,6 +37,12 @@ type Verdict struct {
 	Obligations []Obligation // carried out by the host
 	Ticket      *Ticket      // with Hold only
 
+	// Result, with the Deny of a tools/call or of what answers it, says that the
+	// client gets it as a tool result with isError rather than as a JSON-RPC error:
+	// models read those and correct what they asked for. Reason and Hint are its
+	// text.
+	Result bool
+
 	// Principal, with the Allow of an admission only, is who the guard found is
 	// calling. Guards after it, and every receipt, see it in the exchange.
 	Principal *Principal

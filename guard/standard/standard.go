@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/guard/normalise"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/guard/quota"
+	"github.com/sallyport/sallyport/guard/schema"
 	"github.com/sallyport/sallyport/guard/surge"
 )
 
@@ -38,6 +39,7 @@ type Ports struct {
 	Remaining policy.Budgets // that policies may read
 	Injection injection.Ports
 	Normalise normalise.Ports
+	Schema    schema.Ports
 	Content   dlp.Ports // of the guards that look into content; they work without, too
 }
 
@@ -59,6 +61,7 @@ func Specs(p Ports) []guard.Spec {
 		normalise.Spec(p.Normalise),
 		injection.Spec(p.Injection), // before normalise towards the client: hidden text is what gives attacks away
 		dlp.Spec(p.Content),         // last towards the server, first towards the client: what others look at is already clean
+		schema.Spec(p.Schema),       // judges what the server gets, and what it answered before anybody edits it
 		surge.Spec(p.Surge),         // looks at no content: what is refused needs no place at the server, and the gateway's own work is no time of the server's
 	}
 }

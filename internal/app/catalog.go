@@ -9,6 +9,7 @@ import (
 	"time"
 
 	guard "github.com/sallyport/sallyport/guard/catalog"
+	"github.com/sallyport/sallyport/guard/schema"
 	"github.com/sallyport/sallyport/internal/catalog"
 	"github.com/sallyport/sallyport/internal/config"
 )
@@ -30,6 +31,24 @@ func (b *books) ports(dir string) guard.Ports {
 		}
 		return book.Under(c), nil
 	}}
+}
+
+// schemas give the guard of schemas what the catalog has pinned under cfg. Where
+// nothing is pinned there is nothing to hold anything against.
+func (b *books) schemas(cfg *config.Config, dir string) schema.Ports {
+	c := guard.Default()
+	section, ok := cfg.Guards["catalog"]
+	if !ok {
+		return schema.Ports{}
+	}
+	if err := section.Decode(&c); err != nil || c.Pin == "off" {
+		return schema.Ports{} // the guard of the catalog reports the error
+	}
+	book, err := b.book(catalogFolder(dir, c))
+	if err != nil {
+		return schema.Ports{}
+	}
+	return schema.Ports{Schemas: book.Schemas(c)}
 }
 
 func catalogFolder(dir string, c guard.Config) string {

@@ -68,9 +68,8 @@ func (b *Book) Pin(server string, k definition.Kind, name, hash, by string) erro
 		if hash != "" && form.Hash != hash {
 			return fmt.Errorf("catalog: pin: %s %q of %s is offered as %s now, not as %s", k, name, server, form.Hash, hash)
 		}
-		pinned := *form
-		pinned.At, pinned.By = b.now().UTC(), by
-		r.Pinned, r.Offered, r.Quarantined, r.Suspicions, r.Doubted = &pinned, nil, "", nil, false
+		pinned := &Form{Hash: form.Hash, Definition: form.Definition, At: b.now().UTC(), By: by}
+		r.Pinned, r.Offered, r.Quarantined, r.Suspicions, r.Doubted = pinned, nil, "", nil, false
 		return nil
 	})
 }

@@ -4,8 +4,10 @@ package catalog
 
 import (
 	"encoding/json"
+	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/guard/schema"
 	"github.com/sallyport/sallyport/internal/inspect/definition"
 )
 
@@ -26,6 +28,9 @@ type Form struct {
 	Definition json.RawMessage `json:"definition"`
 	At         time.Time       `json:"at"`           // when it was first seen, or pinned
 	By         string          `json:"by,omitempty"` // who pinned it: "first use" or an operator
+
+	once sync.Once   // see schemas
+	tool schema.Tool // compiled when it is first called
 }
 
 // page is what is known of one server. It is immutable: changes make a new one.
