@@ -27,16 +27,18 @@ type Config struct {
 type Findings struct {
 	Lookalike    string `yaml:"lookalike" oneof:"quarantine|alert|ignore" doc:"A tool's name that is taken for another's: case, separators, accents, letters that are drawn alike"`
 	SameName     string `yaml:"same_name" oneof:"quarantine|alert|ignore" doc:"A tool's name that another server's tool has"`
-	NamesOther   string `yaml:"names_other" oneof:"quarantine|alert|ignore" doc:"A description that speaks of another server's tool"`
+	NamesOther   string `yaml:"names_other" oneof:"quarantine|alert|ignore" doc:"A description that speaks of a tool that another server has, and this one not"`
 	Hidden       string `yaml:"hidden" oneof:"quarantine|alert|ignore" doc:"Invisible characters, comments or hidden markup in a definition"`
 	Instructions string `yaml:"instructions" oneof:"quarantine|alert|ignore" doc:"Text that reads like orders to the model rather than a description"`
 }
 
-// Default trusts what is first seen and looks harmless, and no change.
+// Default trusts what is first seen and looks harmless, and no change. What can
+// be honest, such as a description that compares a tool with another, or that is
+// merely worded like an order, is told and not held.
 func Default() Config {
 	return Config{
 		Pin: "trust_first_use", OnChange: "quarantine", Unlisted: "auto",
-		Suspicion: Findings{Lookalike: "quarantine", SameName: "alert", NamesOther: "quarantine", Hidden: "quarantine", Instructions: "quarantine"},
+		Suspicion: Findings{Lookalike: "quarantine", SameName: "alert", NamesOther: "alert", Hidden: "quarantine", Instructions: "alert"},
 	}
 }
 

@@ -81,7 +81,7 @@ func TestServersThatTurnOnTheirUsers(t *testing.T) {
 	add(mail, "send_email", "Sends an email to a recipient.", echo)
 	add(mail, "list_folders", "Lists the mail folders.", echo)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
-	testenv.Write(t, path, testenv.Config(t, "  - {name: mail, url: "+mailURL+"}\n  - {name: fun, url: "+funURL+"}\n", "guards:\n  catalog: {directory: pins}\n"))
+	testenv.Write(t, path, testenv.Config(t, "  - {name: mail, url: "+mailURL+"}\n  - {name: fun, url: "+funURL+"}\n", "guards:\n  catalog: {directory: pins, suspicion: {names_other: quarantine, instructions: quarantine}}\n"))
 	g := testenv.StartFile(t, path)
 	s := connect(t, g.MCP+"/mcp/mail")
 	if got := names(t, s); !slices.Equal(got, []string{"list_folders", "send_email"}) {

@@ -161,8 +161,12 @@ func (v *view) See(_ context.Context, server string, list []definition.Definitio
 	var out []catalog.Standing
 	err := b.update(server, func(p *page) (changed bool, err error) {
 		out = make([]catalog.Standing, len(list))
+		own := make(map[string]bool, len(list)) // tools that the list has
 		for i := range list {
-			one, did, err := v.see(server, p, &list[i])
+			own[list[i].Name] = list[i].Kind == definition.Tool
+		}
+		for i := range list {
+			one, did, err := v.see(server, p, own, &list[i])
 			if err != nil {
 				return false, err
 			}

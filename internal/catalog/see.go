@@ -17,7 +17,7 @@ const (
 
 // see compares one definition with its record, and changes the record in p where
 // it tells something new.
-func (v *view) see(server string, p *page, d *definition.Definition) (s catalog.Standing, changed bool, err error) {
+func (v *view) see(server string, p *page, own map[string]bool, d *definition.Definition) (s catalog.Standing, changed bool, err error) {
 	k := key{d.Kind, d.Name}
 	if len(d.Raw) > maxDefinition || len(d.Name) > 4096 {
 		return catalog.Standing{State: catalog.Held, Why: fmt.Sprintf("it is larger than %d bytes", maxDefinition)}, false, nil
@@ -47,7 +47,7 @@ func (v *view) see(server string, p *page, d *definition.Definition) (s catalog.
 	default:
 		changed = true
 		var worst string
-		worst, r.Suspicions, events = v.judge(server, d, canonical)
+		worst, r.Suspicions, events = v.judge(server, own, d, canonical)
 		r.Doubted = worst == "quarantine"
 		switch {
 		case r.Pinned != nil:
@@ -75,8 +75,8 @@ const firstUse = "first use"
 
 // judge looks for what is suspicious about a definition, as far as the
 // configuration wants to know.
-func (v *view) judge(server string, d *definition.Definition, canonical []byte) (worst string, suspicions []string, events []catalog.Event) {
-	for _, f := range v.suspect.findings(&v.names, server, d, canonical) {
+func (v *view) judge(server string, own map[string]bool, d *definition.Definition, canonical []byte) (worst string, suspicions []string, events []catalog.Event) {
+	for _, f := range v.suspect.findings(&v.names, server, own, d, canonical) {
 		action := v.action(f.kind)
 		if action == "ignore" {
 			continue

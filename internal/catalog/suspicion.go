@@ -50,7 +50,8 @@ func newSuspector() (*suspector, error) {
 }
 
 // findings returns what is suspicious about a definition, each kind at most once.
-func (s *suspector) findings(names *index, server string, d *definition.Definition, canonical []byte) (out []finding) {
+// own are the tools that the server lists beside it.
+func (s *suspector) findings(names *index, server string, own map[string]bool, d *definition.Definition, canonical []byte) (out []finding) {
 	found := make(map[findingKind]bool)
 	add := func(k findingKind, format string, args ...any) {
 		if !found[k] {
@@ -90,13 +91,11 @@ func (s *suspector) findings(names *index, server string, d *definition.Definiti
 			add(instructions, "%s reads like orders to the model (%.2f)", l.Pointer(), score)
 		}
 		definition.Words(text, func(word string) {
-			if found[namesOther] || !definition.Distinctive(word) {
+			if found[namesOther] || own[word] || !definition.Distinctive(word) {
 				return
 			}
-			for _, other := range names.like(word) {
-				if other.server != server && other.name == word {
-					add(namesOther, "%s speaks of %s of server %s", l.Pointer(), word, other.server)
-				}
+			if other, ok := names.elsewhere(word, server); ok {
+				add(namesOther, "%s speaks of %s of server %s", l.Pointer(), word, other)
 			}
 		})
 		return nil
@@ -129,6 +128,21 @@ func (x *index) like(name string) []tool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.bySketch[definition.Skeleton(name)]
+}
+
+// elsewhere returns a server that has a tool of this very name, while server has
+// none.
+func (x *index) elsewhere(name, server string) (other string, ok bool) {
+	for _, t := range x.like(name) {
+		switch {
+		case t.name != name:
+		case t.server == server:
+			return "", false
+		default:
+			other = t.server
+		}
+	}
+	return other, other != ""
 }
 
 // add makes a tool known, unless it is.
