@@ -93,7 +93,12 @@ func (a *Authenticator) verify(i *issuer, token string) (*verified, error) {
 	if err := t.Claims(&jsonClaims{&c}); err != nil {
 		return nil, errors.New("the claims cannot be read")
 	}
-	v := &verified{issuer: i, audiences: t.Audience, keys: k}
+	// The verifier reads names without regard to case; claims are what their
+	// exact names say, also where the token has another spelling beside them.
+	if c.text("iss") != i.settings.URL {
+		return nil, errors.New("the token is of another issuer")
+	}
+	v := &verified{issuer: i, audiences: c.list("aud"), keys: k}
 	if v.principal, err = c.principal(&i.settings); err != nil {
 		return nil, err
 	}
