@@ -69,6 +69,10 @@ var listings = [...]listing{
 	{"resources/templates/list", "resourceTemplates", "uriTemplate", Template, "resources/read"},
 }
 
+// maxItems bounds how many questions one page of a server's list makes: a message
+// of the largest size has room for seconds of them.
+const maxItems = 20_000
+
 // filter leaves out of a list what its reader may not use. Order and pages stay
 // as they are, since a page may be empty and still have a next one.
 func (q *question) filter(m *mcp.Message, l *listing, v *guard.Verdict) error {
@@ -80,8 +84,12 @@ func (q *question) filter(m *mcp.Message, l *listing, v *guard.Verdict) error {
 		*v = guard.Refuse(guard.UpstreamBadReply, "result."+l.member+" is no array")
 		return nil
 	}
-	kept, dropped := append(make([]byte, 0, len(items)), '['), false
+	kept, dropped, n := append(make([]byte, 0, len(items)), '['), false, 0
 	for item := range mcp.Elements(items) {
+		if n++; n > maxItems {
+			*v = guard.Refuse(guard.UpstreamBadReply, "result."+l.member+" has more items than "+strconv.Itoa(maxItems))
+			return nil
+		}
 		show, err := q.shows(item, l)
 		if err != nil {
 			return err

@@ -114,3 +114,13 @@ func TestListAndCallNeverDisagree(t *testing.T) {
 		}
 	})
 }
+
+func TestAListWithoutEndIsRefused(t *testing.T) {
+	c := chain(t, &rules{access: yes}, true)
+	for n, want := range map[int]guard.Action{20_000: guard.Allow, 20_001: guard.Deny} {
+		m := message(t, mcp.ToClient, `{"jsonrpc":"2.0","id":7,"result":{"tools":[`+strings.Repeat(`{"name":"a"},`, n-1)+`{"name":"a"}]}}`)
+		if d := c.Run(context.Background(), asking(mcp.R20251125, "tools/list"), m); d.Action != want {
+			t.Errorf("%d: %v %s %s", n, d.Action, d.Reason, d.Detail)
+		}
+	}
+}
