@@ -14,21 +14,20 @@ import (
 )
 
 // pins are definitions by the name of the tool.
-type pins map[string]string
+type pins map[string]schema.Tool
 
-func (p pins) Tool(server, name string) (schema.Tool, bool) {
-	d, ok := p[name]
-	if !ok || server != "crm" && server != "" {
-		return schema.Tool{}, false
-	}
-	return compiled.Tool(json.RawMessage(d)), true
+func (p pins) Tool(_, name string) (schema.Tool, bool) {
+	t, ok := p[name]
+	return t, ok
 }
 
+func pinned(definition string) schema.Tool { return compiled.Tool(json.RawMessage(definition)) }
+
 var known = pins{
-	"send": `{"inputSchema":{"type":"object","required":["to"],"properties":{"to":{"type":"string","maxLength":10},"o":{"type":"object","properties":{"a":{}}}}},
-		"outputSchema":{"type":"object","required":["id"],"properties":{"id":{"type":"integer"}}}}`,
-	"odd":  `{"inputSchema":{"properties":{"a":{"pattern":"^(?!x)"}}}}`,
-	"echo": `{"inputSchema":{"type":"object"}}`,
+	"send": pinned(`{"inputSchema":{"type":"object","required":["to"],"properties":{"to":{"type":"string","maxLength":10},"o":{"type":"object","properties":{"a":{}}}}},
+		"outputSchema":{"type":"object","required":["id"],"properties":{"id":{"type":"integer"}}}}`),
+	"odd":  pinned(`{"inputSchema":{"properties":{"a":{"pattern":"^(?!x)"}}}}`),
+	"echo": pinned(`{"inputSchema":{"type":"object"}}`),
 }
 
 func ports() schema.Ports { return schema.Ports{Schemas: known} }
@@ -200,7 +199,7 @@ func TestSettingsThatCannotBe(t *testing.T) {
 // What a schema names is a server's word too, and becomes part of a line.
 func TestNamesOfSchemasCannotBreakTheLine(t *testing.T) {
 	name := strings.Repeat(`\n\u202e`, 400)
-	g, err := schema.Spec(schema.Ports{Schemas: pins{"t": `{"inputSchema":{"required":["` + name + `"]}}`}}).Build(func(any) error { return nil })
+	g, err := schema.Spec(schema.Ports{Schemas: pins{"t": pinned(`{"inputSchema":{"required":["` + name + `"]}}`)}}).Build(func(any) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,10 +210,7 @@ func TestNamesOfSchemasCannotBreakTheLine(t *testing.T) {
 }
 
 func BenchmarkInspect(b *testing.B) {
-	g, err := schema.Spec(schema.Ports{Schemas: one{compiled.Tool(json.RawMessage(known["send"]))}}).Build(func(any) error { return nil })
-	if err != nil {
-		b.Fatal(err)
-	}
+	g := build(b, nil)
 	m, _ := decoder.Decode(mcp.ToServer, []byte(call("send", `{"to":"ada","o":{"a":"`+strings.Repeat("lorem ipsum ", 14)+`"}}`)))
 	x := crm()
 	b.ReportAllocs()
@@ -225,6 +221,30 @@ func BenchmarkInspect(b *testing.B) {
 	}
 }
 
-type one struct{ tool schema.Tool }
-
-func (o one) Tool(string, string) (schema.Tool, bool) { return o.tool, true }
+// Whatever a client sends, what is taken out leaves JSON that the server can read.
+func FuzzStrip(f *testing.F) {
+	for _, s := range []string{`{"to":"ada","bcc":"eve"}`, `{"x/y~z":1,"to":"a","o":{"":2,"a":{"to":1}}}`, `{ "a" : 1 , "to" : "b" , "\u0061b":2 }`, `[]`} {
+		f.Add(s)
+	}
+	g := build(f, func(c *schema.Config) { c.Unknown = "strip" })
+	f.Fuzz(func(t *testing.T, arguments string) {
+		m, fault := decoder.Decode(mcp.ToServer, []byte(call("send", arguments)))
+		if fault != nil || m.Name != "send" {
+			return
+		}
+		v, err := g.Inspect(context.Background(), crm(), &m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := decoder.Apply(&m, v.Edits...)
+		if err != nil {
+			t.Fatalf("%s: %v", arguments, err)
+		}
+		if v.Action != guard.Allow {
+			return
+		}
+		if again, _ := g.Inspect(context.Background(), crm(), &out); again.Action != guard.Allow || len(again.Edits) > 0 {
+			t.Errorf("%s: %s is judged again: %+v", arguments, out.Raw, again)
+		}
+	})
+}

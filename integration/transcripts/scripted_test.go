@@ -21,7 +21,7 @@ type scripted struct {
 	OnError string `yaml:"on_error"` // allow, or empty for deny
 
 	// Does is what it answers: error, panic, nothing (the zero verdict),
-	// undeclared (a reason that is on no list), slow (no answer in time), edit,
+	// undeclared (a reason that is on no list), slow (no answer in time), edit, correct (a refusal that models read),
 	// duty (an obligation that no host can carry out there) or header (x-user).
 	Does     string
 	To       string // client; empty for server
@@ -83,6 +83,8 @@ func (g *scripted) Inspect(context.Context, *guard.Exchange, *mcp.Message) (guar
 			where = "/result/content"
 		}
 		v.Edits = []mcp.Edit{mcp.SetPointer(where, []byte(`["edited"]`))}
+	case "correct":
+		return guard.Verdict{Reason: guard.InvalidParams, Hint: "/arguments/to: type", Result: true}, nil
 	case "duty":
 		v.Obligations = []guard.Obligation{{Kind: guard.Constrain, Value: "{}"}}
 	case "header":

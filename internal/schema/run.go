@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -76,14 +75,12 @@ func (s *seen) mark(i int) {
 
 // Check implements schema.Schema.
 func (c *Compiled) Check(value json.RawMessage, unknown bool) schema.Report {
-	d := json.NewDecoder(bytes.NewReader(value))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
+	v, ok := decode(value)
+	if !ok {
 		return schema.Report{Keyword: "json"}
 	}
 	r := run{steps: freeSteps + len(value), track: unknown || c.unevaluated, unknown: unknown}
-	ok := r.value(c.root, v)
+	ok = r.value(c.root, v)
 	switch {
 	case r.spent:
 		return schema.Report{Keyword: schema.TooCostly}
@@ -222,10 +219,12 @@ func (r *run) eval(n *node, v any, s *seen) bool {
 	if r.nested++; r.nested > maxNested {
 		r.spent = true
 	}
-	defer func() { r.nested-- }()
-	if r.spend(1) {
-		return false
-	}
+	ok := !r.spend(1) && r.one(n, v, s)
+	r.nested--
+	return ok
+}
+
+func (r *run) one(n *node, v any, s *seen) bool {
 	if n.always != nil {
 		return *n.always || r.fail("false", "")
 	}

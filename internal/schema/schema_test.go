@@ -212,6 +212,13 @@ func FuzzSchemaAndValue(f *testing.F) {
 		if !json.Valid([]byte(s)) || !json.Valid([]byte(v)) {
 			return // the gateway's decoder lets nothing else through
 		}
+		own, ok := decode([]byte(v))
+		d := json.NewDecoder(strings.NewReader(v))
+		d.UseNumber()
+		var standard any
+		if err := d.Decode(&standard); ok && (err != nil || !reflect.DeepEqual(own, standard)) {
+			t.Errorf("%s is read as %#v, and elsewhere as %#v, %v", v, own, standard, err)
+		}
 		c, err := Compile(json.RawMessage(s))
 		if err != nil {
 			return
