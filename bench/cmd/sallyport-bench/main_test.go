@@ -67,11 +67,11 @@ func TestEverySetUpIsMeasuredWithoutErrors(t *testing.T) {
 				t.Fatalf("%d cases for %d sizes", len(r.Cases), len(r.Plan.Sizes))
 			}
 			for _, c := range r.Cases {
-				if len(c.Results) != len(setup.Names()) {
+				if len(c.Results) != len(setup.Usual()) {
 					t.Fatalf("%d set-ups", len(c.Results))
 				}
 				for i, s := range c.Results {
-					if s.Setup != setup.Names()[i] || s.Errors != 0 || s.Rate <= 0 || len(s.Rounds) != 2 || s.ToNoop == nil || s.Latency.P50 <= 0 {
+					if s.Setup != setup.Usual()[i] || s.Errors != 0 || s.Rate <= 0 || len(s.Rounds) != 2 || s.ToNoop == nil || s.Latency.P50 <= 0 {
 						t.Errorf("%+v", s)
 					}
 					parts := map[string][]string{setup.Envoy: {"envoy"}, setup.Noop: {"envoy", "noop"}, setup.Sallyport: {"envoy", "sallyport"}, setup.Quota: {"envoy", "sallyport", "redis"}, setup.Defaults: {"envoy", "sallyport"}}
