@@ -77,7 +77,7 @@ heavy: tools peers redis keycloak ## tests with servers that take long to start:
 
 bench: build tools redis ## what a call costs: direct, Envoy, no-op ext_proc, gateway, quotas; about 3 minutes; results in bench/out
 	@mkdir -p bench/out
-	bin/sallyport-bench compare --json bench/out/compare.json --plot bench/out/latency.svg --profile bench/out/sallyport.prof $(BENCH) | tee bench/out/compare.md; exit $${PIPESTATUS[0]}
+	bin/sallyport-bench compare --json bench/out/compare.json --plot bench/out/latency.svg $(if $(findstring --setups,$(BENCH)),,--profile bench/out/sallyport.prof) $(BENCH) | tee bench/out/compare.md; exit $${PIPESTATUS[0]}
 
 SOAK ?= 10m
 soak: build tools ## how long events of a stream are delayed, over SOAK=10m; results in bench/out

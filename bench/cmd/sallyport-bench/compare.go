@@ -65,11 +65,6 @@ func compareCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if profile != "" {
-				if err := takeProfile(cmd.Context(), rig, p, profile); err != nil {
-					return err
-				}
-			}
 			if f.json != "" {
 				if err := save(f.json, asJSON(r)); err != nil {
 					return err
@@ -82,6 +77,11 @@ func compareCommand() *cobra.Command {
 			}
 			if err := r.Table(cmd.OutOrStdout()); err != nil {
 				return err
+			}
+			if profile != "" {
+				if err := takeProfile(cmd.Context(), rig, p, profile); err != nil {
+					return err
+				}
 			}
 			return failed(r.Errors())
 		},
