@@ -117,17 +117,35 @@ func exact(raw []byte) (any, error) {
 	return normal(v), nil
 }
 
-// number is a number's value: a fraction, or its spelling where it is too large.
+// number is a number's value: its digits, without zeros at either end, and the
+// power of ten that they are multiplied by.
 type number string
+
+func worth(lexeme string) number {
+	rest, negative := strings.CutPrefix(lexeme, "-")
+	mantissa, exponent := rest, "0"
+	if e := strings.IndexAny(rest, "eE"); e >= 0 {
+		mantissa, exponent = rest[:e], strings.TrimPrefix(rest[e+1:], "+")
+	}
+	power, _ := new(big.Int).SetString(exponent, 10)
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	power.Sub(power, big.NewInt(int64(len(fraction))))
+	short := strings.TrimRight(digits, "0")
+	power.Add(power, big.NewInt(int64(len(digits)-len(short))))
+	switch {
+	case short == "":
+		return "0"
+	case negative:
+		short = "-" + short
+	}
+	return number(short + "e" + power.String())
+}
 
 func normal(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		if e := strings.IndexAny(string(v), "eE"); e >= 0 && len(v)-e > 5 {
-			return number(strings.ToLower(string(v)))
-		}
-		r, _ := new(big.Rat).SetString(string(v))
-		return number(r.RatString())
+		return worth(string(v))
 	case []any:
 		for i := range v {
 			v[i] = normal(v[i])
