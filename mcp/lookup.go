@@ -227,3 +227,16 @@ func skipValue(raw []byte, i int) (end int, ok bool) {
 	}
 	return 0, false
 }
+
+// Text returns the string that a member of an object holds, or "".
+func Text(object json.RawMessage, key string) string {
+	v, ok := Member(object, key)
+	if !ok {
+		return ""
+	}
+	s, err := Unquote(v)
+	if err != nil {
+		return ""
+	}
+	return s
+}

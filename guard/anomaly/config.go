@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/config/notation"
 )
 
 // Config is the user's "guards.anomaly" section.
@@ -61,10 +63,5 @@ func (c *Config) ignored(server, tool string) bool {
 
 // among reports whether s is one of the patterns, of which none means all.
 func among(patterns []string, s string) bool {
-	for _, p := range patterns {
-		if head, open := strings.CutSuffix(p, "*"); p == s || open && strings.HasPrefix(s, head) {
-			return true
-		}
-	}
-	return len(patterns) == 0
+	return len(patterns) == 0 || notation.MatchAny(patterns, s)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -69,17 +70,17 @@ func compile(b *Budget, c *Config) *account {
 	}
 	slices.Sort(out.by)
 	// Amounts are no part of it: a budget that is raised forgets nothing.
-	id := appendText(nil, b.Name)
+	id := guard.AppendText(nil, b.Name)
 	for _, d := range out.by {
 		id = append(id, byte(d))
 	}
-	out.id = digest(appendText(append(id, 0xff), b.Per))
+	out.id = digest(guard.AppendText(append(id, 0xff), b.Per))
 	return out
 }
 
 // concerns reports whether the budget is about calls of a tool.
 func (b *account) concerns(server, tool string) bool {
-	return (b.servers == nil || anyMatch(b.servers, server)) && (b.tools == nil || anyMatch(b.tools, tool))
+	return (b.servers == nil || notation.MatchAny(b.servers, server)) && (b.tools == nil || notation.MatchAny(b.tools, tool))
 }
 
 // caller is what a call is charged to, as far as budgets tell calls apart.
@@ -121,21 +122,21 @@ func (b *account) key(c *caller, ends time.Time) Key {
 		case byPrincipal:
 			k = append(k, c.who[:]...)
 		case byAgent:
-			k = appendText(appendText(k, c.p.Issuer), c.p.Agent)
+			k = guard.AppendText(guard.AppendText(k, c.p.Issuer), c.p.Agent)
 		case byClient:
-			k = appendText(appendText(k, c.p.Issuer), c.p.Client)
+			k = guard.AppendText(guard.AppendText(k, c.p.Issuer), c.p.Client)
 		case byTenant:
-			k = appendText(k, c.p.Tenant)
+			k = guard.AppendText(k, c.p.Tenant)
 		case byProject:
-			k = appendText(k, c.project)
+			k = guard.AppendText(k, c.project)
 		case bySession:
 			k = append(k, c.session[:]...)
 		case byTask:
 			k = append(k, c.task[:]...)
 		case byServer:
-			k = appendText(k, c.server)
+			k = guard.AppendText(k, c.server)
 		case byTool: // another server's tool of that name is another tool
-			k = appendText(appendText(k, c.server), c.tool)
+			k = guard.AppendText(guard.AppendText(k, c.server), c.tool)
 		}
 	}
 	if !ends.IsZero() {
@@ -174,9 +175,9 @@ func (g *budgets) identify(x *guard.Exchange, m *mcp.Message, c *caller) {
 	var room [512]byte
 	b := append(append(room[:0], 's'), c.who[:]...)
 	if x.Session != "" {
-		b = appendText(appendText(b, x.Server.Name), x.Session)
+		b = guard.AppendText(guard.AppendText(b, x.Server.Name), x.Session)
 	} else {
-		b = appendText(appendText(append(b, 0), p.Client), p.Agent)
+		b = guard.AppendText(guard.AppendText(append(b, 0), p.Client), p.Agent)
 	}
 	c.session = digest(b)
 	task := g.task(x, m, c)
@@ -195,7 +196,7 @@ func (c *caller) name(task string) {
 	if c.vouched { // a client cannot name its task like one that the issuer vouches for
 		b = append(b, 1)
 	}
-	c.task = digest(appendText(b, task))
+	c.task = digest(guard.AppendText(b, task))
 }
 
 // related is where a message of 2025-11-25 names the task that it belongs to
@@ -219,27 +220,14 @@ func (g *budgets) task(x *guard.Exchange, m *mcp.Message, c *caller) string {
 		return ""
 	}
 	if g.taskMeta != "" {
-		if s := text(meta, g.taskMeta); s != "" {
+		if s := mcp.Text(meta, g.taskMeta); s != "" {
 			return s
 		}
 	}
 	if of, ok := mcp.Member(meta, related); ok {
-		return text(of, "taskId")
+		return mcp.Text(of, "taskId")
 	}
 	return ""
-}
-
-// text returns a string member of an object, or "".
-func text(object []byte, key string) string {
-	v, ok := mcp.Member(object, key)
-	if !ok {
-		return ""
-	}
-	s, err := mcp.Unquote(v)
-	if err != nil {
-		return ""
-	}
-	return s
 }
 
 // principal is the digest of who is calling, as far as it was verified: a
@@ -247,39 +235,21 @@ func text(object []byte, key string) string {
 // is one caller together: the anonymous one.
 func principal(x *guard.Exchange) Key {
 	var room [512]byte
-	p, b := &x.Principal, room[:0]
-	switch {
-	case p.Subject != "":
-		b = appendText(appendText(append(b, 's'), p.Issuer), p.Subject)
-	case p.Client != "":
-		b = appendText(appendText(append(b, 'c'), p.Issuer), p.Client)
-	case p.Peer != "":
-		b = appendText(append(b, 'p'), p.Peer)
-	case x.Peer.Verified && x.Peer.Name != "":
-		b = appendText(append(b, 'p'), x.Peer.Name)
-	case x.Peer.Verified && x.Peer.Digest != "":
-		b = appendText(append(b, 'd'), x.Peer.Digest)
-	}
-	return digest(b)
+	return digest(x.AppendCaller(room[:0]))
 }
 
 // project is the name of the project that a principal works for.
 func (g *budgets) project(p *guard.Principal) string {
 	for i := range g.projects {
 		r := &g.projects[i]
-		if (len(r.Tenants) == 0 || p.Tenant != "" && anyMatch(r.Tenants, p.Tenant)) &&
-			(len(r.Clients) == 0 || p.Client != "" && anyMatch(r.Clients, p.Client)) &&
-			(len(r.Agents) == 0 || p.Agent != "" && anyMatch(r.Agents, p.Agent)) &&
-			(len(r.Roles) == 0 || slices.ContainsFunc(p.Roles, func(role string) bool { return anyMatch(r.Roles, role) })) {
+		if (len(r.Tenants) == 0 || p.Tenant != "" && notation.MatchAny(r.Tenants, p.Tenant)) &&
+			(len(r.Clients) == 0 || p.Client != "" && notation.MatchAny(r.Clients, p.Client)) &&
+			(len(r.Agents) == 0 || p.Agent != "" && notation.MatchAny(r.Agents, p.Agent)) &&
+			(len(r.Roles) == 0 || slices.ContainsFunc(p.Roles, func(role string) bool { return notation.MatchAny(r.Roles, role) })) {
 			return r.Name
 		}
 	}
 	return p.Tenant
-}
-
-// appendText appends s so that no two lists of texts look alike.
-func appendText(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 func digest(b []byte) Key {

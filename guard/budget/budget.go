@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -347,7 +348,7 @@ func registered(r *guard.Price) *price {
 // destroys reports whether a call of a tool destroys something. Where nothing is
 // said of a tool, nor how such tools are called, it is taken to.
 func (g *budgets) destroys(x *guard.Exchange, tool string) bool {
-	if anyMatch(g.deadly, tool) {
+	if notation.MatchAny(g.deadly, tool) {
 		return true
 	}
 	t, known := x.Server.Tool(tool)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -47,7 +48,7 @@ type prices struct {
 // of returns the price of a call.
 func (p *prices) of(x *guard.Exchange, tool string) *price {
 	for _, one := range p.list {
-		if (one.servers == nil || anyMatch(one.servers, x.Server.Name)) && (one.tools == nil || anyMatch(one.tools, tool)) {
+		if (one.servers == nil || notation.MatchAny(one.servers, x.Server.Name)) && (one.tools == nil || notation.MatchAny(one.tools, tool)) {
 			return one
 		}
 	}

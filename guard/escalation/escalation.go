@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -100,10 +101,10 @@ func (g *escalation) classify(x *guard.Exchange, tool string) class {
 		c = class{write: true, external: true, financial: true, unknown: true}
 	}
 	for _, label := range x.Labels() {
-		c.write = c.write || among(g.Labels.Write, label)
-		c.external = c.external || among(g.Labels.External, label)
-		c.financial = c.financial || among(g.Labels.Financial, label)
-		if c.approve == "" && among(g.Labels.Approve, label) {
+		c.write = c.write || notation.MatchAny(g.Labels.Write, label)
+		c.external = c.external || notation.MatchAny(g.Labels.External, label)
+		c.financial = c.financial || notation.MatchAny(g.Labels.Financial, label)
+		if c.approve == "" && notation.MatchAny(g.Labels.Approve, label) {
 			c.approve = label
 		}
 	}
@@ -165,12 +166,3 @@ func (g *escalation) doubt(m *mcp.Message) string {
 
 // isNumber tells a number of JSON from what Go reads besides.
 func isNumber(raw []byte) bool { return raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9' }
-
-func among(patterns []string, label string) bool {
-	for _, p := range patterns {
-		if head, open := strings.CutSuffix(p, "*"); p == label || open && strings.HasPrefix(label, head) {
-			return true
-		}
-	}
-	return false
-}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/config/notation"
 )
 
 // Config is the user's "guards.loop" section.
@@ -77,7 +79,7 @@ func (c *Config) limits(server, tool string) limits {
 	l := limits{repeats: c.Repeats, errors: c.Errors, hold: c.Action == "hold"}
 	for i := range c.Tools {
 		t := &c.Tools[i]
-		if !anyMatch(t.Servers, server) || !anyMatch(t.Tools, tool) {
+		if !among(t.Servers, server) || !among(t.Tools, tool) {
 			continue
 		}
 		l.off, l.ignore = t.Off, t.Answers == "ignore"
@@ -95,35 +97,7 @@ func (c *Config) limits(server, tool string) limits {
 	return l
 }
 
-// anyMatch reports whether s is one of the patterns, of which none means all.
-func anyMatch(patterns []string, s string) bool {
-	for _, p := range patterns {
-		if match(p, s) {
-			return true
-		}
-	}
-	return len(patterns) == 0
-}
-
-// match reports whether s is p, in which * stands for any text.
-func match(p, s string) bool {
-	head, rest, star := strings.Cut(p, "*")
-	if !star {
-		return p == s
-	}
-	s, ok := strings.CutPrefix(s, head)
-	if !ok {
-		return false
-	}
-	for {
-		part, more, another := strings.Cut(rest, "*")
-		if !another {
-			return strings.HasSuffix(s, part)
-		}
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s, rest = s[i+len(part):], more
-	}
+// among reports whether s is one of the patterns, of which none means all.
+func among(patterns []string, s string) bool {
+	return len(patterns) == 0 || notation.MatchAny(patterns, s)
 }

@@ -39,11 +39,11 @@ func where(x *guard.Exchange, m *mcp.Message) place {
 	if meta == nil {
 		return p
 	}
-	if own := traceID(text(meta, "traceparent")); own != "" {
+	if own := traceID(mcp.Text(meta, "traceparent")); own != "" {
 		if p.trace == "" {
 			p.trace = own
 		}
-		p.within(text(meta, "tracestate"))
+		p.within(mcp.Text(meta, "tracestate"))
 	}
 	return p
 }
@@ -123,17 +123,4 @@ func isHex(s string) bool {
 	var room [32]byte
 	_, err := hex.Decode(room[:], []byte(s))
 	return err == nil
-}
-
-// text returns a string member of an object, or "".
-func text(object []byte, key string) string {
-	v, ok := mcp.Member(object, key)
-	if !ok {
-		return ""
-	}
-	s, err := mcp.Unquote(v)
-	if err != nil {
-		return ""
-	}
-	return s
 }

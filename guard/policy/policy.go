@@ -227,7 +227,7 @@ func target(m *mcp.Message) (Target, error) {
 	case mcp.TargetURI:
 		return resource(m.Name)
 	case mcp.TargetRef:
-		if ref, _ := mcp.Member(m.Params, "ref"); text(ref, "type") == "ref/prompt" {
+		if ref, _ := mcp.Member(m.Params, "ref"); mcp.Text(ref, "type") == "ref/prompt" {
 			return Target{Prompt, m.Name}, nil
 		}
 		return Target{Template, m.Name}, nil
@@ -245,19 +245,6 @@ func resource(uri string) (Target, error) {
 		return Target{}, errURI
 	}
 	return Target{Resource, normal}, nil
-}
-
-// text returns a string member of an object, or "".
-func text(object []byte, key string) string {
-	v, ok := mcp.Member(object, key)
-	if !ok {
-		return ""
-	}
-	s, err := mcp.Unquote(v)
-	if err != nil {
-		return ""
-	}
-	return s
 }
 
 // TargetOf names what a message works on, as policies see it.

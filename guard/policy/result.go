@@ -110,7 +110,7 @@ func (q *question) filter(m *mcp.Message, l *listing, v *guard.Verdict) error {
 }
 
 func (q *question) shows(item json.RawMessage, l *listing) (bool, error) {
-	name := text(item, l.name)
+	name := mcp.Text(item, l.name)
 	if name == "" {
 		return false, nil // it cannot be used
 	}
@@ -180,7 +180,7 @@ func (q *question) nested(part json.RawMessage) (*guard.Verdict, error) {
 	}
 	for _, r := range mcp.Members(requests) {
 		params, _ := mcp.Member(r, "params")
-		in := q.about(text(r, "method"), mcp.ToClient, mcp.Request, Target{})
+		in := q.about(mcp.Text(r, "method"), mcp.ToClient, mcp.Request, Target{})
 		for _, s := range []Step{Access, Call} {
 			d, err := q.g.decider.Decide(q.ctx, s, in)
 			if err != nil {

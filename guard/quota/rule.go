@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -61,7 +61,7 @@ func compile(r Rule, lease LeaseConfig) rule {
 	slices.Sort(out.by)
 	out.byPrincipal = slices.Contains(out.by, byPrincipal)
 	// The counts are no part of it: a limit that is raised forgets nothing.
-	id := appendText([]byte{byte(out.limit.Kind)}, r.Name)
+	id := guard.AppendText([]byte{byte(out.limit.Kind)}, r.Name)
 	for _, d := range out.by {
 		id = append(id, byte(d))
 	}
@@ -109,7 +109,7 @@ func (r *rule) counts(x *guard.Exchange, m *mcp.Message) bool {
 	}
 	switch {
 	case r.methods != nil:
-		if !anyMatch(r.methods, m.Method) {
+		if !notation.MatchAny(r.methods, m.Method) {
 			return false
 		}
 	case r.limit.Kind == InFlight && m.Method == "subscriptions/listen":
@@ -122,7 +122,7 @@ func (r *rule) counts(x *guard.Exchange, m *mcp.Message) bool {
 			return false
 		}
 	}
-	return (r.servers == nil || anyMatch(r.servers, x.Server.Name)) && (r.tools == nil || anyMatch(r.tools, m.Name))
+	return (r.servers == nil || notation.MatchAny(r.servers, x.Server.Name)) && (r.tools == nil || notation.MatchAny(r.tools, m.Name))
 }
 
 // text appends what the message's counter of this rule is told by: the rule, the
@@ -132,87 +132,32 @@ func (r *rule) text(b []byte, x *guard.Exchange, m *mcp.Message) (text []byte, o
 	p := &x.Principal
 	for _, d := range r.by {
 		if d == byPrincipal { // it comes first
-			b = appendCaller(b, x)
+			if b = x.AppendCaller(b); len(b) == len(r.id) {
+				b = append(b, 'a') // the anonymous caller
+			}
 			of = len(b) - len(r.id)
 			continue
 		}
 		b = append(b, byte(d))
 		switch d {
 		case byAgent:
-			b = appendText(appendText(b, p.Issuer), p.Agent)
+			b = guard.AppendText(guard.AppendText(b, p.Issuer), p.Agent)
 		case byClient:
-			b = appendText(appendText(b, p.Issuer), p.Client)
+			b = guard.AppendText(guard.AppendText(b, p.Issuer), p.Client)
 		case byTenant:
-			b = appendText(b, p.Tenant)
+			b = guard.AppendText(b, p.Tenant)
 		case byServer:
-			b = appendText(b, x.Server.Name)
+			b = guard.AppendText(b, x.Server.Name)
 		case byTool: // another server's tool of that name is another tool
-			b = appendText(appendText(b, x.Server.Name), m.Name)
+			b = guard.AppendText(guard.AppendText(b, x.Server.Name), m.Name)
 		case byMethod:
-			b = appendText(b, m.Method)
+			b = guard.AppendText(b, m.Method)
 		}
 	}
 	return b, of
 }
 
-// appendCaller appends who is calling, as far as it was verified: a subject, else a
-// client, else the certificate of the connection. Everybody else is one caller
-// together: the anonymous one.
-func appendCaller(b []byte, x *guard.Exchange) []byte {
-	p := &x.Principal
-	switch {
-	case p.Subject != "":
-		return appendText(appendText(append(b, 's'), p.Issuer), p.Subject)
-	case p.Client != "":
-		return appendText(appendText(append(b, 'c'), p.Issuer), p.Client)
-	case p.Peer != "":
-		return appendText(append(b, 'p'), p.Peer)
-	case x.Peer.Verified && x.Peer.Name != "":
-		return appendText(append(b, 'p'), x.Peer.Name)
-	case x.Peer.Verified && x.Peer.Digest != "":
-		return appendText(append(b, 'd'), x.Peer.Digest)
-	}
-	return append(b, 'a')
-}
-
-// appendText appends s so that no two lists of texts look alike.
-func appendText(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
-}
-
 func digest(b []byte) Key {
 	sum := sha256.Sum256(b)
 	return Key(sum[:16])
-}
-
-func anyMatch(patterns []string, s string) bool {
-	for _, p := range patterns {
-		if match(p, s) {
-			return true
-		}
-	}
-	return false
-}
-
-// match reports whether s is p, in which * stands for any text.
-func match(p, s string) bool {
-	head, rest, star := strings.Cut(p, "*")
-	if !star {
-		return p == s
-	}
-	s, ok := strings.CutPrefix(s, head)
-	if !ok {
-		return false
-	}
-	for {
-		part, more, another := strings.Cut(rest, "*")
-		if !another {
-			return strings.HasSuffix(s, part)
-		}
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s, rest = s[i+len(part):], more
-	}
 }

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -163,7 +163,7 @@ func (s *surge) class(x *guard.Exchange, m *mcp.Message) int {
 func (c *Class) fits(x *guard.Exchange, m *mcp.Message) bool {
 	labelled := func(l string) bool { return slices.Contains(x.Labels(), l) }
 	return (c.Labels == nil || slices.ContainsFunc(c.Labels, labelled)) &&
-		(c.Tools == nil || m.Method == "tools/call" && slices.ContainsFunc(c.Tools, func(p string) bool { return match(p, m.Name) })) &&
+		(c.Tools == nil || m.Method == "tools/call" && notation.MatchAny(c.Tools, m.Name)) &&
 		(c.Agents == nil || slices.Contains(c.Agents, x.Principal.Agent)) &&
 		(c.Clients == nil || slices.Contains(c.Clients, x.Principal.Client))
 }
@@ -178,27 +178,4 @@ func refuse(a Answer) guard.Verdict {
 	v.Hint = "The server is busy. Try again in " + wait + " s."
 	v.Obligations = []guard.Obligation{{Kind: guard.RetryAfter, Value: wait}}
 	return v
-}
-
-// match reports whether s is p, in which * stands for any text.
-func match(p, s string) bool {
-	head, rest, star := strings.Cut(p, "*")
-	if !star {
-		return p == s
-	}
-	s, ok := strings.CutPrefix(s, head)
-	if !ok {
-		return false
-	}
-	for {
-		part, more, another := strings.Cut(rest, "*")
-		if !another {
-			return strings.HasSuffix(s, part)
-		}
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s, rest = s[i+len(part):], more
-	}
 }

@@ -1,18 +1,12 @@
-package budget
+package notation
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-func anyMatch(patterns []string, s string) bool {
-	for _, p := range patterns {
-		if match(p, s) {
-			return true
-		}
-	}
-	return false
-}
-
-// match reports whether s is p, in which * stands for any text.
-func match(p, s string) bool {
+// Match reports whether s is p, in which * stands for any text.
+func Match(p, s string) bool {
 	head, rest, star := strings.Cut(p, "*")
 	if !star {
 		return p == s
@@ -32,4 +26,9 @@ func match(p, s string) bool {
 		}
 		s, rest = s[i+len(part):], more
 	}
+}
+
+// MatchAny reports whether s is one of the patterns.
+func MatchAny(patterns []string, s string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return Match(p, s) })
 }
