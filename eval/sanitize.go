@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/sallyport/sallyport/internal/inspect/destination"
 	"github.com/sallyport/sallyport/internal/inspect/lines"
 	"github.com/sallyport/sallyport/internal/inspect/normal"
 )
@@ -22,13 +21,7 @@ func (e *evaluation) sanitize() error {
 	if err != nil {
 		return err
 	}
-	d := lines.NewSanitize(normal.New(normal.Markdown, func(url string) bool {
-		to, err := destination.Parse(url)
-		if err == nil {
-			_, err = policy.Check(to)
-		}
-		return err == nil
-	}))
+	d := lines.NewSanitize(normal.New(normal.Markdown, func(url string) bool { return policy.CheckURL(url) == nil }))
 	records, err := e.read(filepath.Join("injection", "sanitize_dev.jsonl"))
 	if err != nil {
 		return err

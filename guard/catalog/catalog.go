@@ -6,10 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/inspect/definition"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -109,20 +108,17 @@ func Spec(p Ports) guard.Spec {
 
 func (c *Config) validate() error {
 	s := &c.Suspicion
-	var errs []error
-	for _, f := range []struct{ key, value, allowed string }{
-		{"pin", c.Pin, "off, trust_first_use, approved_only"}, {"on_change", c.OnChange, "quarantine, alert"}, {"unlisted", c.Unlisted, "auto, allow, refuse"},
-		{"suspicion.lookalike", s.Lookalike, actions}, {"suspicion.same_name", s.SameName, actions}, {"suspicion.names_other", s.NamesOther, actions},
-		{"suspicion.hidden", s.Hidden, actions}, {"suspicion.instructions", s.Instructions, actions},
-	} {
-		if !slices.Contains(strings.Split(f.allowed, ", "), f.value) {
-			errs = append(errs, fmt.Errorf("%s: %q is not one of %s", f.key, f.value, f.allowed))
-		}
+	suspicion := func(key, value string) error {
+		return notation.OneOf("suspicion."+key, value, "quarantine", "alert", "ignore")
 	}
-	return errors.Join(errs...)
+	return errors.Join(
+		notation.OneOf("pin", c.Pin, "off", "trust_first_use", "approved_only"),
+		notation.OneOf("on_change", c.OnChange, "quarantine", "alert"),
+		notation.OneOf("unlisted", c.Unlisted, "auto", "allow", "refuse"),
+		suspicion("lookalike", s.Lookalike), suspicion("same_name", s.SameName), suspicion("names_other", s.NamesOther),
+		suspicion("hidden", s.Hidden), suspicion("instructions", s.Instructions),
+	)
 }
-
-const actions = "quarantine, alert, ignore"
 
 type catalog struct {
 	book   Book

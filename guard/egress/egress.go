@@ -95,7 +95,7 @@ func build(c Config, p Ports) (guard.Guard, error) {
 	}
 	var errs []error
 	for i, e := range c.Allow {
-		host, err := canonical(e.Host)
+		host, err := destination.HostPattern(e.Host)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("allow[%d].host: %w", i, err))
 		}
@@ -136,18 +136,6 @@ func Policy(c Config, p Ports) (*destination.Policy, error) {
 		policy.Entries = append(policy.Entries, e.policies[i].Entry)
 	}
 	return policy, nil
-}
-
-func canonical(host string) (string, error) {
-	name, wild := strings.CutPrefix(host, "*.")
-	d, err := destination.ParseHost(name)
-	if err != nil || d.Port != 0 || strings.ContainsAny(name, "/?#") || wild && d.IP.IsValid() {
-		return "", fmt.Errorf("%q is not a host; write api.company.com or *.company.com, without scheme, port and path", host)
-	}
-	if wild {
-		return "*." + d.Host, nil
-	}
-	return d.Host, nil
 }
 
 // policy is the allow-list as it is for this call.

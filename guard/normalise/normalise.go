@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/inspect/destination"
 	"github.com/sallyport/sallyport/internal/inspect/normal"
 	"github.com/sallyport/sallyport/mcp"
@@ -65,7 +65,7 @@ type rule struct {
 
 func build(c Config, p Ports) (guard.Guard, error) {
 	policy, err := Destinations(c, p)
-	errs := []error{err}
+	errs := []error{err, notation.OneOf("text", c.Text, "auto", "keep", "plain", "markdown", "html")}
 	form := func(name string) *normal.Normaliser {
 		switch name {
 		case "plain":
@@ -84,15 +84,10 @@ func build(c Config, p Ports) (guard.Guard, error) {
 	case text == "auto":
 		text = "keep"
 	}
-	if !slices.Contains([]string{"keep", "plain", "markdown", "html"}, text) {
-		errs = append(errs, fmt.Errorf("text: %q is not auto, keep, plain, markdown or html", text))
-	}
 	g := &normaliser{text: form(text), visible: normal.New(normal.Visible, policy)}
 	works := text != "keep"
 	for i, r := range c.Rules {
-		if !slices.Contains([]string{"keep", "plain", "markdown", "html"}, r.Text) {
-			errs = append(errs, fmt.Errorf("rules[%d].text: %q is not keep, plain, markdown or html", i, r.Text))
-		}
+		errs = append(errs, notation.OneOf(fmt.Sprintf("rules[%d].text", i), r.Text, "keep", "plain", "markdown", "html"))
 		works = works || r.Text != "keep"
 		g.rules = append(g.rules, rule{r.Servers, r.Tools, form(r.Text)})
 	}
@@ -111,28 +106,17 @@ func Destinations(c Config, p Ports) (admits func(url string) bool, err error) {
 		policy.Entries = slices.Clone(p.Egress.Entries)
 	}
 	for i, host := range c.Hosts {
-		name, wild := strings.CutPrefix(host, "*.")
-		d, err := destination.ParseHost(name)
-		if err != nil || d.Port != 0 || strings.ContainsAny(name, "/?#") || wild && d.IP.IsValid() {
-			errs = append(errs, fmt.Errorf("hosts[%d]: %q is not a host; write www.company.com or *.company.com, without scheme, port and path", i, host))
+		pattern, err := destination.HostPattern(host)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("hosts[%d]: %w", i, err))
 			continue
 		}
-		if wild {
-			d.Host = "*." + d.Host
-		}
-		policy.Entries = append(policy.Entries, destination.Entry{Host: d.Host})
+		policy.Entries = append(policy.Entries, destination.Entry{Host: pattern})
 	}
 	if err := errors.Join(errs...); err != nil || len(policy.Entries) == 0 {
 		return nil, err
 	}
-	return func(url string) bool {
-		d, err := destination.Parse(url)
-		if err != nil {
-			return false
-		}
-		_, err = policy.Check(d)
-		return err == nil
-	}, nil
+	return func(url string) bool { return policy.CheckURL(url) == nil }, nil
 }
 
 // RequestsOnly tells a host without responses that the guard needs them.

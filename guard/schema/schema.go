@@ -5,10 +5,8 @@ package schema
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
-
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -99,19 +97,12 @@ var (
 )
 
 func (c *Config) validate() error {
-	var errs []error
-	for _, f := range []struct {
-		key, value string
-		allowed    []string
-	}{
-		{"arguments", c.Arguments, []string{"enforce", "alert", "off"}}, {"results", c.Results, []string{"enforce", "alert", "off"}},
-		{"unknown_properties", c.Unknown, []string{"allow", "strip", "refuse"}}, {"sensitive_unknown", c.Sensitive, []string{"allow", "refuse"}},
-	} {
-		if !slices.Contains(f.allowed, f.value) {
-			errs = append(errs, fmt.Errorf("%s: %q is not one of %v", f.key, f.value, f.allowed))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(
+		notation.OneOf("arguments", c.Arguments, "enforce", "alert", "off"),
+		notation.OneOf("results", c.Results, "enforce", "alert", "off"),
+		notation.OneOf("unknown_properties", c.Unknown, "allow", "strip", "refuse"),
+		notation.OneOf("sensitive_unknown", c.Sensitive, "allow", "refuse"),
+	)
 }
 
 type checker struct {

@@ -33,11 +33,14 @@ func contentPorts(c config.EgressControl) dlp.Ports {
 }
 
 func egressPorts(c config.EgressControl) egress.Ports {
-	p := egress.Ports{Resolver: resolver.New()}
+	return egress.Ports{Resolver: resolver.New(), Allowlist: allowlist(c)}
+}
+
+func allowlist(c config.EgressControl) (hosts []string) {
 	for _, host := range c.URLAllowlist {
-		p.Allowlist = append(p.Allowlist, string(host))
+		hosts = append(hosts, string(host))
 	}
-	return p
+	return hosts
 }
 
 // normalisePorts say which links may stay in what servers answer: those that
@@ -48,7 +51,7 @@ func normalisePorts(cfg *config.Config) normalise.Ports {
 	if err := cfg.Guards["egress"].Decode(&e); err != nil {
 		return p
 	}
-	if policy, err := egress.Policy(e, egressPorts(cfg.Gateway.EgressControl)); err == nil {
+	if policy, err := egress.Policy(e, egress.Ports{Allowlist: allowlist(cfg.Gateway.EgressControl)}); err == nil {
 		p.Egress = policy
 	}
 	return p

@@ -54,6 +54,29 @@ func (p *Policy) Check(d Destination) (*Entry, error) {
 	return nil, fmt.Errorf("destination: %s is not on the allow-list", d.Host)
 }
 
+// CheckURL judges a URL by its text.
+func (p *Policy) CheckURL(url string) error {
+	d, err := Parse(url)
+	if err == nil {
+		_, err = p.Check(d)
+	}
+	return err
+}
+
+// HostPattern brings a host, or *.name for every name below one, into the form
+// that an [Entry] holds.
+func HostPattern(host string) (string, error) {
+	name, wild := strings.CutPrefix(host, "*.")
+	d, err := ParseHost(name)
+	if err != nil || d.Port != 0 || strings.ContainsAny(name, "/?#") || wild && d.IP.IsValid() {
+		return "", fmt.Errorf("%q is not a host; write api.company.com or *.company.com, without scheme, port and path", host)
+	}
+	if wild {
+		return "*." + d.Host, nil
+	}
+	return d.Host, nil
+}
+
 func (e *Entry) schemes() []string {
 	if len(e.Schemes) == 0 {
 		return []string{"https"}

@@ -9,11 +9,8 @@ func stripTags(s string, all bool) string {
 	if strings.IndexByte(s, '<') < 0 {
 		return s
 	}
-	t := &stripper{s: s, all: all, code: cursor{parts: code(s)}, lt: -1, lastGT: strings.LastIndexByte(s, '>')}
-	for t.i < len(s) {
-		t.step()
-	}
-	return string(t.out)
+	t := &stripper{s: s, all: all, code: cursor{parts: code(s)}}
+	return t.walk()
 }
 
 // stripHidden takes only what is not for reading or not to be seen.
@@ -21,11 +18,8 @@ func stripHidden(s string) string {
 	if strings.IndexByte(s, '<') < 0 {
 		return s
 	}
-	t := &stripper{s: s, keep: true, lt: -1, lastGT: strings.LastIndexByte(s, '>')}
-	for t.i < len(s) {
-		t.step()
-	}
-	return string(t.out)
+	t := &stripper{s: s, keep: true}
+	return t.walk()
 }
 
 type stripper struct {
@@ -38,6 +32,14 @@ type stripper struct {
 	lt      int // where out ends with a "<" that is none of a tag's; -1 elsewhere
 	lastGT  int
 	endless map[string]bool // names that have no end tag any more
+}
+
+func (t *stripper) walk() string {
+	t.lt, t.lastGT = -1, strings.LastIndexByte(t.s, '>')
+	for t.i < len(t.s) {
+		t.step()
+	}
+	return string(t.out)
 }
 
 // emit writes text that is no tag. A "<" before it must not become one.
