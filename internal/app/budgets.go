@@ -112,19 +112,12 @@ func (b *budgets) counted() *own.Usage {
 
 // count stores usage until ctx ends.
 func (b *budgets) count(ctx context.Context) {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
+	tend(ctx, func() (run func(context.Context), sweep func()) {
 		if u := b.counted(); u != nil {
-			u.Run(ctx)
-			return
+			return u.Run, nil
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
+		return nil, nil
+	})
 }
 
 // run keeps the accounts in order until ctx ends.
@@ -132,25 +125,17 @@ func (b *budgets) run(ctx context.Context) {
 	counted := make(chan struct{})
 	go func() { defer close(counted); b.count(ctx) }()
 	defer func() { <-counted }()
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
+	tend(ctx, func() (run func(context.Context), sweep func()) {
 		b.mu.Lock()
-		shared, embedded := b.shared, b.embedded
-		b.mu.Unlock()
-		switch {
-		case shared != nil:
-			shared.Run(ctx)
-			return
-		case embedded != nil:
-			embedded.Sweep()
+		defer b.mu.Unlock()
+		if b.shared != nil {
+			return b.shared.Run, nil
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
+		if b.embedded != nil {
+			return nil, b.embedded.Sweep
 		}
-	}
+		return nil, nil
+	})
 }
 
 // Accounts tells how keeping account goes.

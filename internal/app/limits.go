@@ -126,25 +126,17 @@ func redisOptions(cfg config.Redis) (redis.Options, error) {
 
 // run keeps the counters in order until ctx ends.
 func (l *limits) run(ctx context.Context) {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
+	tend(ctx, func() (run func(context.Context), sweep func()) {
 		l.mu.Lock()
-		shared, embedded := l.shared, l.embedded
-		l.mu.Unlock()
-		switch {
-		case shared != nil:
-			shared.Run(ctx)
-			return
-		case embedded != nil:
-			embedded.Sweep()
+		defer l.mu.Unlock()
+		if l.shared != nil {
+			return l.shared.Run, nil
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
+		if l.embedded != nil {
+			return nil, l.embedded.Sweep
 		}
-	}
+		return nil, nil
+	})
 }
 
 // Quota tells how counting calls goes.
