@@ -45,6 +45,21 @@ type Error struct {
 func (e *Error) Error() string { return e.Kind + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
+// Kind returns the kind of a call's error, "failed" for one that is no [Error].
+func Kind(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return "failed"
+}
+
+// Lost reports whether a call's error leaves nothing to make another one with.
+func Lost(err error) bool {
+	var e *Error
+	return !errors.As(err, &e) || e.Lost
+}
+
 // Conn is one client. It is not safe for concurrent use, except for Abort.
 type Conn struct {
 	cfg  Config

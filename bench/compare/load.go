@@ -22,7 +22,7 @@ type Loaded struct {
 
 // Load makes one call again and again, as planned.
 func Load(ctx context.Context, p load.Plan, cfg client.Config, call client.Call) (*Loaded, error) {
-	p.Grace, p.Kind, p.Lost = cfg.Timeout, kind, lost
+	p.Grace, p.Kind, p.Lost = cfg.Timeout, client.Kind, client.Lost
 	r, err := load.Run(ctx, p, func(ctx context.Context, _ int) (load.Caller, error) {
 		c, err := client.Dial(ctx, cfg, call)
 		if err != nil {

@@ -100,7 +100,7 @@ func turn(ctx context.Context, rig *setup.Rig, s *setup.Setup, p Plan, size int)
 	result, err := load.Run(ctx, load.Plan{
 		Connections: p.Connections, Rate: p.Rate, Warmup: p.Warmup, Duration: p.Duration, Grace: grace,
 		Begin: func() { m.begin(rig) }, End: func() { m.end(rig) },
-		Kind: kind, Lost: lost,
+		Kind: client.Kind, Lost: client.Lost,
 	}, dialer(s, p, size))
 	if err != nil {
 		return nil, err
@@ -128,19 +128,6 @@ func dialer(s *setup.Setup, p Plan, size int) load.Dial {
 		}
 		return c, nil
 	}
-}
-
-func kind(err error) string {
-	var e *client.Error
-	if errors.As(err, &e) {
-		return e.Kind
-	}
-	return "failed"
-}
-
-func lost(err error) bool {
-	var e *client.Error
-	return !errors.As(err, &e) || e.Lost
 }
 
 func micros(ns int64) float64 { return float64(ns) / 1e3 }

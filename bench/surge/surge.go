@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/bench/client"
+	"github.com/sallyport/sallyport/bench/issuer"
 	"github.com/sallyport/sallyport/bench/load"
 	"github.com/sallyport/sallyport/bench/setup"
 )
@@ -111,16 +112,17 @@ func Run(ctx context.Context, o setup.Options, p Plan, progress func(string)) (*
 	if err != nil {
 		return nil, fmt.Errorf("surge: server: %w", err)
 	}
-	who, err := startIssuer(ctx)
+	who, err := issuer.Start()
 	if err != nil {
 		return nil, fmt.Errorf("surge: issuer: %w", err)
 	}
-	if r.Rig, err = setup.StartGateway(ctx, o, config(p, o, address, who.url)); err != nil {
+	defer who.Close()
+	if r.Rig, err = setup.StartGateway(ctx, o, config(p, o, address, who.URL)); err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	for _, tenant := range []string{"modest", "greedy"} {
-		token, err := who.token(tenant, public+"/mcp/echo")
+		token, err := who.Token(map[string]any{"sub": "user-of-" + tenant, "aud": public + "/mcp/echo", "org": tenant, "scope": "mcp"})
 		if err != nil {
 			return nil, fmt.Errorf("surge: token: %w", err)
 		}
@@ -145,7 +147,7 @@ func (r *rig) calls(ctx context.Context, tenant string, rate float64, at int, wa
 	if err != nil {
 		return Turn{}, err
 	}
-	plan := load.Plan{Connections: at, Rate: rate, Warmup: warmup, Duration: length, Grace: 15 * time.Second, Kind: kind, Lost: lost}
+	plan := load.Plan{Connections: at, Rate: rate, Warmup: warmup, Duration: length, Grace: 15 * time.Second, Kind: client.Kind, Lost: client.Lost}
 	result, err := load.Run(ctx, plan, func(ctx context.Context, _ int) (load.Caller, error) {
 		c, err := client.Dial(ctx, client.Config{URL: r.Setups[0].URL, Revision: client.Modern, Headers: []string{r.headers[tenant]}, Timeout: 15 * time.Second}, call)
 		if err != nil {
@@ -249,19 +251,6 @@ func (r *rig) limit(ctx context.Context) (int, error) {
 		return 0, errors.New("the status has no limit of the server")
 	}
 	return status.Surge[0].Limit, nil
-}
-
-func kind(err error) string {
-	var e *client.Error
-	if errors.As(err, &e) {
-		return e.Kind
-	}
-	return "failed"
-}
-
-func lost(err error) bool {
-	var e *client.Error
-	return !errors.As(err, &e) || e.Lost
 }
 
 // median of one number of turns.

@@ -65,10 +65,8 @@ func compareCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json != "" {
-				if err := save(f.json, asJSON(r)); err != nil {
-					return err
-				}
+			if err := saveJSON(f.json, r); err != nil {
+				return err
 			}
 			if picture != "" {
 				if err := save(picture, r.Plot); err != nil {

@@ -33,10 +33,8 @@ func delayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json != "" {
-				if err := save(f.json, asJSON(r)); err != nil {
-					return err
-				}
+			if err := saveJSON(f.json, r); err != nil {
+				return err
 			}
 			if err := r.Table(cmd.OutOrStdout()); err != nil {
 				return err

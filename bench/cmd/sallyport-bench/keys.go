@@ -38,10 +38,8 @@ func keysCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				if err := save(out, asJSON(r)); err != nil {
-					return err
-				}
+			if err := saveJSON(out, r); err != nil {
+				return err
 			}
 			return r.Table(cmd.OutOrStdout())
 		},

@@ -54,10 +54,8 @@ func loadCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				if err := save(out, asJSON(r)); err != nil {
-					return err
-				}
+			if err := saveJSON(out, r); err != nil {
+				return err
 			}
 			if err := r.Table(cmd.OutOrStdout()); err != nil {
 				return err

@@ -125,12 +125,16 @@ func save(path string, write func(io.Writer) error) error {
 	return f.Close()
 }
 
-func asJSON(v any) func(io.Writer) error {
-	return func(w io.Writer) error {
+// saveJSON writes v to file, unless that is empty.
+func saveJSON(file string, v any) error {
+	if file == "" {
+		return nil
+	}
+	return save(file, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(v)
-	}
+	})
 }
 
 // failed is the error of a run whose calls did not all succeed.

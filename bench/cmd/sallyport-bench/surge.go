@@ -32,10 +32,8 @@ func surgeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json != "" {
-				if err := save(f.json, asJSON(r)); err != nil {
-					return err
-				}
+			if err := saveJSON(f.json, r); err != nil {
+				return err
 			}
 			if err := r.Table(cmd.OutOrStdout()); err != nil {
 				return err
