@@ -47,7 +47,7 @@ func TestAKilledGatewayOwesNoReceipt(t *testing.T) {
 		if err := p.gateway.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		<-p.gateway.ended
+		<-p.gateway.Ended
 		p.serve(t)
 		p.ready(t)
 	}
@@ -57,7 +57,7 @@ func TestAKilledGatewayOwesNoReceipt(t *testing.T) {
 	if err := p.gateway.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	<-p.gateway.ended
+	<-p.gateway.Ended
 	if code := p.gateway.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -3,11 +3,9 @@ package audit
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,57 +23,7 @@ import (
 type plant struct {
 	config, mcp, admin       string
 	receipts, published, pub string
-	gateway                  *process
-}
-
-type process struct {
-	*exec.Cmd
-	ended chan struct{}
-	mu    sync.Mutex
-	out   bytes.Buffer
-}
-
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(b)
-}
-
-func (p *process) text() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
-
-// launch starts a program that ends with the test at the latest.
-func launch(t testing.TB, name string, args ...string) *process {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	p := &process{Cmd: exec.CommandContext(ctx, name, args...), ended: make(chan struct{})}
-	p.Stdout, p.Stderr = p, p
-	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = p.Wait(); close(p.ended) }() // ProcessState tells
-	t.Cleanup(func() {
-		cancel()
-		<-p.ended
-		if t.Failed() {
-			t.Logf("%s:\n%s", filepath.Base(name), p.text())
-		}
-	})
-	return p
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	gateway                  *testenv.Process
 }
 
 func startPlant(t testing.TB) *plant {
@@ -100,7 +47,7 @@ func startPlant(t testing.TB) *plant {
 	if code, _, words := sallyport(t, "audit", "keygen", filepath.Join(dir, "sign")); code != 0 {
 		t.Fatal(words)
 	}
-	mcp, admin := freePort(t), freePort(t)
+	mcp, admin := testenv.FreePort(t), testenv.FreePort(t)
 	p.mcp, p.admin = fmt.Sprintf("http://127.0.0.1:%d", mcp), fmt.Sprintf("http://127.0.0.1:%d", admin)
 	testenv.Write(t, p.config, fmt.Sprintf(`listeners: [{address: "127.0.0.1:%d"}]
 gateway: {authentication: {method: none}, authorization: {policy_engine: none}}
@@ -115,7 +62,7 @@ receipts:
   segment_size: 256KiB
   checkpoint_every: 100ms
 servers: [{name: a, url: %q}]
-`, mcp, freePort(t), freePort(t), admin, freePort(t), filepath.Join(dir, "sign.key"), upstream.URL+"/"))
+`, mcp, testenv.FreePort(t), testenv.FreePort(t), admin, testenv.FreePort(t), filepath.Join(dir, "sign.key"), upstream.URL+"/"))
 	p.serve(t)
 	code, boot, words := sallyport(t, "envoy", "bootstrap", "-c", p.config)
 	if code != 0 {
@@ -123,14 +70,14 @@ servers: [{name: a, url: %q}]
 	}
 	path := filepath.Join(dir, "envoy.yaml")
 	testenv.Write(t, path, boot)
-	launch(t, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
+	testenv.Launch(t, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
 	p.ready(t)
 	return p
 }
 
 func (p *plant) serve(t testing.TB) {
 	t.Helper()
-	p.gateway = launch(t, testenv.Binary(t), "serve", "-c", p.config)
+	p.gateway = testenv.Launch(t, testenv.Binary(t), "serve", "-c", p.config)
 }
 
 func (p *plant) ready(t testing.TB) {

@@ -16,9 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mark3labs/mcp-go/client"
-	"github.com/mark3labs/mcp-go/client/transport"
-	mcpgo "github.com/mark3labs/mcp-go/mcp"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/sallyport/sallyport/integration/testenv"
@@ -86,33 +83,11 @@ func gateway(t testing.TB, url, more string) *testenv.Gateway {
 	return testenv.StartFile(t, path)
 }
 
-// caller is an SDK's client of one revision: with a session up to 2025-11-25, and
-// without one from 2026-07-28 on. task, if any, is told in a header.
+// caller calls as a client of one revision. task, if any, is told in a header.
 func caller(t testing.TB, g *testenv.Gateway, revision, task string) func(tool string, tokens int) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	wire, err := transport.NewStreamableHTTP(g.MCP+"/mcp/priced", transport.WithHTTPHeaders(map[string]string{"X-Task-Id": task}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := client.NewClient(wire, client.WithProtocolVersion(revision))
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	var begin mcpgo.InitializeRequest
-	begin.Params.ProtocolVersion = revision
-	begin.Params.ClientInfo = mcpgo.Implementation{Name: "test", Version: "1"}
-	if r, err := c.Initialize(ctx, begin); err != nil || r.ProtocolVersion != revision {
-		t.Fatalf("initialize: %v, %v", r, err)
-	}
-	return func(tool string, tokens int) error {
-		var call mcpgo.CallToolRequest
-		call.Params.Name, call.Params.Arguments = tool, map[string]any{"tokens": tokens}
-		_, err := c.CallTool(ctx, call)
-		return err
-	}
+	call := testenv.Caller(t, g.MCP+"/mcp/priced", revision, map[string]string{"X-Task-Id": task})
+	return func(tool string, tokens int) error { return call(tool, map[string]any{"tokens": tokens}) }
 }
 
 func receipts(t testing.TB, g *testenv.Gateway) string {

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -32,19 +31,7 @@ func proofOf(t testing.TB, key *ecdsa.PrivateKey, token, url string) string {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(token))
-	body, err := json.Marshal(map[string]any{"jti": rand.Text(), "htm": "POST", "htu": url, "iat": time.Now().Unix(), "ath": b64(sum[:])})
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := s.Sign(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := signed.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return testenv.Sign(t, s, map[string]any{"jti": rand.Text(), "htm": "POST", "htu": url, "iat": time.Now().Unix(), "ath": b64(sum[:])})
 }
 
 // Two replicas with one Redis, an issuer whose tokens are bound to keys, and one

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"crypto/ecdsa"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -22,19 +21,7 @@ func svid(t testing.TB, key *ecdsa.PrivateKey, id, audience string, lives time.D
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(map[string]any{"sub": id, "aud": []string{audience}, "iat": time.Now().Unix() - 1, "exp": time.Now().Add(lives).Unix()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := s.Sign(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := signed.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return testenv.Sign(t, s, map[string]any{"sub": id, "aud": []string{audience}, "iat": time.Now().Unix() - 1, "exp": time.Now().Add(lives).Unix()})
 }
 
 // Keys come from the Workload API and change while the gateway serves.

@@ -180,20 +180,7 @@ func TestAStrangersBodyIsNotRead(t *testing.T) {
 
 func TestAStreamEndsReadablyWhenItsTokenExpires(t *testing.T) {
 	p := newProvider(t)
-	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		for n := range 600 {
-			fmt.Fprintf(w, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":%d}}\n\n", n)
-			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-r.Context().Done():
-				return
-			case <-time.After(100 * time.Millisecond):
-			}
-		}
-	}))
-	t.Cleanup(h.Close)
-	g := gateway(t, p, "  - {name: crm, url: "+h.URL+"}\n")
+	g := gateway(t, p, "  - {name: crm, url: "+watching(t)+"}\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	resp := send(t, ctx, http.MethodPost, g.MCP+"/mcp/crm", p.token(t, public+"/mcp/crm", 4*time.Second), `{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"watch"}}`)

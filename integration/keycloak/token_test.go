@@ -143,19 +143,7 @@ func (r realm) hmac(t testing.TB, token string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims, err := json.Marshal(part(t, token, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := signer.Sign(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := signed.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return testenv.Sign(t, signer, part(t, token, 1))
 }
 
 func TestAnAgentThatExchangesATokenActsForItsSubject(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +16,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/sallyport/sallyport/integration/testenv"
-	"github.com/sallyport/sallyport/policies"
 )
 
 // Scopes of the server crm: one to look, one to change.
@@ -57,7 +55,7 @@ func Gateway(t testing.TB, address, identity string) *testenv.Gateway {
 	t.Helper()
 	url := Upstream(t)
 	servers := "  - {name: crm, url: " + url + ", data_classification: internal}\n  - {name: data, url: " + url + ", data_classification: internal}\n"
-	config := testenv.Config(t, servers, identity+"  policy: {bundle: "+bundle(t)+", signatures: optional, hide: false}\n")
+	config := testenv.Config(t, servers, identity+"  policy: {bundle: "+testenv.Bundle(t, organisation)+", signatures: optional, hide: false}\n")
 	for old, text := range map[string]string{
 		`[{address: "127.0.0.1:0"}]`:     `[{address: "` + address + `"}]`,
 		"authentication: {method: none}": "authentication: {method: JWT}",
@@ -68,22 +66,6 @@ func Gateway(t testing.TB, address, identity string) *testenv.Gateway {
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, config)
 	return testenv.StartFile(t, path)
-}
-
-func bundle(t testing.TB) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "bundle")
-	if err := os.CopyFS(dir, policies.Default()); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(filepath.Join(dir, "org")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "org"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	testenv.Write(t, filepath.Join(dir, "org", "data.json"), organisation)
-	return dir
 }
 
 // Upstream starts the MCP server behind, which fails the test if it is ever

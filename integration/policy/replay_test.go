@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	guardpolicy "github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/audit"
 	"github.com/sallyport/sallyport/internal/opa"
 	"github.com/sallyport/sallyport/internal/replay"
@@ -56,7 +57,7 @@ func record(t testing.TB, p guardpolicy.Decider, keep audit.Content, hide bool) 
 
 func compiled(t testing.TB, data []byte) *opa.Policy {
 	t.Helper()
-	b, err := opa.Load(writeBundle(t, data), nil)
+	b, err := opa.Load(testenv.Bundle(t, string(data)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

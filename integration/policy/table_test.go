@@ -28,25 +28,7 @@ import (
 	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/internal/opa"
 	"github.com/sallyport/sallyport/mcp"
-	"github.com/sallyport/sallyport/policies"
 )
-
-// writeBundle writes the default rules with the table's organisation.
-func writeBundle(t testing.TB, data []byte) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "bundle")
-	if err := os.CopyFS(dir, policies.Default()); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(filepath.Join(dir, "org")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "org"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	testenv.Write(t, filepath.Join(dir, "org", "data.json"), string(data))
-	return dir
-}
 
 func TestTheDecisionTable(t *testing.T) {
 	all, err := rows()
@@ -87,7 +69,7 @@ type decider interface {
 // engines open the table's organisation, by engine.
 var engines = map[string]func(t testing.TB, ttl time.Duration) decider{
 	"OPA": func(t testing.TB, ttl time.Duration) decider {
-		b, err := opa.Load(writeBundle(t, organisation), nil)
+		b, err := opa.Load(testenv.Bundle(t, string(organisation)), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +141,7 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 		name, class, _ := strings.Cut(s, " ")
 		servers += fmt.Sprintf("  - {name: %s, url: %s, owner: team-%s, data_classification: %s}\n", name, u.URL, name, class)
 	}
-	dir := writeBundle(t, as(t, "anonymous"))
+	dir := testenv.Bundle(t, string(as(t, "anonymous")))
 	text := strings.Replace(testenv.Config(t, servers, "guards: {policy: {bundle: "+dir+", signatures: optional, hide: false, poll: 100ms, requests_only: true}, "+without("normalise", "dlp", "injection")+"}\n"),
 		"policy_engine: none", "policy_engine: OPA, decision_cache_ttl: 5m", 1)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,9 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mark3labs/mcp-go/client"
-	"github.com/mark3labs/mcp-go/client/transport"
-	mcpgo "github.com/mark3labs/mcp-go/mcp"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/sallyport/sallyport/integration/testenv"
@@ -97,33 +94,11 @@ func post(ctx context.Context, g *testenv.Gateway, tool, name string) (int, http
 	return resp.StatusCode, resp.Header, string(b)
 }
 
-// caller is an SDK's client of one revision: with a session up to 2025-11-25, and
-// without one from 2026-07-28 on.
+// caller calls as a client of one revision.
 func caller(t testing.TB, g *testenv.Gateway, revision string) func(tool string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	wire, err := transport.NewStreamableHTTP(g.MCP + "/mcp/echo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := client.NewClient(wire, client.WithProtocolVersion(revision))
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	var begin mcpgo.InitializeRequest
-	begin.Params.ProtocolVersion = revision
-	begin.Params.ClientInfo = mcpgo.Implementation{Name: "test", Version: "1"}
-	if r, err := c.Initialize(ctx, begin); err != nil || r.ProtocolVersion != revision {
-		t.Fatalf("initialize: %v, %v", r, err)
-	}
-	return func(tool string) error {
-		var call mcpgo.CallToolRequest
-		call.Params.Name, call.Params.Arguments = tool, map[string]any{"text": "x"}
-		_, err := c.CallTool(ctx, call)
-		return err
-	}
+	call := testenv.Caller(t, g.MCP+"/mcp/echo", revision, nil)
+	return func(tool string) error { return call(tool, map[string]any{"text": "x"}) }
 }
 
 func TestTheGuidesBlockTakesEffectForClientsOfBothEras(t *testing.T) {

@@ -122,10 +122,10 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 	testenv.Write(t, path, text)
 	binary := testenv.Binary(t) // before the folder for its temporary files is another
 	t.Setenv("TMPDIR", tmp)
-	p := launch(t, binary, "run", "-c", path, "--envoy", testenv.Envoy(t))
+	p := testenv.Launch(t, binary, "run", "-c", path, "--envoy", testenv.Envoy(t))
 	mcp := ""
 	testenv.Eventually(t, 30*time.Second, "readiness", func() bool {
-		_, rest, ok := strings.Cut(p.text(), "sallyport ready mcp=")
+		_, rest, ok := strings.Cut(p.Text(), "sallyport ready mcp=")
 		mcp, _, _ = strings.Cut(rest, " ")
 		return ok
 	})
@@ -156,7 +156,7 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if code := p.exit(t); code != 0 {
+	if code := exit(t, p); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	l.check(t, "clients of a gateway that stops")
@@ -174,7 +174,7 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 	if left, _ := os.ReadDir(tmp); len(left) != 0 {
 		t.Errorf("%v are left in the temporary folder", left)
 	}
-	for line := range strings.SplitSeq(p.text(), "\n") {
+	for line := range strings.SplitSeq(p.Text(), "\n") {
 		if strings.Contains(line, "level=ERROR") {
 			t.Errorf("a normal stop logs an error: %s", line)
 		}
@@ -195,7 +195,7 @@ func TestSIGTERMOfServeLetsOpenCallsFinish(t *testing.T) {
 			return code == 503 && strings.Contains(why, "stopping")
 		})
 	})
-	if code := p.gateway.exit(t); code != 0 {
+	if code := exit(t, p.gateway); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if r := call(http.DefaultClient, p.mcp+"/mcp/a", "echo"); unjudged(r) != "guard_error" {

@@ -24,7 +24,7 @@ func TestAKilledGatewayLetsNothingPassAndComesBackByItself(t *testing.T) {
 	if err := p.gateway.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.gateway.ended
+	<-p.gateway.Ended
 	time.Sleep(100 * time.Millisecond) // what was released before reaches the server
 	before := a.seen.Load()
 	// A client that begins now, too.
@@ -111,8 +111,8 @@ func TestAKilledGatewayTakesItsEnvoyAlong(t *testing.T) {
 	a := startUpstream(t, "a")
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, testenv.Config(t, "  - {name: a, url: "+a.url+"}\n", ""))
-	p := launch(t, testenv.Binary(t), "run", "-c", path, "--envoy", testenv.Envoy(t))
-	testenv.Eventually(t, 30*time.Second, "readiness", func() bool { return strings.Contains(p.text(), "sallyport ready ") })
+	p := testenv.Launch(t, testenv.Binary(t), "run", "-c", path, "--envoy", testenv.Envoy(t))
+	testenv.Eventually(t, 30*time.Second, "readiness", func() bool { return strings.Contains(p.Text(), "sallyport ready ") })
 	envoy := children(t, p.Process.Pid)
 	if len(envoy) != 1 {
 		t.Fatalf("children %v", envoy)
@@ -120,7 +120,7 @@ func TestAKilledGatewayTakesItsEnvoyAlong(t *testing.T) {
 	if err := p.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.ended
+	<-p.Ended
 	testenv.Eventually(t, 10*time.Second, "the end of Envoy", func() bool { return !alive(envoy[0]) })
 }
 
@@ -139,20 +139,20 @@ func TestAnEnvoyThatCrashesAtOnceIsStartedWithPauses(t *testing.T) {
 	testenv.Write(t, path, testenv.Config(t, "  - {name: a, url: \"http://127.0.0.1:9/\"}\n", ""))
 	binary := testenv.Binary(t) // before the folder for its temporary files is another
 	t.Setenv("TMPDIR", tmp)
-	p := launch(t, binary, "run", "-c", path, "--envoy", script)
-	testenv.Eventually(t, 20*time.Second, "three crashes", func() bool { return strings.Count(p.text(), "envoy ended") >= 3 })
+	p := testenv.Launch(t, binary, "run", "-c", path, "--envoy", script)
+	testenv.Eventually(t, 20*time.Second, "three crashes", func() bool { return strings.Count(p.Text(), "envoy ended") >= 3 })
 	for _, want := range []string{"no memory, giving up", "exit status 3", "in=200ms", "in=400ms", "in=800ms"} {
-		if !strings.Contains(p.text(), want) {
+		if !strings.Contains(p.Text(), want) {
 			t.Errorf("the log does not say %q", want)
 		}
 	}
-	if strings.Contains(p.text(), "sallyport ready") {
+	if strings.Contains(p.Text(), "sallyport ready") {
 		t.Error("it says that it is ready")
 	}
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.exit(t); code != 0 {
+	if code := exit(t, p); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if left, _ := os.ReadDir(tmp); len(left) != 0 {

@@ -2,101 +2,43 @@ package resilience
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-// process is a program under test.
-type process struct {
-	*exec.Cmd
-	ended chan struct{}
-
-	mu  sync.Mutex
-	out strings.Builder
-}
-
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(b)
-}
-
-func (p *process) text() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
-
-// launch starts a program that is killed with the test at the latest.
-func launch(t testing.TB, name string, args ...string) *process {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	p := &process{Cmd: exec.CommandContext(ctx, name, args...), ended: make(chan struct{})}
-	p.Stdout, p.Stderr = p, p
-	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = p.Wait(); close(p.ended) }() // ProcessState tells
-	t.Cleanup(func() {
-		cancel()
-		<-p.ended
-		if t.Failed() {
-			t.Logf("%s:\n%s", filepath.Base(name), p.text())
-		}
-	})
-	return p
-}
-
 // exit waits for the end and returns the exit code, -1 for a signal.
-func (p *process) exit(t testing.TB) int {
+func exit(t testing.TB, p *testenv.Process) int {
 	t.Helper()
 	select {
-	case <-p.ended:
+	case <-p.Ended:
 		return p.ProcessState.ExitCode()
 	case <-time.After(30 * time.Second):
-		t.Fatalf("%s did not end in 30 s\n%s", p.Path, p.text())
+		t.Fatalf("%s did not end in 30 s\n%s", p.Path, p.Text())
 		return 0
 	}
-}
-
-// freePort returns a port that is free now. Only tests that restart a part on
-// the same port need one.
-func freePort(t testing.TB) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 // plant is `sallyport serve` on fixed ports and an Envoy of the test's own.
 type plant struct {
 	config, mcp, admin string
-	gateway            *process
+	gateway            *testenv.Process
 }
 
 // startPlant starts both and waits until they serve.
 func startPlant(t testing.TB, servers, more string) *plant {
 	t.Helper()
 	p := &plant{config: filepath.Join(t.TempDir(), "sallyport.yaml")}
-	port := func() int { return freePort(t) }
+	port := func() int { return testenv.FreePort(t) }
 	mcp, admin := port(), port()
 	p.mcp, p.admin = fmt.Sprintf("http://127.0.0.1:%d", mcp), fmt.Sprintf("http://127.0.0.1:%d", admin)
 	testenv.Write(t, p.config, fmt.Sprintf(`listeners: [{address: "127.0.0.1:%d"}]
@@ -115,14 +57,14 @@ servers:
 	}
 	path := filepath.Join(t.TempDir(), "envoy.yaml")
 	testenv.Write(t, path, string(boot))
-	launch(t, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
+	testenv.Launch(t, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
 	p.ready(t)
 	return p
 }
 
 func (p *plant) serve(t testing.TB) {
 	t.Helper()
-	p.gateway = launch(t, testenv.Binary(t), "serve", "-c", p.config)
+	p.gateway = testenv.Launch(t, testenv.Binary(t), "serve", "-c", p.config)
 }
 
 func (p *plant) ready(t testing.TB) {

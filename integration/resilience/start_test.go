@@ -59,23 +59,23 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 				text = strings.Replace(good, c.from, c.to, 1)
 			}
 			testenv.Write(t, path, text)
-			p := launch(t, testenv.Binary(t), "run", "-c", path, "--envoy", c.envoy)
-			if code := p.exit(t); code != 1 {
+			p := testenv.Launch(t, testenv.Binary(t), "run", "-c", path, "--envoy", c.envoy)
+			if code := exit(t, p); code != 1 {
 				t.Errorf("exit code %d", code)
 			}
 			said := 0
-			for line := range strings.SplitSeq(strings.TrimSpace(p.text()), "\n") {
+			for line := range strings.SplitSeq(strings.TrimSpace(p.Text()), "\n") {
 				if strings.HasPrefix(line, "sallyport: ") {
 					said++
 				}
 			}
-			if !strings.Contains(p.text(), c.want) || said != 1 {
-				t.Errorf("said %d times, and it is to hold %q:\n%s", said, c.want, p.text())
+			if !strings.Contains(p.Text(), c.want) || said != 1 {
+				t.Errorf("said %d times, and it is to hold %q:\n%s", said, c.want, p.Text())
 			}
 		})
 	}
-	p := launch(t, testenv.Binary(t), "run", "-c", filepath.Join(dir, "no.yaml"))
-	if code := p.exit(t); code != 1 || !strings.Contains(p.text(), "no.yaml: cannot be read: no such file or directory") {
-		t.Errorf("a configuration that is missing: %d %s", code, p.text())
+	p := testenv.Launch(t, testenv.Binary(t), "run", "-c", filepath.Join(dir, "no.yaml"))
+	if code := exit(t, p); code != 1 || !strings.Contains(p.Text(), "no.yaml: cannot be read: no such file or directory") {
+		t.Errorf("a configuration that is missing: %d %s", code, p.Text())
 	}
 }

@@ -75,6 +75,12 @@ func (i *Issuer) sign(t testing.TB, key *ecdsa.PrivateKey, audience string, live
 		"iat": now.Add(min(0, lives)).Unix() - 1, "exp": now.Add(lives).Unix() + 1,
 	}
 	maps.Copy(claims, more)
+	return Sign(t, s, claims)
+}
+
+// Sign returns claims as a compact JWS.
+func Sign(t testing.TB, s jose.Signer, claims map[string]any) string {
+	t.Helper()
 	body, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)

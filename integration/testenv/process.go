@@ -1,0 +1,70 @@
+package testenv
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Process is a program under test.
+type Process struct {
+	*exec.Cmd
+	Ended chan struct{} // closed when it has ended; ProcessState tells how
+
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+// Launch starts a program that is killed with the test at the latest, and shows
+// what it said when the test fails.
+func Launch(t testing.TB, name string, args ...string) *Process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	p := &Process{Cmd: exec.CommandContext(ctx, name, args...), Ended: make(chan struct{})}
+	p.Stdout, p.Stderr = p, p
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = p.Wait(); close(p.Ended) }() // ProcessState tells
+	t.Cleanup(func() {
+		cancel()
+		<-p.Ended
+		if t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(name), p.Text())
+		}
+	})
+	return p
+}
+
+// Write takes what the program says.
+func (p *Process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(b)
+}
+
+// Text returns what the program has said.
+func (p *Process) Text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+// FreePort returns a port that is free now. Only tests that restart a part on
+// the same port need one.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
