@@ -49,7 +49,7 @@ func (c *check) allow(duties []gate.Header) *authv3.CheckResponse {
 		Status: &rpc.Status{Code: int32(codes.OK)},
 		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
 			Headers: options(append(set, duties...)), HeadersToRemove: remove,
-			ResponseHeadersToAdd: options(fields(c.x.ReplyFields())),
+			ResponseHeadersToAdd: options(c.x.ReplyFields()),
 		}},
 		DynamicMetadata: facts.Metadata(),
 	}
@@ -97,15 +97,6 @@ func (c *check) unknownSession(ctx context.Context) *authv3.CheckResponse {
 	r := c.snap.Chain.Refusal(&c.x, &d)
 	r.Body = nil
 	return c.reply(r, d.Reason)
-}
-
-// fields are the headers that guards gave the reply.
-func fields(list []guard.Field) []gate.Header {
-	out := make([]gate.Header, 0, len(list))
-	for _, f := range list {
-		out = append(out, gate.Header(f))
-	}
-	return out
 }
 
 // options uses plain values: ext_authz ignores raw ones.

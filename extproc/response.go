@@ -48,9 +48,7 @@ func (m *machine) responseHeaders(ctx context.Context, msg *extprocv3.HttpHeader
 		m.reject(ctx, nil, mcp.ToClient, fault(guard.UpstreamBadReply, "the session id is too long to be bound to its caller"))
 		return
 	}
-	for _, f := range m.x.ReplyFields() {
-		m.change.add(f.Name, f.Value)
-	}
+	m.change.set = append(m.change.set, m.x.ReplyFields()...)
 	if m.blind {
 		m.say(m.answer.responseHeaders(m.change))
 		m.phase = done

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
-	"time"
 
 	guard "github.com/sallyport/sallyport/guard/catalog"
 	"github.com/sallyport/sallyport/guard/schema"
@@ -77,16 +76,7 @@ func (b *books) book(folder string) (*catalog.Book, error) {
 
 // run reads every second what commands and other replicas have written.
 func (b *books) run(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			b.refresh(log)
-		}
-	}
+	tend(ctx, func() (run func(context.Context), sweep func()) { return nil, func() { b.refresh(log) } })
 }
 
 func (b *books) refresh(log *slog.Logger) {

@@ -104,19 +104,12 @@ func (c *conduct) learn(e loop.Event) {
 
 // run talks to other replicas until ctx ends.
 func (c *conduct) run(ctx context.Context) {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
+	tend(ctx, func() (run func(context.Context), sweep func()) {
 		if g := c.gossip.Load(); g != nil {
-			g.Run(ctx)
-			return
+			return g.Run, nil
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
+		return nil, nil
+	})
 }
 
 // checkAutonomy refuses settings of autonomy_controls that nothing would enforce,

@@ -8,7 +8,6 @@ import (
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/normalise"
 	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/resolver"
 )
 
@@ -18,15 +17,8 @@ func contentPorts(c config.EgressControl) dlp.Ports {
 	return dlp.Ports{
 		Read: os.ReadFile,
 		Secret: func(reference string) ([]byte, error) {
-			var r notation.SecretRef
-			if err := r.UnmarshalText([]byte(reference)); err != nil {
-				return nil, err
-			}
-			secret, err := r.Resolve()
-			if err != nil {
-				return nil, err
-			}
-			return []byte(secret.Reveal()), nil
+			s, err := secret(reference)
+			return []byte(s), err
 		},
 		Raise: dlp.Raise{PII: c.PIIDetection, Secret: c.ContentInspection},
 	}

@@ -18,7 +18,7 @@ func Render(r guard.Refusal, eventsOnly bool) Answer {
 	a := Answer{Status: r.Sent, Body: r.Body}
 	add := func(name, value string) {
 		if value != "" {
-			a.Headers = append(a.Headers, Header{name, value})
+			a.Headers = append(a.Headers, Header{Name: name, Value: value})
 		}
 	}
 	switch {
@@ -31,9 +31,7 @@ func Render(r guard.Refusal, eventsOnly bool) Answer {
 	}
 	add("retry-after", r.RetryAfter)
 	add("www-authenticate", r.Challenge)
-	for _, f := range r.Fields {
-		add(f.Name, f.Value)
-	}
+	a.Headers = append(a.Headers, r.Fields...)
 	if r.Status == 405 {
 		add("allow", "POST, GET, DELETE")
 	}

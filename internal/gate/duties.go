@@ -5,8 +5,9 @@ import (
 	"github.com/sallyport/sallyport/mcp"
 )
 
-// Header is one request header to set before the request goes upstream.
-type Header struct{ Name, Value string }
+// Header is one header to set: of the request before it goes upstream, or of the
+// reply.
+type Header = guard.Field
 
 // Duties returns the request headers that the obligations of an allowed
 // message ask a host to set. An obligation that a host does not know, or
@@ -19,7 +20,7 @@ func Duties(list []guard.Obligation, dir mcp.Direction) ([]Header, *mcp.Fault) {
 		case o.Kind == guard.AddLabel, o.Kind == guard.Raise: // the chain has done it
 		case o.Kind == guard.ResponseHeader && dir == mcp.ToServer: // the exchange keeps it for the reply
 		case o.Kind == guard.SetHeader && dir == mcp.ToServer:
-			set = append(set, Header{o.Name, o.Value})
+			set = append(set, Header{Name: o.Name, Value: o.Value})
 		default:
 			return nil, &mcp.Fault{Reason: string(guard.GuardError), Offset: -1,
 				Detail: "the host cannot carry out an obligation that came with this message"}
