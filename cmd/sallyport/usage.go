@@ -96,7 +96,7 @@ func usageTable(cmd *cobra.Command, r *app.UsageReport) error {
 	for i := range r.Usage {
 		row := &r.Usage[i]
 		for _, d := range r.GroupBy {
-			v := map[string]string{"day": string(row.Day), "tenant": row.Tenant, "project": row.Project, "agent": row.Agent, "server": row.Server, "tool": row.Tool}[d]
+			v := row.Of(d)
 			if v == "" {
 				v = "-"
 			}

@@ -123,8 +123,9 @@ func usageQuery(v url.Values, now time.Time, by []string) (*own.Query, *UsageRep
 		return nil, nil, errors.New("to: is before from, or more than 1200 days after it")
 	}
 	q.Match = func(k *own.Key) bool {
+		one := own.Row{Key: *k}
 		for key, want := range filters {
-			if have := map[string]string{"tenant": k.Tenant, "project": k.Project, "agent": k.Agent, "server": k.Server, "tool": k.Tool}[key]; have != want {
+			if one.Of(key) != want {
 				return false
 			}
 		}
@@ -172,7 +173,7 @@ func writeCSV(w http.ResponseWriter, r *UsageReport) {
 		row := &r.Usage[i]
 		var line []string
 		for _, d := range r.GroupBy {
-			v := map[string]string{"day": string(row.Day), "tenant": row.Tenant, "project": row.Project, "agent": row.Agent, "server": row.Server, "tool": row.Tool}[d]
+			v := row.Of(d)
 			if v != "" && strings.ContainsRune("=+-@\t\r", rune(v[0])) {
 				v = "'" + v // a spreadsheet takes it for a formula
 			}

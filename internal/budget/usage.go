@@ -260,23 +260,32 @@ func group(r *Row, by []string) (k Row) {
 		by = Dimensions()
 	}
 	for _, d := range by {
-		switch d {
-		case "day":
-			k.Day = r.Day
-		case "tenant":
-			k.Tenant = r.Tenant
-		case "project":
-			k.Project = r.Project
-		case "agent":
-			k.Agent = r.Agent
-		case "server":
-			k.Server = r.Server
-		case "tool":
-			k.Tool = r.Tool
-		}
+		*k.dimension(d) = *r.dimension(d)
 	}
 	return k
 }
+
+// dimension is where r has one of [Dimensions].
+func (r *Row) dimension(name string) *string {
+	switch name {
+	case "day":
+		return (*string)(&r.Day)
+	case "tenant":
+		return &r.Tenant
+	case "project":
+		return &r.Project
+	case "agent":
+		return &r.Agent
+	case "server":
+		return &r.Server
+	case "tool":
+		return &r.Tool
+	}
+	return new(string)
+}
+
+// Of returns the value of one of [Dimensions], "" of anything else.
+func (r *Row) Of(dimension string) string { return *r.dimension(dimension) }
 
 // Memory is a [Store] of this process.
 type Memory struct {
