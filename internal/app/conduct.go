@@ -36,8 +36,9 @@ func (c *conduct) ticket() *guard.Tickets {
 	return c.tickets
 }
 
-// loop is what guard/loop needs, if the guide's block asks for it.
-func (c *conduct) loop(cfg *config.Config) loop.Ports {
+// loop is what guard/loop needs, if the guide's block asks for it. shared is where
+// replicas tell each other; nil for nowhere.
+func (c *conduct) loop(cfg *config.Config, shared *redis.Shared) loop.Ports {
 	if !cfg.Autonomy.Monitoring.LoopDetection {
 		return loop.Ports{}
 	}
@@ -49,12 +50,8 @@ func (c *conduct) loop(cfg *config.Config) loop.Ports {
 			c.loops = loop.NewMemory(settings.MaxKeys)
 		}
 		c.loops.Bound(settings.MaxKeys)
-		if c.gossip.Load() == nil && len(cfg.Redis.Addresses) > 0 {
-			o, err := redisOptions(cfg.Redis)
-			if err != nil {
-				return nil, err
-			}
-			c.gossip.Store(redis.NewGossip(o, time.Now, c.learn))
+		if c.gossip.Load() == nil && shared != nil {
+			c.gossip.Store(shared.Gossip(time.Now, c.learn))
 		}
 		return c.loops, nil
 	}}

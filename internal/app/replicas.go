@@ -50,14 +50,10 @@ func (g *Gateway) self() Replica {
 // meet tells other replicas how this one is doing, and follows the commands that
 // were given to one of them, while there is a Redis to meet in.
 func (g *Gateway) meet(ctx context.Context) error {
-	if len(g.cfg.Redis.Addresses) == 0 {
+	if g.lasting.shared == nil {
 		return nil
 	}
-	o, err := redisOptions(g.cfg.Redis)
-	if err != nil {
-		return err
-	}
-	r := redis.NewRoster(o, g.lasting.id)
+	r := g.lasting.shared.Roster(g.lasting.id)
 	g.roster.Store(r)
 	r.Run(ctx, func() []byte {
 		b, err := json.Marshal(g.self())

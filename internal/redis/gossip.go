@@ -36,10 +36,10 @@ type Gossip struct {
 	told []loop.Event // to be sent
 }
 
-// NewGossip returns one that calls learn, from one goroutine, for what other
-// replicas tell.
-func NewGossip(o Options, now func() time.Time, learn func(loop.Event)) *Gossip {
-	return &Gossip{o: o, client: connect(o), name: rand.Uint64(), now: now, learn: learn} //nolint:gosec // a name, no secret
+// Gossip returns one that calls learn, from one goroutine, for what other replicas
+// tell.
+func (s *Shared) Gossip(now func() time.Time, learn func(loop.Event)) *Gossip {
+	return &Gossip{o: s.o, client: s.client, name: rand.Uint64(), now: now, learn: learn} //nolint:gosec // a name, no secret
 }
 
 const (
@@ -66,7 +66,6 @@ func (g *Gossip) Tell(e loop.Event) {
 
 // Run tells and listens until ctx ends.
 func (g *Gossip) Run(ctx context.Context) {
-	defer func() { _ = g.client.Close() }()
 	pause := gossipEvery
 	for {
 		// Replicas that began together do not ask together.

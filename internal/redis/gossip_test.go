@@ -50,7 +50,8 @@ func (l *listener) list() []loop.Event {
 func gossip(t *testing.T, address string, clock func() time.Time) *listener {
 	t.Helper()
 	l := new(listener)
-	l.Gossip = NewGossip(Options{Addresses: []string{address}, Timeout: 5 * time.Second, Prefix: "test"}, clock, func(e loop.Event) {
+	s := Connect(Options{Addresses: []string{address}, Timeout: 5 * time.Second, Prefix: "test"})
+	l.Gossip = s.Gossip(clock, func(e loop.Event) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.heard = append(l.heard, e)
@@ -61,7 +62,11 @@ func gossip(t *testing.T, address string, clock func() time.Time) *listener {
 		defer close(done)
 		l.Run(ctx)
 	}()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		_ = s.Close()
+	})
 	return l
 }
 

@@ -35,9 +35,8 @@ var rosterSource string
 
 var rosterScript = redis.NewScript(rosterSource)
 
-// NewRoster returns a roster in which this replica has a name. It connects when
-// Run does.
-func NewRoster(o Options, name string) *Roster { return &Roster{o: o, client: connect(o), name: name} }
+// Roster returns a roster in which this replica has a name.
+func (s *Shared) Roster(name string) *Roster { return &Roster{o: s.o, client: s.client, name: name} }
 
 // Run tells the others what says returns, and hears what they say, until ctx ends.
 // heard is called after each time.
@@ -53,7 +52,6 @@ func (r *Roster) Run(ctx context.Context, says func() []byte, heard func([]Repli
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.Timeout)
 			_ = r.client.HDel(end, r.key(), r.name).Err() // it is forgotten by itself as well
 			cancel()
-			_ = r.client.Close()
 			return
 		case <-t.C:
 		}

@@ -21,7 +21,10 @@ func words(all []Replica) string {
 func TestReplicasHearEachOtherAndForgetWhoIsGone(t *testing.T) {
 	server := testenv.StartRedis(t)
 	o := Options{Addresses: []string{server.Address}, Timeout: 5 * time.Second, Prefix: "p"}
-	a, b := NewRoster(o, "a"), NewRoster(o, "b")
+	one, two := Connect(o), Connect(o)
+	defer one.Close()
+	defer two.Close()
+	a, b := one.Roster("a"), two.Roster("b")
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	heard := make(chan []Replica, 100)
