@@ -319,32 +319,6 @@ func (g *budgets) verdict(a *Answer, u *use) guard.Verdict {
 	return v
 }
 
-// priceOf returns what calls of a tool cost: what the configuration says, else
-// what the registry says.
-func (g *budgets) priceOf(x *guard.Exchange, tool string) *price {
-	p := g.prices.of(x, tool)
-	if p != g.prices.none || !g.registry {
-		return p
-	}
-	said, ok := x.Server.Price(tool)
-	if !ok {
-		return p
-	}
-	have, ok := g.learned.Load(said) // as many as the registry has
-	if !ok {
-		have, _ = g.learned.LoadOrStore(said, registered(&said))
-	}
-	return have.(*price)
-}
-
-func registered(r *guard.Price) *price {
-	p := &price{call: r.Call, in: r.In, out: r.Out, estimate: r.Estimate, fixed: r.Estimate > 0}
-	if at, err := pointer(r.Tokens); err == nil && r.Million > 0 {
-		p.tokens = []tokens{{at, r.Million}}
-	}
-	return p
-}
-
 // destroys reports whether a call of a tool destroys something. Where nothing is
 // said of a tool, nor how such tools are called, it is taken to.
 func (g *budgets) destroys(x *guard.Exchange, tool string) bool {

@@ -133,3 +133,29 @@ func (r *recent) add(n int64) {
 	have := r.v.Load()
 	r.v.CompareAndSwap(have, max(n, have-have/16))
 }
+
+// priceOf returns what calls of a tool cost: what the configuration says, else
+// what the registry says.
+func (g *budgets) priceOf(x *guard.Exchange, tool string) *price {
+	p := g.prices.of(x, tool)
+	if p != g.prices.none || !g.registry {
+		return p
+	}
+	said, ok := x.Server.Price(tool)
+	if !ok {
+		return p
+	}
+	have, ok := g.learned.Load(said) // as many as the registry has
+	if !ok {
+		have, _ = g.learned.LoadOrStore(said, registered(&said))
+	}
+	return have.(*price)
+}
+
+func registered(r *guard.Price) *price {
+	p := &price{call: r.Call, in: r.In, out: r.Out, estimate: r.Estimate, fixed: r.Estimate > 0}
+	if at, err := pointer(r.Tokens); err == nil && r.Million > 0 {
+		p.tokens = []tokens{{at, r.Million}}
+	}
+	return p
+}

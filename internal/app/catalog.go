@@ -51,10 +51,10 @@ func (b *books) schemas(cfg *config.Config, dir string) schema.Ports {
 }
 
 func catalogFolder(dir string, c guard.Config) string {
-	if c.Directory == "" || filepath.IsAbs(c.Directory) {
-		return c.Directory
+	if c.Directory == "" {
+		return ""
 	}
-	return filepath.Join(dir, c.Directory)
+	return within(dir, c.Directory)
 }
 
 func (b *books) book(folder string) (*catalog.Book, error) {
