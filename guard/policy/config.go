@@ -19,6 +19,7 @@ type Config struct {
 	Bundle       string        `yaml:"bundle" doc:"Bundle to decide by: a directory or an archive (.tar.gz), relative to this file, or the http(s) URL of an archive; the default bundle of this build when absent"`
 	Signatures   string        `yaml:"signatures" oneof:"required|optional" doc:"Whether the bundle must be signed by one of keys; optional is for development, and still refuses a wrong signature where keys are given"`
 	Keys         []Key         `yaml:"keys" doc:"Public keys that bundles may be signed with"`
+	Older        string        `yaml:"older" oneof:"held|taken" doc:"What becomes of a bundle with a lower version than one that has judged everybody: held, until a command releases it, or taken. Absent: held where the bundle is a URL, taken from a file or folder"`
 	Poll         time.Duration `yaml:"poll" min:"100ms" max:"1h" doc:"How often the bundle is looked at for a new release, give or take a quarter"`
 	Fetch        Service       `yaml:"fetch" doc:"How a bundle is fetched from a URL"`
 	Wait         time.Duration `yaml:"wait" min:"0s" max:"10m" doc:"How long a bundle server that knows OPA's long polling may wait for a change before it answers; 0s turns that off"`
@@ -89,11 +90,19 @@ type Signing struct {
 	Lifetime time.Duration `yaml:"lifetime" min:"1s" max:"5m" doc:"How long a signature is good"`
 }
 
-// Values of Signatures.
+// Values of Signatures, and of Older.
 const (
 	SignaturesRequired = "required"
 	SignaturesOptional = "optional"
+
+	OlderHeld  = "held"
+	OlderTaken = "taken"
 )
+
+// Forward reports whether a bundle must not be older than what has judged.
+func (c *Config) Forward() bool {
+	return c.Older == OlderHeld || c.Older == "" && IsURL(c.Bundle)
+}
 
 // DefaultConfig returns what holds where a configuration says nothing.
 func DefaultConfig() Config {

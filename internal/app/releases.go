@@ -130,7 +130,7 @@ func (r *releases) open(dir string, c terms, shadow bool) (*line, error) {
 		return nil, err // what was rolled back or rejected must not judge for want of memory
 	}
 	n.keeper, n.lost = release.NewKeeper(release.Settings{
-		Source: name, Keep: c.Keep, Now: time.Now, Stages: stages(c.Canary),
+		Source: name, Keep: c.Keep, Now: time.Now, Stages: stages(c.Canary), Forward: c.Forward() && !shadow,
 		Bounds: release.Bounds{Disagreement: c.Canary.MaxDisagreement, Errors: c.Canary.MaxErrors, After: uint64(c.Canary.After)},
 		Open:   func(archive []byte) (release.Bundle, error) { return c.open(archive, name, keys) },
 	}, state, load)

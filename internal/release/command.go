@@ -109,12 +109,12 @@ func (k *Keeper) reject(revision, why string) {
 	k.touch()
 }
 
-// Release ends what a rollback or a rejection holds back, and takes what the
-// source offered last. It returns the revision that is live, or on its way.
+// Release ends what a rollback, a rejection or a low version holds back, and
+// takes what the source offered last. It returns the revision that is live, or on its way.
 func (k *Keeper) Release() (string, error) {
 	k.mu.Lock()
 	archive := k.offered
-	k.state.Pin, k.state.Rejected = nil, nil
+	k.state.Pin, k.state.Rejected, k.state.Newest = nil, nil, ""
 	k.said(DoRelease, k.state.Offered, "")
 	k.touch()
 	k.mu.Unlock()

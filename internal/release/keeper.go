@@ -1,8 +1,6 @@
 package release
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +23,10 @@ type Settings struct {
 	// none: it does so at once.
 	Stages []Stage
 	Bounds Bounds
-	Now    func() time.Time
+	// Forward holds back what has a lower version than what has judged before:
+	// whoever stands in for the source could offer any bundle that was ever signed.
+	Forward bool
+	Now     func() time.Time
 }
 
 // Kept is a bundle that was good when it came.
@@ -51,21 +52,6 @@ type Rejected struct {
 	At       time.Time `json:"at"`
 }
 
-// State is what a Keeper remembers over a restart.
-type State struct {
-	Source    string     `json:"source"`
-	Kept      []Kept     `json:"kept"`                // oldest first
-	Live      string     `json:"live"`                // revision that judges
-	Since     time.Time  `json:"since"`               // that it does
-	Candidate string     `json:"candidate,omitempty"` // revision that is on its way
-	Stage     int        `json:"stage,omitempty"`     // of the candidate, from 0
-	Pin       *Pin       `json:"pin,omitempty"`
-	Rejected  []Rejected `json:"rejected,omitempty"`
-	Mark      string     `json:"mark,omitempty"` // of what was offered last
-	Offered   string     `json:"offered,omitempty"`
-	Command   *Command   `json:"command,omitempty"` // done or followed last
-}
-
 // Plan says what is to judge.
 type Plan struct {
 	Live      *Kept
@@ -89,61 +75,6 @@ type Keeper struct {
 	offered  []byte // the archive of state.Offered, for Release
 }
 
-// NewKeeper returns a keeper that goes on from state, as far as the bundles in
-// it are still good. load returns an archive by its name.
-func NewKeeper(s Settings, state State, load func(sum string) ([]byte, error)) (*Keeper, error) {
-	k := &Keeper{Settings: s, changed: make(chan struct{}, 1), state: State{Source: s.Source}, entered: s.Now()}
-	var errs []error
-	for _, one := range state.Kept {
-		data, err := load(one.Archive)
-		if err == nil {
-			if Sum(data) != one.Archive {
-				err = errors.New("has been changed")
-			} else {
-				one.Bundle, err = k.open(data)
-			}
-		}
-		if err == nil && one.Bundle.Revision() != one.Revision {
-			err = errors.New("is another bundle than it was")
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("release: kept bundle %s: %w", one.Revision, err))
-			continue
-		}
-		one.data = data
-		k.state.Kept = append(k.state.Kept, one)
-	}
-	if state.Source != s.Source {
-		return k, errors.Join(errs...) // what another source gave can be rolled back to, and judges nothing by itself
-	}
-	k.state.Pin, k.state.Rejected = state.Pin, state.Rejected
-	if c := state.Command; c != nil && !c.At.After(s.Now().Add(ahead)) { // or a wrong clock would have the last word for long
-		k.state.Command = c
-	}
-	if k.find(state.Live) != nil {
-		k.state.Live, k.state.Since = state.Live, state.Since
-	}
-	if k.state.Live != "" && k.find(state.Candidate) != nil && state.Stage >= 0 && state.Stage < len(s.Stages) {
-		k.state.Candidate = state.Candidate
-		k.enter(state.Stage)
-	}
-	if len(errs) == 0 {
-		k.state.Mark, k.state.Offered = state.Mark, state.Offered
-		if one := k.find(state.Offered); one != nil {
-			k.offered = one.data
-		} else {
-			k.state.Mark = "" // it is fetched again
-		}
-		k.hold()
-		for _, r := range k.state.Rejected {
-			if r.Revision == k.state.Offered {
-				k.err = &Held{r.Revision, "was rejected: " + r.Why}
-			}
-		}
-	}
-	return k, errors.Join(errs...)
-}
-
 func (k *Keeper) open(archive []byte) (Bundle, error) {
 	if err := Check(archive); err != nil {
 		return nil, err
@@ -159,24 +90,6 @@ func (k *Keeper) find(revision string) *Kept {
 		}
 	}
 	return nil
-}
-
-// State returns what the keeper remembers, and its archives by their names.
-func (k *Keeper) State() (State, map[string][]byte) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.remembered()
-}
-
-// remembered is State. The caller holds mu.
-func (k *Keeper) remembered() (State, map[string][]byte) {
-	s := k.state
-	s.Kept, s.Rejected = slices.Clone(s.Kept), slices.Clone(s.Rejected)
-	archives := make(map[string][]byte, len(s.Kept))
-	for _, one := range s.Kept {
-		archives[one.Archive] = one.data
-	}
-	return s, archives
 }
 
 // Mark returns the mark of what was offered last.
@@ -257,14 +170,6 @@ func (k *Keeper) Offer(o Offer, failed error) error {
 	return k.err
 }
 
-// Held is the error of a good bundle that is not taken because somebody said so.
-type Held struct{ Revision, Why string }
-
-// Error says why, and what takes the bundle nevertheless.
-func (h *Held) Error() string {
-	return "release: " + h.Revision + " " + h.Why + "; `sallyport policy release` takes it nevertheless"
-}
-
 // trouble notes that the source cannot be asked.
 func (k *Keeper) trouble(err error) error {
 	k.mu.Lock()
@@ -295,6 +200,9 @@ func (k *Keeper) take(b Bundle, archive []byte) error {
 		}
 		k.state.Pin = nil
 	}
+	if k.Forward && newer(k.state.Newest, revision) {
+		return &Held{revision, "is older than " + k.state.Newest + ", which has judged before"}
+	}
 	k.keep(b, archive)
 	if k.state.Live == "" || len(k.Stages) == 0 {
 		k.live(revision)
@@ -322,33 +230,11 @@ func (k *Keeper) keep(b Bundle, archive []byte) {
 // live makes a kept bundle judge everybody. The caller holds mu.
 func (k *Keeper) live(revision string) {
 	k.state.Live, k.state.Since = revision, k.Now()
+	if newer(revision, k.state.Newest) {
+		k.state.Newest = revision
+	}
 	k.leave()
 }
 
 // leave ends what stages a candidate was in. The caller holds mu.
 func (k *Keeper) leave() { k.state.Candidate, k.state.Stage = "", 0 }
-
-// Err returns why what is offered does not judge, or nil. What is wrong with it
-// matters most, then that the source cannot be asked, and last that it is held.
-func (k *Keeper) Err() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.bad() == nil && k.away != nil {
-		return &Away{k.away}
-	}
-	return k.err
-}
-
-// Away is the error of a source that cannot be asked.
-type Away struct{ error }
-
-func (a *Away) Unwrap() error { return a.error }
-
-// bad returns what is wrong with what is offered, or nil. The caller holds mu.
-func (k *Keeper) bad() error {
-	var held *Held
-	if errors.As(k.err, &held) {
-		return nil
-	}
-	return k.err
-}

@@ -301,3 +301,57 @@ func TestADirectoryIsOneArchiveWhateverItsFilesAreCalled(t *testing.T) {
 		t.Error("what is not there was fetched")
 	}
 }
+
+// Whoever stands in for a bundle server has every release that was ever signed.
+func TestAnOlderBundleIsHeldAlsoAfterARestartUntilItIsReleased(t *testing.T) {
+	c := &clock{}
+	with := settings(c)
+	with.Forward = true
+	k, err := NewKeeper(with, State{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, revision := range []string{"1.0.0+a", "1.2.0+b"} {
+		if err := offer(t, k, revision); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := func(k *Keeper, revision string) {
+		t.Helper()
+		if err := offer(t, k, revision); err == nil || !strings.Contains(err.Error(), "is older than 1.2.0+b") {
+			t.Errorf("%s: %v", revision, err)
+		}
+		is(t, k, "1.2.0+b", "")
+	}
+	held(k, "1.1.9+c")
+	held(k, "1.0.0+a")
+	held(k, "nightly")
+	state, archives := k.State()
+	k, err = NewKeeper(with, state, func(sum string) ([]byte, error) { return archives[sum], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	held(k, "1.1.9+c")
+	if _, err := k.Release(); err != nil {
+		t.Fatal(err)
+	}
+	is(t, k, "1.1.9+c", "")
+	if err := offer(t, k, "1.1.9+d"); err != nil {
+		t.Fatal(err)
+	}
+	is(t, k, "1.1.9+d", "")
+	if _, err := k.Rollback("1.2.0"); err != nil {
+		t.Fatal(err)
+	}
+	is(t, k, "1.2.0+b", "")
+}
+
+func TestAnOlderBundleOfAFileIsTaken(t *testing.T) {
+	k := keeper(t, &clock{})
+	for _, revision := range []string{"1.2.0", "1.0.0"} {
+		if err := offer(t, k, revision); err != nil {
+			t.Fatal(err)
+		}
+		is(t, k, revision, "")
+	}
+}
