@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -23,7 +24,6 @@ import (
 const (
 	maxOpaque    = 4 << 10  // bytes of a token
 	maxAnswer    = 64 << 10 // bytes
-	questions    = 64       // that are under way at one time
 	tolerated    = 5        // failures in a row, after which an issuer is left alone
 	leftAlone    = 2 * time.Second
 	inactiveTime = 10 * time.Second // how long a no is remembered, at most
@@ -37,7 +37,7 @@ type introspection struct {
 	client   *http.Client
 	now      func() time.Time
 	flight   singleflight.Group // by token: those who ask at the same time share one question
-	asking   chan struct{}
+	places   *places
 
 	failures atomic.Int64 // in a row
 	until    atomic.Int64 // when the issuer may be asked again, in nanoseconds
@@ -46,7 +46,7 @@ type introspection struct {
 }
 
 func newIntrospection(s own.Introspection, secret string, client *http.Client, now func() time.Time) *introspection {
-	return &introspection{settings: s, secret: secret, client: client, now: now, asking: make(chan struct{}, questions)}
+	return &introspection{settings: s, secret: secret, client: client, now: now, places: newPlaces()}
 }
 
 // opaque returns the issuer to ask about a token that is no JWT. Only the issuer
@@ -78,15 +78,19 @@ func isToken(s string) bool {
 
 // inquire asks i about a token, outside of the process.
 func (a *Authenticator) inquire(x *guard.Exchange, i *issuer, c credential) own.Answer {
+	source := x.Source.Addr()
 	return own.Answer{Pending: func(ctx context.Context) (own.Answer, error) {
 		result := i.introspection.flight.DoChan(string(c.sum[:]), func() (any, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), i.settings.Introspection.Timeout)
 			defer cancel()
-			said, err := i.introspection.ask(ctx, c.token)
+			said, err := i.introspection.ask(ctx, c, source)
 			if err != nil {
 				return nil, fmt.Errorf("identity: introspection by %s: %w", i.settings.URL, err)
 			}
 			v := a.judge(i, said)
+			if v.refusal == "" {
+				i.introspection.places.vouched(c.sum)
+			}
 			a.cache.put(c.sum, v)
 			return v, nil
 		})
@@ -141,20 +145,19 @@ func (a *Authenticator) vouched(i *issuer, c claims, now time.Time) (*verified, 
 var errLeftAlone = errors.New("it failed again and again, and is left alone for a moment")
 
 // ask asks the issuer, unless it fails all the time.
-func (n *introspection) ask(ctx context.Context, token string) (claims, error) {
+func (n *introspection) ask(ctx context.Context, about credential, source netip.Addr) (claims, error) {
 	if n.failures.Load() >= tolerated {
 		if n.now().UnixNano() < n.until.Load() || !n.mu.TryLock() {
 			return nil, errLeftAlone
 		}
 		defer n.mu.Unlock()
 	}
-	select {
-	case n.asking <- struct{}{}:
-		defer func() { <-n.asking }()
-	default:
+	leave := n.places.enter(about.sum, source)
+	if leave == nil {
 		return nil, errors.New("too many questions are under way")
 	}
-	c, err := n.post(ctx, token)
+	defer leave()
+	c, err := n.post(ctx, about.token)
 	if err != nil {
 		n.until.Store(n.now().Add(leftAlone).UnixNano())
 		n.failures.Add(1)

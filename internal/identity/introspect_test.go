@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	own "github.com/sallyport/sallyport/guard/identity"
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/identity"
 )
 
@@ -20,6 +22,7 @@ type desk struct {
 	*httptest.Server
 	asked atomic.Int64
 	slow  atomic.Int64 // nanoseconds
+	hold  atomic.Pointer[chan struct{}]
 	code  atomic.Int64
 	mu    sync.Mutex
 	says  map[string]map[string]any // by token
@@ -30,6 +33,9 @@ func newDesk(t testing.TB) *desk {
 	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.asked.Add(1)
 		time.Sleep(time.Duration(d.slow.Load()))
+		if hold := d.hold.Load(); hold != nil {
+			<-*hold
+		}
 		if user, pass, _ := r.BasicAuth(); r.Method != http.MethodPost || user != "gate%3Away" || pass != "s%26cret" {
 			http.Error(w, "who are you", http.StatusUnauthorized)
 			return
@@ -193,5 +199,68 @@ func TestAJWTThatIsForSomethingElseIsNotMadeAnAccessTokenByItsIssuer(t *testing.
 	}
 	if n := d.asked.Load(); n > 0 {
 		t.Errorf("the issuer was shown %d of them", n)
+	}
+}
+
+// Anybody can make tokens up. Whoever does from one address, or from many, must
+// not keep an issuer so busy that good tokens find no place.
+func TestMadeUpTokensDoNotCrowdOutThoseThatWereGood(t *testing.T) {
+	p, d, c := newProvider(t), newDesk(t), &clock{}
+	a := authenticator(t, func(o *identity.Options) {
+		d.option(c)(o)
+		o.Issuers[0].Introspection.Timeout = 10 * time.Second
+	}, p)
+	m := p.good(c.now())
+	m["active"] = true
+	d.say("at_good", m)
+	d.say("at_new", m)
+	from := func(address, token string) (own.Answer, error) {
+		x := asking("crm", token)
+		x.Source = netip.AddrPortFrom(netip.MustParseAddr(address), 1)
+		answer, _, err := ask(t, a, x)
+		return answer, err
+	}
+	if answer, err := from("192.0.2.1", "at_good"); err != nil || answer.Principal == nil {
+		t.Fatalf("%+v %v", answer, err)
+	}
+	c.move(31 * time.Second) // the answer is forgotten
+	hold := make(chan struct{})
+	d.hold.Store(&hold)
+	var all sync.WaitGroup
+	var crowded atomic.Int64
+	flood := func(n int, address func(i int) string) {
+		for i := range n {
+			all.Go(func() {
+				if _, err := from(address(i), fmt.Sprintf("at_made-up-%d-%d", n, i)); err != nil {
+					crowded.Add(1)
+				}
+			})
+		}
+	}
+	before := d.asked.Load()
+	flood(40, func(i int) string { return fmt.Sprintf("2001:db8::%x", i+1) }) // one /64
+	testenv.Eventually(t, 5*time.Second, "one neighbourhood has its share", func() bool { return crowded.Load() == 16 && d.asked.Load()-before == 24 })
+	ok := make(chan error, 2)
+	go func() { // somebody new, from elsewhere
+		_, err := from("192.0.2.2", "at_new")
+		ok <- err
+	}()
+	testenv.Eventually(t, 5*time.Second, "a stranger is asked about", func() bool { return d.asked.Load()-before == 25 })
+	flood(41, func(i int) string { return fmt.Sprintf("203.0.113.%d", i) }) // many addresses
+	testenv.Eventually(t, 5*time.Second, "strangers have their share", func() bool { return crowded.Load() == 16+18 && d.asked.Load()-before == 48 })
+	go func() {
+		_, err := from("192.0.2.1", "at_good")
+		ok <- err
+	}()
+	testenv.Eventually(t, 5*time.Second, "what was good is asked about", func() bool { return d.asked.Load()-before == 49 })
+	close(hold)
+	for range 2 {
+		if err := <-ok; err != nil {
+			t.Error(err)
+		}
+	}
+	all.Wait()
+	if answer, err := from("2001:db8::ffff", "at_another"); err != nil || answer.Principal != nil {
+		t.Errorf("after the flood: %+v %v", answer, err)
 	}
 }
