@@ -43,6 +43,7 @@ func (m *machine) interrupted(ctx context.Context, h *extprocv3.HttpHeaders) {
 func (m *machine) responseHeaders(ctx context.Context, msg *extprocv3.HttpHeaders) {
 	h := envoymap.NewHeaders(msg.Headers)
 	m.status, _ = strconv.Atoi(h.Value(":status"))
+	m.x.Upstream = m.status
 	m.change.remove = h.Withhold()
 	if !m.tag(h) {
 		m.reject(ctx, nil, mcp.ToClient, fault(guard.UpstreamBadReply, "the session id is too long to be bound to its caller"))

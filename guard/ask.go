@@ -59,7 +59,7 @@ func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decisio
 
 // entry is what the journal says about an answer, or about its absence.
 func (m *Member) entry(v *Verdict, err error) Entry {
-	e := Entry{Guard: m.Spec.Name, Mode: m.Mode, Action: v.Action, Reason: v.Reason, Detail: v.Detail, Err: err}
+	e := Entry{Guard: m.Spec.Name, Mode: m.Mode, Action: v.Action, Reason: v.Reason, Detail: v.Detail, Err: err, Measures: v.Measures, Sensitive: v.Sensitive}
 	if err == nil {
 		return e
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -33,6 +34,11 @@ func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction, mayInform b
 	}
 	if _, ok := c.reasons[v.Reason]; !ok && v.Action != Allow {
 		return fmt.Errorf("reason %q is not declared", v.Reason)
+	}
+	for i := range v.Measures {
+		if m := &v.Measures[i]; !isLabel(m.Name) || slices.ContainsFunc(v.Measures[:i], func(o Measure) bool { return o.Name == m.Name }) {
+			return fmt.Errorf("measure %q is not 1 to 64 of a-z 0-9 . _ : / -, or stands there twice", m.Name)
+		}
 	}
 	for i := range v.Obligations {
 		o := &v.Obligations[i]

@@ -90,6 +90,33 @@ func TestDutiesThatNoHostCouldCarryOutRefuse(t *testing.T) {
 	}
 }
 
+func TestMeasuresStandInTheJournalWhateverTheVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		names []string
+		ok    bool
+	}{
+		{"what guards count", []string{"cost_microusd", "mask.credit_card"}, true},
+		{"one twice, of which a reader would see either", []string{"tokens", "tokens"}, false},
+		{"a name that ends the member", []string{`a":1,"action":"allow`}, false},
+		{"no name", []string{""}, false},
+	} {
+		for _, mode := range []guard.Mode{guard.Enforce, guard.Shadow} {
+			v := guard.Verdict{Reason: no, Sensitive: true}
+			for i, n := range tt.names {
+				v.Measures = append(v.Measures, guard.Measure{Name: n, Value: int64(i) + 7})
+			}
+			g := member("g", says(v))
+			g.Mode = mode
+			d := chain(t, host(), g).Run(context.Background(), asking(t), call(t))
+			e := d.Journal[0]
+			if tt.ok != (e.Reason == no) || tt.ok != (len(e.Measures) == len(tt.names)) || tt.ok != e.Sensitive {
+				t.Errorf("%s, %s: %+v", tt.name, mode, e)
+			}
+		}
+	}
+}
+
 func TestDutiesOfARefusalReplaceThoseOfEarlierAllows(t *testing.T) {
 	credential := guard.Obligation{Kind: guard.SetHeader, Name: "authorization", Value: "Bearer s3cret"}
 	retry := guard.Obligation{Kind: guard.RetryAfter, Value: "5"}

@@ -47,4 +47,7 @@ type Entry struct {
 	Err    error // the guard reached no answer; Action says what on_error made of that
 	Took   time.Duration
 	Labels int // how many of the exchange's labels there were when the guard was asked
+
+	Measures  []Measure
+	Sensitive bool
 }

@@ -25,6 +25,7 @@ type Exchange struct {
 	Revision  mcp.Revision   // known once the client's message is decoded
 	Session   string         // legacy Mcp-Session-Id as the upstream knows it; empty when there is none
 	Started   time.Time
+	Upstream  int   // HTTP status that the server, or the proxy in its place, answered with; 0 before that
 	Asked     Asked // the client's message; zero until it was judged
 	Original  bool  // the host can forward nothing but the original, so an edited message is refused
 

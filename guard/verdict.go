@@ -43,6 +43,14 @@ type Verdict struct {
 	// text.
 	Result bool
 
+	// Measures are what the guard counted, for its entry in the receipt, whatever
+	// the verdict and the mode: money, redactions, tokens.
+	Measures []Measure
+
+	// Sensitive says that content of the message must not be kept in clear: the
+	// guard found in it what it would not let pass as it is, or a secret.
+	Sensitive bool
+
 	// Principal, with the Allow of an admission only, is who the guard found is
 	// calling. Guards after it, and every receipt, see it in the exchange.
 	Principal *Principal
@@ -61,6 +69,13 @@ func Pass() Verdict { return Verdict{Action: Allow} }
 // Refuse returns the verdict that stops a message for reason; detail is for
 // operators only.
 func Refuse(reason Reason, detail string) Verdict { return Verdict{Reason: reason, Detail: detail} }
+
+// Measure is a number that stands in receipts. Name is of a closed vocabulary
+// and written as a label is; a receipt has it once for each guard.
+type Measure struct {
+	Name  string
+	Value int64
+}
 
 // ObligationKind says what a host has to do beside forwarding or refusing.
 type ObligationKind uint8

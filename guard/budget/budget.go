@@ -5,6 +5,7 @@ package budget
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -239,7 +240,12 @@ func (g *budgets) reply(x *guard.Exchange, m *mcp.Message) guard.Verdict {
 	u.replied = true
 	u.reported, u.counted, u.told = u.price.reported(m.Result)
 	v := guard.Pass()
-	if cost := g.real(u, int64(len(m.Raw))); g.perCall > 0 && cost > g.perCall {
+	cost := g.real(u, int64(len(m.Raw)))
+	v.Measures = append(v.Measures, guard.Measure{Name: "cost_microusd", Value: cost})
+	if u.told {
+		v.Measures = append(v.Measures, guard.Measure{Name: "tokens", Value: u.counted})
+	}
+	if g.perCall > 0 && cost > g.perCall {
 		v.Obligations = append(v.Obligations, event("call_over_budget", u.tool+" cost "+dollars(cost)+", and one call may cost "+dollars(g.perCall)))
 	}
 	return v
@@ -304,8 +310,14 @@ func (g *budgets) used(u *use, o *guard.Outcome) Amounts {
 
 func (g *budgets) verdict(a *Answer, u *use) guard.Verdict {
 	v := guard.Pass()
+	if u.cost > 0 || len(u.claims) > 0 {
+		v.Measures = append(make([]guard.Measure, 0, 1+len(u.claims)), guard.Measure{Name: "reserved_microusd", Value: u.cost})
+	}
 	for i := range u.claims {
 		c := &u.claims[i]
+		if !slices.ContainsFunc(u.claims[:i], func(o Claim) bool { return o.Limit.Name == c.Limit.Name }) { // one can have several accounts
+			v.Measures = append(v.Measures, guard.Measure{Name: "claims." + c.Limit.Name, Value: c.Amounts[Cost]})
+		}
 		if c.Crossed {
 			v.Obligations = append(v.Obligations, event("budget_low", "budget "+c.Limit.Name+" is used to "+strconv.Itoa(c.Limit.Alert)+" % or more"))
 		}

@@ -259,7 +259,13 @@ func TestWhatACallCosts(t *testing.T) {
 			if d.Action != guard.Allow {
 				t.Fatalf("%+v", d)
 			}
-			r.finish(x, c.reply)
+			e := r.finish(x, c.reply).Journal
+			if c.reply != "" && !strings.Contains(c.reply, "error") && e[0].Measures[0] != (guard.Measure{Name: "cost_microusd", Value: c.want}) {
+				t.Errorf("the receipt says %v, want %d", e[0].Measures, c.want)
+			}
+			if m := d.Journal[0].Measures; len(m) != 2 || m[0].Name != "reserved_microusd" || m[1].Name != "claims.b" || m[0].Value != m[1].Value || m[0].Value < 10 {
+				t.Errorf("reserved: %v", m)
+			}
 			if len(l.settled) != 1 || l.settled[0][budget.Cost] != c.want || l.settled[0][budget.Calls] != 1 {
 				t.Errorf("settled with %v, want a cost of %d", l.settled, c.want)
 			}

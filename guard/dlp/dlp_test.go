@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -189,6 +190,26 @@ func TestTokensAreEqualForEqualValuesAndTellNothing(t *testing.T) {
 	a, b, _ := strings.Cut(r.Result.Content[0].Text, " ")
 	if a == b || a != r.Result.Content[1].Text || !strings.HasPrefix(a, "tok_email_address_") || len(a) != len("tok_email_address_")+26 {
 		t.Errorf("%q, %q, %q", a, b, r.Result.Content[1].Text)
+	}
+}
+
+func TestFindingsAreCountedAndMakeTheMessageSensitive(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		set       func(*dlp.Config)
+		in, want  string
+		sensitive bool
+	}{
+		{"masked", masking, `{"a":"anna@mail.example","b":"bob@mail.example","k":"` + token + `"}`, "[{mask.email_address 2} {mask.github_token 1}]", true},
+		{"found and let pass", nil, `{"a":"anna@mail.example"}`, "[{alert.email_address 1}]", false},
+		{"a secret that is let pass", func(c *dlp.Config) { c.ToServer.Secret = "alert" }, `{"k":"` + token + `"}`, "[{alert.github_token 1}]", true},
+		{"blocked", nil, `{"k":"` + token + `"}`, "[{block.github_token 1}]", true},
+		{"nothing", nil, `{"k":"v"}`, "[]", false},
+	} {
+		v, _ := judge(t, build(t, tt.set), mcp.ToServer, call+tt.in+`}}`)
+		if got := fmt.Sprint(v.Measures); got != tt.want || v.Sensitive != tt.sensitive {
+			t.Errorf("%s: %s, %v", tt.name, got, v.Sensitive)
+		}
 	}
 }
 

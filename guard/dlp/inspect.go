@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/guard"
@@ -108,12 +109,13 @@ func fixed(d mcp.Direction, pointer string) bool {
 
 // verdict refuses if any finding is to be blocked, and rewrites otherwise.
 func (g *dlp) verdict(s *scan, m *mcp.Message, places []place) (guard.Verdict, error) {
-	v := guard.Verdict{Action: guard.Allow, Detail: g.detail(s, places)}
+	v := guard.Verdict{Action: guard.Allow, Detail: g.detail(s, places), Measures: measures(places)}
 	var pii, secret bool
 	for i := range places {
 		p := &places[i]
 		pii = pii || p.Class == recogniser.PII
 		secret = secret || p.Class == recogniser.Secret
+		v.Sensitive = v.Sensitive || p.action != alert || p.Class == recogniser.Secret
 		if p.action == block && (v.Action == guard.Allow || p.Class == recogniser.Secret) {
 			v.Action = guard.Deny
 			v.Reason = reason(m.Direction, p.Class)
@@ -129,6 +131,22 @@ func (g *dlp) verdict(s *scan, m *mcp.Message, places []place) (guard.Verdict, e
 		v.Edits = g.edits(m, places)
 	}
 	return v, nil
+}
+
+// measures counts the findings by what happens to them and by type.
+func measures(places []place) []guard.Measure {
+	var out []guard.Measure
+	for i := range places {
+		name := places[i].action.String() + "." + strings.ToLower(places[i].Type)
+		if at := slices.IndexFunc(out, func(m guard.Measure) bool { return m.Name == name }); at >= 0 {
+			out[at].Value++
+			continue
+		}
+		if len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._:/-") == "" { // types of the operator's own can be any text
+			out = append(out, guard.Measure{Name: name, Value: 1})
+		}
+	}
+	return out
 }
 
 func reason(d mcp.Direction, c recogniser.Class) guard.Reason {

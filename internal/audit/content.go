@@ -23,9 +23,25 @@ const (
 // maxKept bounds what is kept of one message.
 const maxKept = 64 << 10
 
-// kept writes the arguments or params of a request or notification. What is too
-// large is left out; null stands for what the message does not have.
-func (e *encoder) kept(b []byte, m *mcp.Message) []byte {
+// sensitive reports whether content of m must not be kept in clear, by what the
+// registry says of the tool or by what a guard found.
+func sensitive(x *guard.Exchange, m *mcp.Message, d *guard.Decision) bool {
+	for i := range d.Journal {
+		if d.Journal[i].Sensitive {
+			return true
+		}
+	}
+	if m.Method != "tools/call" {
+		return false
+	}
+	t, known := x.Server.Tool(m.Name)
+	return known && t.Sensitive
+}
+
+// kept writes the arguments or params of a request or notification. What is
+// sensitive or too large is left out; null stands for what the message does not
+// have.
+func (e *encoder) kept(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
 	name, value := "params", m.Params
 	switch {
 	case m.Method == "" || e.keep != Arguments && e.keep != Params:
@@ -34,7 +50,7 @@ func (e *encoder) kept(b []byte, m *mcp.Message) []byte {
 		name = "arguments"
 		value, _ = mcp.Member(m.Params, "arguments")
 	}
-	if len(value) > maxKept {
+	if len(value) > maxKept || sensitive(x, m, d) {
 		return b
 	}
 	b = append(append(append(b, ',', '"'), name...), `":`...)

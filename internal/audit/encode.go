@@ -47,6 +47,10 @@ func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 	if d.Direction == mcp.ToServer && x.Headers != nil {
 		b = trace(b, x.Headers)
 	}
+	if d.Direction == mcp.ToClient && x.Upstream > 0 {
+		b = append(b, `,"upstream_status":`...)
+		b = strconv.AppendInt(b, int64(x.Upstream), 10)
+	}
 	if m != nil {
 		b = e.message(b, x, m, d)
 	}
@@ -95,7 +99,7 @@ func (e *encoder) message(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 	}
 	b = append(b, `,"bytes":`...)
 	b = strconv.AppendInt(b, int64(len(m.Raw)), 10)
-	b = e.kept(b, m)
+	b = e.kept(b, x, m, d)
 	b = digest(b, "params_sha256", m.Params, e.digest)
 	b = digest(b, "result_sha256", m.Result, e.digest)
 	if d.Edited {
@@ -189,11 +193,29 @@ func journal(b []byte, entries []guard.Entry) []byte {
 			b = append(b, `,"labels_seen":`...)
 			b = strconv.AppendInt(b, int64(e.Labels), 10)
 		}
+		b = measures(b, e.Measures)
 		b = append(b, `,"took_us":`...)
 		b = strconv.AppendInt(b, e.Took.Microseconds(), 10)
 		b = append(b, '}')
 	}
 	return append(b, ']')
+}
+
+func measures(b []byte, all []guard.Measure) []byte {
+	for i := range all {
+		if i == 0 {
+			b = append(b, `,"measures":{"`...)
+		} else {
+			b = append(b, `,"`...)
+		}
+		b = append(b, all[i].Name...) // the chain has checked it
+		b = append(b, `":`...)
+		b = strconv.AppendInt(b, all[i].Value, 10)
+	}
+	if len(all) > 0 {
+		b = append(b, '}')
+	}
+	return b
 }
 
 func kind(k mcp.Kind) string {

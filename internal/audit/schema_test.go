@@ -83,7 +83,7 @@ func everything(t testing.TB) (*guard.Exchange, *mcp.Message, *guard.Decision) {
 		Events:      []guard.Event{{Guard: "anomaly", Kind: "spike", Detail: "7 times the usual"}, {Guard: "budget", Kind: "overrun"}},
 		Journal: []guard.Entry{
 			{Guard: "envelope", Action: guard.Allow, Took: time.Microsecond},
-			{Guard: "dlp", Mode: guard.Shadow, Reason: "denied", Detail: "why", Took: 3 * time.Microsecond},
+			{Guard: "dlp", Mode: guard.Shadow, Reason: "denied", Detail: "why", Took: 3 * time.Microsecond, Measures: []guard.Measure{{Name: "mask.credit_card", Value: 2}, {Name: "claims.all", Value: 7}}},
 			{Guard: "policy", Action: guard.Allow, Err: errors.New("no answer")},
 		},
 	}
@@ -120,6 +120,9 @@ func TestAReceiptSaysWhoWhatAndWhyAndNothingSecret(t *testing.T) {
 	}
 	if e := got["events"].([]any); len(e) != 2 || e[0].(map[string]any)["detail"] != "7 times the usual" {
 		t.Errorf("events: %v", e)
+	}
+	if m := got["guards"].([]any)[1].(map[string]any)["measures"].(map[string]any); m["mask.credit_card"] != 2.0 || m["claims.all"] != 7.0 {
+		t.Errorf("measures: %v", m)
 	}
 	for _, never := range []string{"4111111111", "masked", "secret"} {
 		if strings.Contains(line, never) {
@@ -366,6 +369,58 @@ func TestContentIsKeptOnlyWhereItIsAskedFor(t *testing.T) {
 		}
 		if got.Roles == nil || (got.Tool != nil) != (tt.m.Method == "tools/call") || got.Tool != nil && strings.Join(got.Tool.Facts, " ") != "external financial" {
 			t.Errorf("roles %v, tool %+v", got.Roles, got.Tool)
+		}
+	}
+}
+
+func TestContentThatIsSensitiveIsNeverKeptInClear(t *testing.T) {
+	x, m, d := everything(t)
+	marked := func(t guard.Tool) map[string]guard.Tool { return map[string]guard.Tool{"*": t} }
+	for _, tt := range []struct {
+		name    string
+		tools   map[string]guard.Tool
+		journal []guard.Entry
+		kept    bool
+	}{
+		{"nobody says so", nil, d.Journal, true},
+		{"a tool that is not", marked(guard.Tool{Financial: true}), d.Journal, true},
+		{"the registry says that the tool is", marked(guard.Tool{Sensitive: true}), d.Journal, false},
+		{"a guard found something", nil, []guard.Entry{{Guard: "dlp", Action: guard.Allow, Sensitive: true}}, false},
+		{"a guard that blocked it", nil, []guard.Entry{{Guard: "dlp", Sensitive: true}}, false},
+		{"a guard in shadow", nil, []guard.Entry{{Guard: "dlp", Mode: guard.Shadow, Sensitive: true}}, false},
+	} {
+		for _, keep := range []audit.Content{audit.Arguments, audit.Params} {
+			x.Server.Tools, d.Journal = tt.tools, tt.journal
+			out := &disk{}
+			r := audit.New(out, 4, audit.Block, quiet())
+			if err := r.Under("", 0, keep).Observe(t.Context(), x, m, d); err != nil {
+				t.Fatal(err)
+			}
+			end(t, r)
+			if got := strings.Contains(out.lines()[0], "4111111111111111"); got != tt.kept {
+				t.Errorf("%s: %s kept %v", tt.name, keep, got)
+			}
+		}
+	}
+}
+
+func TestAReplysReceiptSaysWhatTheServerAnsweredWith(t *testing.T) {
+	x, m, d := everything(t)
+	for _, tt := range []struct {
+		direction mcp.Direction
+		status    int
+		want      bool
+	}{{mcp.ToClient, 502, true}, {mcp.ToClient, 0, false}, {mcp.ToServer, 502, false}} {
+		x.Upstream, d.Direction = tt.status, tt.direction
+		out := &disk{}
+		r := audit.New(out, 4, audit.Block, quiet())
+		if err := r.Observe(t.Context(), x, m, d); err != nil {
+			t.Fatal(err)
+		}
+		end(t, r)
+		conforms(t, compiled(t, "#/$defs/plain"), []byte(out.lines()[0]))
+		if got := strings.Contains(out.lines()[0], `"upstream_status":502`); got != tt.want {
+			t.Errorf("%s, %d: %v", tt.direction, tt.status, got)
 		}
 	}
 }
