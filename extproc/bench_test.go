@@ -64,7 +64,7 @@ func benchSnapshot(b *testing.B, observed bool) *gate.Snapshot {
 	if observed {
 		receipts := audit.New(io.Discard, 8192, audit.Block, slog.New(slog.DiscardHandler))
 		b.Cleanup(func() { _ = receipts.Close(b.Context()) })
-		metrics, err := telemetry.New()
+		metrics, err := telemetry.New(nil, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

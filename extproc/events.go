@@ -98,6 +98,7 @@ func (m *machine) message(ctx context.Context, e sse.Event, out []byte) ([]byte,
 		}
 		return m.breakOff(ctx, out, badReply(f)), errEnd
 	}
+	m.noteReply(&msg)
 	d := m.snap.Chain.Run(ctx, &m.x, &msg)
 	if d.Action == guard.Allow {
 		if _, f := gate.Duties(d.Obligations, mcp.ToClient); f != nil {
@@ -153,6 +154,7 @@ func (m *machine) breakOff(ctx context.Context, out []byte, f *mcp.Fault) []byte
 }
 
 func (m *machine) refuseEvent(out []byte, d *guard.Decision) []byte {
+	m.why = d.Reason
 	m.end(guard.Refused)
 	if m.x.Asked.Kind != mcp.Request {
 		return out // nobody waits for a response on this stream

@@ -71,6 +71,8 @@ type machine struct {
 	reached  bool // the request was released to the upstream
 	ending   guard.Ending
 	ended    bool
+	why      guard.Reason // of the refusal that was the response, or ended it
+	replied  guard.Reply
 	in, sent int64
 }
 

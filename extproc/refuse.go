@@ -36,6 +36,7 @@ func (m *machine) reply(r guard.Refusal, reason guard.Reason) {
 	m.held = nil
 	m.say(immediate(a, reason, m.facts(reason)))
 	m.phase = done
+	m.why = reason
 	m.end(guard.Refused)
 }
 
@@ -85,6 +86,6 @@ func (m *machine) settle(ctx context.Context, err error) error {
 	}
 	return m.snap.Chain.Settle(ctx, &m.x, guard.Outcome{
 		Ending: m.ending, Reached: m.reached, Status: m.status,
-		BytesIn: m.in, BytesOut: m.sent, Elapsed: time.Since(m.x.Started),
+		BytesIn: m.in, BytesOut: m.sent, Elapsed: time.Since(m.x.Started), Reason: m.why, Reply: m.replied,
 	})
 }

@@ -62,6 +62,7 @@ func (m *machine) read(b []byte) (mcp.Message, *mcp.Fault) {
 
 // judgeReply has a decoded reply judged and releases the held response.
 func (m *machine) judgeReply(ctx context.Context, msg *mcp.Message) {
+	m.noteReply(msg)
 	d := m.snap.Chain.Run(ctx, &m.x, msg)
 	if d.Action != guard.Allow {
 		m.refuse(&d)
@@ -72,6 +73,13 @@ func (m *machine) judgeReply(ctx context.Context, msg *mcp.Message) {
 		return
 	}
 	m.forward(d.Message.Raw)
+}
+
+// noteReply notes what the server said to the client's request.
+func (m *machine) noteReply(msg *mcp.Message) {
+	if msg.IsResponse() && m.x.Asked.Kind == mcp.Request {
+		m.replied = guard.ReplyOf(msg)
+	}
 }
 
 // upstreamError handles an error status. Clients need a JSON-RPC error with

@@ -81,6 +81,14 @@ type Observer interface {
 	Observe(ctx context.Context, x *Exchange, m *mcp.Message, d *Decision) error
 }
 
+// Witness is an Observer that also learns how exchanges ended, after the guards
+// have settled. Ended is called once for each exchange, off the way of its
+// messages. It must not keep x or o.
+type Witness interface {
+	Observer
+	Ended(ctx context.Context, x *Exchange, o *Outcome)
+}
+
 // Chain is an immutable ordered list of guards. Its methods are safe for
 // concurrent use; one exchange is only ever in one call at a time.
 type Chain struct {
@@ -90,6 +98,7 @@ type Chain struct {
 	byTopic [2]map[string][]int // which members want a topic, for the methods of the protocol
 	admit   []int
 	settle  []int
+	witness []Witness
 }
 
 // New builds a chain. Members whose mode is Off are left out.
@@ -100,6 +109,11 @@ func New(host Host, members ...Member) (*Chain, error) {
 	c := &Chain{host: host, reasons: make(map[Reason]ReasonInfo)}
 	for _, r := range CoreReasons() {
 		c.reasons[r.Reason] = r
+	}
+	for _, o := range host.Observers {
+		if w, ok := o.(Witness); ok {
+			c.witness = append(c.witness, w)
+		}
 	}
 	for _, m := range members {
 		if m.Mode == Off {

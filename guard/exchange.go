@@ -28,12 +28,14 @@ type Exchange struct {
 	Upstream  int   // HTTP status that the server, or the proxy in its place, answered with; 0 before that
 	Asked     Asked // the client's message; zero until it was judged
 	Original  bool  // the host can forward nothing but the original, so an edited message is refused
+	Trace     Trace // set by the host before the first guard is asked; zero where nothing is traced
 
 	admission []Entry // journal of Admit, until a decision takes it over
 	raised    []Event // likewise
 	reply     []Field
 	labels    []string
 	slots     []slot
+	usage     Usage
 	settled   bool
 }
 

@@ -82,7 +82,22 @@ func (c *Chain) Settle(ctx context.Context, x *Exchange, o Outcome) error {
 			errs = append(errs, err)
 		}
 	}
+	for _, w := range c.witness {
+		if err := end(ctx, w, x, &o); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(errs...)
+}
+
+func end(ctx context.Context, w Witness, x *Exchange, o *Outcome) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("guard: observer %T panicked: %v", w, p)
+		}
+	}()
+	w.Ended(ctx, x, o)
+	return nil
 }
 
 func settleOne(ctx context.Context, member *Member, x *Exchange, o Outcome) (err error) {

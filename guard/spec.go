@@ -1,7 +1,9 @@
 package guard
 
 import (
+	"bytes"
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,7 +66,34 @@ type Outcome struct {
 	BytesIn  int64
 	BytesOut int64
 	Elapsed  time.Duration
+	Reason   Reason // why, where a refusal was the response or ended it
+	Reply    Reply  // what the server answered, where it did
 }
+
+// Reply is what became of the client's request at the server.
+type Reply struct {
+	Kind  mcp.Kind // [mcp.Response], [mcp.Failure], or zero where no answer came
+	Code  int      // of the error, with mcp.Failure
+	Error bool     // the result of a tool says that it is an error
+}
+
+// ReplyOf reads what an outcome says of m, which answers the client's request.
+func ReplyOf(m *mcp.Message) Reply {
+	r := Reply{Kind: m.Kind}
+	if m.Kind == mcp.Failure {
+		if code, ok := mcp.Member(m.Error, "code"); ok {
+			r.Code, _ = strconv.Atoi(string(code))
+		}
+		return r
+	}
+	if bytes.Contains(m.Result, isError) { // most results do without, and looking is cheap
+		v, ok := mcp.Member(m.Result, "isError")
+		r.Error = ok && string(v) == "true"
+	}
+	return r
+}
+
+var isError = []byte(`"isError"`)
 
 // Wanter is a Guard that, as it is configured, does not need all that its Spec
 // wants.

@@ -276,6 +276,7 @@ func (g *budgets) Settle(_ context.Context, x *guard.Exchange, o guard.Outcome) 
 		var used Amounts
 		if o.Reached {
 			used = g.used(u, &o)
+			x.Use(guard.Usage{Cost: used[Cost], Tokens: u.counted})
 		}
 		u.mu.Lock()
 		was := u.state

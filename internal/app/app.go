@@ -79,7 +79,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if g.log, err = logger(cfg.Log); err != nil {
 		return err
 	}
-	if g.metrics, err = telemetry.New(); err != nil {
+	if g.metrics, err = openMetrics(cfg.Export, g.lasting.id); err != nil {
 		return err
 	}
 	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.log)

@@ -70,7 +70,7 @@ func (d *decisionLogs) all() []*decisionlog.Log {
 
 // observers learn of every decision under a configuration, in this order.
 func (g *Gateway) observers(cfg *config.Config) ([]guard.Observer, error) {
-	all := []guard.Observer{g.observer(cfg), g.metrics, eventLog{g.log}}
+	all := []guard.Observer{g.observer(cfg), g.counting(cfg), eventLog{g.log}}
 	c, ok := cfg.Guards["policy"].Config.(*policy.Config)
 	if !ok || cfg.Gateway.Authorization.PolicyEngine == "none" {
 		return all, nil

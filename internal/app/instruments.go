@@ -1,14 +1,23 @@
 package app
 
 import (
+	"time"
+
 	"github.com/sallyport/sallyport/internal/shadow"
 	"github.com/sallyport/sallyport/internal/surge"
+	"github.com/sallyport/sallyport/internal/telemetry"
 )
 
-// gauge is a state that metrics show; docs/operations.md lists all.
+// gauge is a state that metrics show; docs/metrics.md lists all.
 type gauge struct {
 	name, description string
 	value             func() int64
+}
+
+// age is how long ago something was.
+type age struct {
+	name, description string
+	since             func() time.Time
 }
 
 // counter is a total that metrics show.
@@ -57,6 +66,19 @@ func (g *Gateway) gauges() []gauge {
 		{"mcp.gateway.revocations", "Entries of the list of revocations.", func() int64 { return int64(g.lasting.revoked.Status().Entries) }},
 		{"mcp.gateway.revocations.degraded", "1 while Redis cannot be asked for the list of revocations, or its file not written, and the last known list counts.", func() int64 { return flag(g.lasting.revoked.Status().Trouble != nil) }},
 		{"mcp.gateway.receipts.blocked", "1 while receipts are not kept, because writing fails or the queue is full.", func() int64 { return flag(g.receipts.Trouble() != nil) }},
+	}
+}
+
+// ages are of what should not grow old.
+func (g *Gateway) ages() []age {
+	return []age{
+		{"mcp.gateway.policy.age", "Time since the policy in force was taken; nothing where none decides, or it came with the gateway.", func() time.Time {
+			if l := g.liveLine(); l != nil {
+				return l.keeper.Status().Since
+			}
+			return time.Time{}
+		}},
+		{"mcp.gateway.revocations.age", "Time since the list of revocations was last known to be whole; nothing where it is in no Redis.", func() time.Time { return g.lasting.revoked.Status().Confirmed }},
 	}
 }
 
@@ -123,6 +145,11 @@ func (g *Gateway) instruments() error {
 			return err
 		}
 	}
+	for _, m := range g.ages() {
+		if err := g.metrics.Age(m.name, m.description, m.since); err != nil {
+			return err
+		}
+	}
 	for _, m := range g.counters() {
 		if err := g.metrics.Counter(m.name, m.description, m.total); err != nil {
 			return err
@@ -134,4 +161,22 @@ func (g *Gateway) instruments() error {
 		}
 	}
 	return nil
+}
+
+// described are all metrics of a gateway, as docs/metrics.md lists them.
+func (g *Gateway) described() []telemetry.Description {
+	out := telemetry.Own()
+	for _, m := range g.gauges() {
+		out = append(out, telemetry.Description{Name: m.name, Kind: telemetry.Gauge, Text: m.description})
+	}
+	for _, m := range g.ages() {
+		out = append(out, telemetry.Description{Name: m.name, Kind: telemetry.Gauge, Unit: "s", Text: m.description})
+	}
+	for _, m := range g.counters() {
+		out = append(out, telemetry.Description{Name: m.name, Kind: telemetry.Counter, Text: m.description})
+	}
+	for _, m := range g.tallies() {
+		out = append(out, telemetry.Description{Name: m.name, Kind: telemetry.Counter, Labels: []string{m.by}, Text: m.description})
+	}
+	return out
 }

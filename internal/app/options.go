@@ -38,6 +38,7 @@ func ConfigOptions() config.Options {
 			"autonomy_controls.sandbox_budgets",
 			"cost_controls.budgets",
 			"cost_controls.monitoring",
+			"telemetry_configuration.metrics",
 		},
 	}
 	for _, spec := range standard.Specs(standard.Ports{Content: dlp.Ports{Read: os.ReadFile}}) {

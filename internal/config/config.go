@@ -33,20 +33,21 @@ type Config struct {
 	Telemetry    Telemetry    `yaml:"telemetry_configuration" doc:"What traces, metrics and alerts show"`
 	CostControls CostControls `yaml:"cost_controls" doc:"What calls may cost"`
 
-	Listeners []Listener `yaml:"listeners" min:"1" restart:"true" doc:"Addresses that MCP clients connect to; all serve /mcp/<server>. 127.0.0.1:8080 when absent"`
-	SPIFFE    SPIFFE     `yaml:"spiffe" restart:"true" doc:"Where the identities of workloads come from, and whose are believed"`
-	Registry  Registry   `yaml:"registry" doc:"Where servers are declared beside servers"`
-	ExtProc   Service    `yaml:"extproc" doc:"The ext_proc and ext_authz services, which judge for Envoy"`
-	ExtAuthz  ExtAuthz   `yaml:"extauthz" doc:"The ext_authz service, at the address of extproc"`
-	XDS       Service    `yaml:"xds" doc:"The xDS service, which gives Envoy its configuration"`
-	Admin     Admin      `yaml:"admin" doc:"The HTTP interface with /healthz, /readyz, /metrics and /v1"`
-	Envoy     Envoy      `yaml:"envoy" doc:"Envoy itself"`
-	Limits    Limits     `yaml:"limits" doc:"Bounds of messages, connections and waiting"`
-	MCP       MCP        `yaml:"mcp" doc:"What the decoder accepts"`
-	Redis     Redis      `yaml:"redis" doc:"What replicas share, such as counters of quotas"`
-	Revoked   Revoked    `yaml:"revocations" doc:"Those whose identity counts no longer, as the admin interface is told"`
-	Receipts  Receipts   `yaml:"receipts" doc:"Where every decision is recorded"`
-	Log       Log        `yaml:"log" doc:"The gateway's own log, on stderr"`
+	Listeners []Listener      `yaml:"listeners" min:"1" restart:"true" doc:"Addresses that MCP clients connect to; all serve /mcp/<server>. 127.0.0.1:8080 when absent"`
+	SPIFFE    SPIFFE          `yaml:"spiffe" restart:"true" doc:"Where the identities of workloads come from, and whose are believed"`
+	Registry  Registry        `yaml:"registry" doc:"Where servers are declared beside servers"`
+	ExtProc   Service         `yaml:"extproc" doc:"The ext_proc and ext_authz services, which judge for Envoy"`
+	ExtAuthz  ExtAuthz        `yaml:"extauthz" doc:"The ext_authz service, at the address of extproc"`
+	XDS       Service         `yaml:"xds" doc:"The xDS service, which gives Envoy its configuration"`
+	Admin     Admin           `yaml:"admin" doc:"The HTTP interface with /healthz, /readyz, /metrics and /v1"`
+	Envoy     Envoy           `yaml:"envoy" doc:"Envoy itself"`
+	Limits    Limits          `yaml:"limits" doc:"Bounds of messages, connections and waiting"`
+	MCP       MCP             `yaml:"mcp" doc:"What the decoder accepts"`
+	Redis     Redis           `yaml:"redis" doc:"What replicas share, such as counters of quotas"`
+	Revoked   Revoked         `yaml:"revocations" doc:"Those whose identity counts no longer, as the admin interface is told"`
+	Receipts  Receipts        `yaml:"receipts" doc:"Where every decision is recorded"`
+	Export    TelemetryExport `yaml:"telemetry" doc:"Where traces and metrics go; what they show is in telemetry_configuration"`
+	Log       Log             `yaml:"log" doc:"The gateway's own log, on stderr"`
 
 	// Guards has an entry for each guard of this build.
 	Guards map[string]Guard `yaml:"-"`
@@ -182,6 +183,10 @@ func Default() Config {
 		Receipts: Receipts{
 			Path: "stdout", WhenFull: "block", Queue: 8192, DigestUpTo: 64 * notation.KiB, Keep: "nothing",
 			SegmentSize: 64 * notation.MiB, SegmentTime: 24 * time.Hour, CheckpointEvery: 10 * time.Second,
+		},
+		Export: TelemetryExport{
+			ServiceName: "sallyport", OTLP: OTLP{Protocol: "grpc", Compression: "none", Timeout: 10 * time.Second},
+			Metrics: MetricsExport{Export: true, Interval: time.Minute, LabelSets: 1000},
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}

@@ -114,7 +114,7 @@ type Traces struct {
 
 // Metrics says what metrics are broken down by.
 type Metrics struct {
-	HighCardinalityLabels []string `yaml:"high_cardinality_labels" oneof:"tenant_id|agent_role|mcp_server|data_classification" doc:"What metrics are broken down by"`
+	HighCardinalityLabels []string `yaml:"high_cardinality_labels" oneof:"tenant_id|agent_role|mcp_server|data_classification|agent|subject|tool" doc:"What the metric of operations is broken down by; see telemetry.metrics.label_sets"`
 }
 
 // Alerts says what is told to people.

@@ -35,7 +35,7 @@ func TestTheGuidesBlocksLoadVerbatimWhereEverythingIsEnforced(t *testing.T) {
 	o := options()
 	o.Available = config.Capabilities{"gateway", "identity_framework", "secrets_management", "autonomy_controls", "policy_framework", "telemetry_configuration", "cost_controls"}
 	text := guide(t)
-	text = append(text, "listeners: [{address: 0.0.0.0:8443, tls: {spiffe: true}}]\nspiffe: {workload_api: \"unix:///run/spire/agent.sock\", trust_domains: [company.com]}\n"...)
+	text = append(text, "listeners: [{address: 0.0.0.0:8443, tls: {spiffe: true}}]\nspiffe: {workload_api: \"unix:///run/spire/agent.sock\", trust_domains: [company.com]}\ntelemetry: {otlp: {endpoint: \"http://127.0.0.1:4317\"}}\n"...)
 	c, err := config.Parse("guide.yaml", text, o)
 	if err != nil {
 		t.Fatal(err)

@@ -98,6 +98,7 @@ func (l *loader) parse(name string, data []byte) (*Config, error) {
 			l.Available.gate(block)
 		}
 	}
+	c.checkTelemetry(at)
 	c.resolve(filepath.Dir(name))
 	own := l.servers.Own(doc.Servers)
 	c.checkListeners(at)
@@ -137,7 +138,8 @@ func revision(c *Config, data []byte) string {
 
 // resolve makes relative paths begin at the configuration's own directory.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path, &c.Receipts.Directory, &c.Receipts.Publish, &c.Revoked.File, &c.Redis.TLS.CA, &c.Redis.TLS.Certificate, &c.Redis.TLS.Key}
+	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path, &c.Receipts.Directory, &c.Receipts.Publish, &c.Revoked.File, &c.Redis.TLS.CA, &c.Redis.TLS.Certificate, &c.Redis.TLS.Key,
+		&c.Export.OTLP.CA, &c.Export.OTLP.Certificate, &c.Export.OTLP.Key}
 	for i := range c.Listeners {
 		t := &c.Listeners[i].TLS
 		paths = append(paths, &t.Certificate, &t.Key, &t.ClientCA)

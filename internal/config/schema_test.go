@@ -149,10 +149,10 @@ func TestTheSchemaOpensWithTheCapabilities(t *testing.T) {
 	}
 	o.Available = config.Capabilities{"gateway.authentication.method=JWT", "gateway.authorization.policy_engine=none", "telemetry_configuration.traces.ai_spans=token_usage"}
 	for text, good := range map[string]bool{
-		"gateway: {authentication: {method: JWT}, authorization: {policy_engine: none}}":                                                                              true,
-		"gateway: {authentication: {method: none}, authorization: {policy_engine: none}}":                                                                             false,
-		"gateway: {authentication: {method: JWT}, authorization: {policy_engine: none}}\ntelemetry_configuration: {traces: {ai_spans: [token_usage]}}":                true,
-		"gateway: {authentication: {method: JWT}, authorization: {policy_engine: none}}\ntelemetry_configuration: {traces: {ai_spans: [token_usage, tool_metadata]}}": false,
+		"gateway: {authentication: {method: JWT}, authorization: {policy_engine: none}}":                                                                                                                                        true,
+		"gateway: {authentication: {method: none}, authorization: {policy_engine: none}}":                                                                                                                                       false,
+		"gateway: {authentication: {method: JWT}, authorization: {policy_engine: none}}\ntelemetry_configuration: {traces: {ai_spans: [token_usage]}}\ntelemetry: {otlp: {endpoint: \"http://127.0.0.1:4317\"}}":                true,
+		"gateway: {authentication: {method: JWT}, authorization: {policy_engine: none}}\ntelemetry_configuration: {traces: {ai_spans: [token_usage, tool_metadata]}}\ntelemetry: {otlp: {endpoint: \"http://127.0.0.1:4317\"}}": false,
 	} {
 		err := valid(t, schema(t, o), text)
 		_, loaded := config.Parse("c.yaml", []byte(text), o)

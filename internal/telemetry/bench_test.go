@@ -11,7 +11,7 @@ import (
 )
 
 func BenchmarkObserve(b *testing.B) {
-	m, err := telemetry.New()
+	m, err := telemetry.New(nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func BenchmarkObserve(b *testing.B) {
 }
 
 func TestADurationIsCountedInItsBucket(t *testing.T) {
-	m, err := telemetry.New()
+	m, err := telemetry.New(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

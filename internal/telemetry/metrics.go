@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,20 +14,28 @@ import (
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/mcp"
 )
 
-// Metrics observes decisions. Attribute values come from closed sets: servers
-// of the registry, methods of the protocol, declared reasons.
+// Metrics observes decisions and the ends of exchanges. Attribute values come from
+// closed sets: servers of the registry, methods of the protocol, declared reasons.
+// What has more values than that is an attribute where an operator asks for it.
 type Metrics struct {
-	provider *sdk.MeterProvider
-	handler  http.Handler
-	meter    metric.Meter
-	since    time.Time
-	tallies  sync.Map // key -> *tally
-	events   sync.Map // raised -> *occurrences
+	provider   *sdk.MeterProvider
+	handler    http.Handler
+	meter      metric.Meter
+	since      time.Time
+	tallies    table[key, tally]
+	operations table[operation, tally]
+	events     table[raised, occurrences]
+	failures   table[raised, occurrences]
+	shadowed   table[raised, occurrences]
+	seen       table[values, values]
+	beyond     table[values, values] // all of them "other", one for each choice of labels
+	tools      table[named, struct{}]
 }
 
 const scope = "github.com/sallyport/sallyport"
@@ -38,18 +45,39 @@ type key struct {
 	direction                             mcp.Direction
 }
 
-// New returns metrics with their own registry.
-func New() (*Metrics, error) {
+func newDecisions(k key) *tally {
+	return newTally(decisionBounds,
+		attribute.String("server", k.server), attribute.String("method", k.method), attribute.String("direction", k.direction.String()),
+		attribute.String("action", k.action), attribute.String("reason", k.reason), attribute.String("guard", k.guard))
+}
+
+// New returns metrics with their own registry. What about says is said of all of
+// them; push, if there is one, gets them at its interval.
+func New(about *resource.Resource, push *Push) (*Metrics, error) {
 	reg := prometheus.NewRegistry()
 	m := &Metrics{since: time.Now()}
 	exporter, err := otelprom.New(otelprom.WithRegisterer(reg), otelprom.WithoutScopeInfo(), otelprom.WithProducer(m))
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: exporter: %w", err)
 	}
-	m.provider = sdk.NewMeterProvider(sdk.WithReader(exporter))
-	m.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	readers := []sdk.Option{sdk.WithReader(exporter)}
+	if about != nil {
+		readers = append(readers, sdk.WithResource(about))
+	}
+	if push != nil {
+		readers = append(readers, sdk.WithReader(sdk.NewPeriodicReader(push.Exporter, sdk.WithInterval(push.Interval), sdk.WithTimeout(push.Timeout), sdk.WithProducer(m))))
+	}
+	m.provider = sdk.NewMeterProvider(readers...)
+	m.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	m.meter = m.provider.Meter(scope)
 	return m, nil
+}
+
+// Push is where metrics are sent to, beside being shown to Prometheus.
+type Push struct {
+	Exporter sdk.Exporter
+	Interval time.Duration
+	Timeout  time.Duration
 }
 
 // Handler serves the metrics in Prometheus' format.
@@ -64,6 +92,22 @@ func (m *Metrics) Gauge(name, description string, value func() int64) error {
 		}))
 	if err != nil {
 		return fmt.Errorf("telemetry: gauge %s: %w", name, err)
+	}
+	return nil
+}
+
+// Age adds a metric of the time since something, which is asked for at each
+// scrape; nothing is shown while there is no such time.
+func (m *Metrics) Age(name, description string, since func() time.Time) error {
+	_, err := m.meter.Float64ObservableGauge(name, metric.WithDescription(description), metric.WithUnit("s"),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			if t := since(); !t.IsZero() {
+				o.Observe(time.Since(t).Seconds())
+			}
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("telemetry: age %s: %w", name, err)
 	}
 	return nil
 }
@@ -99,6 +143,20 @@ func (m *Metrics) CounterBy(name, description, by string, totals func() map[stri
 
 // Observe counts one decision.
 func (m *Metrics) Observe(_ context.Context, x *guard.Exchange, msg *mcp.Message, d *guard.Decision) error {
+	m.decided(x, msg, d)
+	return nil
+}
+
+// Observe counts one decision.
+func (o *observer) Observe(_ context.Context, x *guard.Exchange, msg *mcp.Message, d *guard.Decision) error {
+	t, i := o.decided(x, msg, d)
+	if o.exemplars && x.Trace.Kept {
+		t.show(i, d.Took, &x.Trace)
+	}
+	return nil
+}
+
+func (m *Metrics) decided(x *guard.Exchange, msg *mcp.Message, d *guard.Decision) (t *tally, bucket int) {
 	k := key{server: x.Server.Name, action: d.Action.String(), reason: string(d.Reason), guard: d.Guard, direction: d.Direction}
 	if msg != nil {
 		k.method = "extension"
@@ -107,19 +165,12 @@ func (m *Metrics) Observe(_ context.Context, x *guard.Exchange, msg *mcp.Message
 			k.method = topic
 		}
 	}
-	t, ok := m.tallies.Load(k)
-	if !ok {
-		t, _ = m.tallies.LoadOrStore(k, &tally{attributes: attribute.NewSet(
-			attribute.String("server", k.server), attribute.String("method", k.method),
-			attribute.String("direction", k.direction.String()), attribute.String("action", k.action),
-			attribute.String("reason", k.reason), attribute.String("guard", k.guard),
-		)})
-	}
-	t.(*tally).add(d.Took)
+	t = m.tallies.get(k, 0, newDecisions)
 	for i := range d.Events {
-		m.count(raised{kind: d.Events[i].Kind, guard: d.Events[i].Guard, server: x.Server.Name})
+		count(&m.events, raised{"event", d.Events[i].Kind, d.Events[i].Guard, x.Server.Name})
 	}
-	return nil
+	m.guards(d)
+	return t, t.add(d.Took)
 }
 
 // Close ends the metrics.

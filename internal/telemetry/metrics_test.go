@@ -17,7 +17,7 @@ import (
 
 func metrics(t testing.TB) *telemetry.Metrics {
 	t.Helper()
-	m, err := telemetry.New()
+	m, err := telemetry.New(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
