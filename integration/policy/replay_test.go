@@ -34,7 +34,7 @@ func record(t testing.TB, p guardpolicy.Decider, keep audit.Content, hide bool) 
 		t.Fatal(err)
 	}
 	c, err := guard.New(guard.Host{
-		Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}), Observers: []guard.Observer{r.Under("c", 0, keep)},
+		Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}), Observers: []guard.Observer{r.Under(audit.Form{Config: "c", Digest: 0, Keep: keep})},
 		Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
 			return wait(ctx)
 		},

@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/admin"
 	"github.com/sallyport/sallyport/internal/audit"
+	"github.com/sallyport/sallyport/internal/audit/keyring"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/envoyrun"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -52,6 +53,7 @@ type Gateway struct {
 	holder   *gate.Holder
 	metrics  *telemetry.Metrics
 	receipts receipts
+	ring     *keyring.Ring // nil where receipts seal nothing
 	procs    *extproc.Server
 	checks   *extauthz.Server
 	xds      *xds.Server
@@ -81,6 +83,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	if g.metrics, err = openMetrics(cfg.Export, g.lasting.id); err != nil {
 		return err
+	}
+	if cfg.Receipts.Sealing.Keys != "" {
+		if g.ring, err = OpenKeyRing(ctx, cfg.Receipts.Sealing); err != nil {
+			return err
+		}
 	}
 	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.log)
 	if err != nil {
@@ -155,6 +162,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	keeping, stopKeeping := context.WithCancel(counting) // before counting ends, which closes what both use
 	kept := make(chan struct{})
 	group.Go(func() error { defer close(kept); g.lasting.budgets.run(keeping); return nil })
+	group.Go(func() error { tendRing(counting, g.ring, g.log); return nil })
 	group.Go(func() error { g.shipLogs(counting); return nil })
 	group.Go(func() error { return judge.Serve(ln.judge) })
 	group.Go(func() error { return control.Serve(ln.control) })

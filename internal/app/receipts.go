@@ -18,7 +18,7 @@ import (
 
 // receipts keeps a receipt of every decision, in whatever way is configured.
 type receipts interface {
-	Under(config string, digest int, keep audit.Content) guard.Observer
+	Under(audit.Form) guard.Observer
 	Counts() (written, dropped, failed uint64)
 	Trouble() error
 	Close(context.Context) error
@@ -26,7 +26,9 @@ type receipts interface {
 
 // observer is told of the decisions of one configuration.
 func (g *Gateway) observer(cfg *config.Config) guard.Observer {
-	return g.receipts.Under(cfg.Revision(), int(cfg.Receipts.DigestUpTo), audit.Content(cfg.Receipts.Keep))
+	return g.receipts.Under(audit.Form{
+		Config: cfg.Revision(), Digest: int(cfg.Receipts.DigestUpTo), Keep: audit.Content(cfg.Receipts.Keep), Sealing: g.sealing(cfg.Receipts.Sealing),
+	})
 }
 
 // openReceipts begins to keep receipts. The function it returns closes what

@@ -26,7 +26,7 @@ var rules = []struct {
 	{"internal/recent", nil, []string{"net/http/", "os", "net", "log"}},
 	{"internal/registry", []string{module + "mcp", module + "guard"}, nil},
 	{"internal/gate", []string{module + "mcp", module + "guard", module + "internal/registry"}, nil},
-	{"internal/audit", []string{module + "mcp", module + "guard", module + "internal/audit"}, nil},
+	{"internal/audit", []string{module + "mcp", module + "guard", module + "internal/audit", module + "internal/config/notation"}, nil},
 }
 
 func TestTheCoreKnowsNoEnvoyRedisOrOPA(t *testing.T) {

@@ -24,7 +24,7 @@ func BenchmarkReceipt(b *testing.B) {
 	}
 	b.Run("plain", func(b *testing.B) {
 		r := audit.New(discard{}, 8192, audit.Block, quiet())
-		run(b, r.Under("cfg-1", 64<<10, audit.NoContent))
+		run(b, r.Under(audit.Form{Config: "cfg-1", Digest: 64 << 10, Keep: audit.NoContent}))
 		end(b, r)
 	})
 	for name, digest := range map[string]int{"ledger": 64 << 10, "ledger without digests": 0} {
@@ -32,7 +32,7 @@ func BenchmarkReceipt(b *testing.B) {
 			k, _, _ := keep(b, audit.Block, func(o *ledger.Options) {
 				o.SegmentSize, o.CheckpointEvery, o.Spool = 1<<30, 10*time.Second, 8<<20
 			})
-			run(b, k.Under("cfg-1", digest, audit.NoContent))
+			run(b, k.Under(audit.Form{Config: "cfg-1", Digest: digest, Keep: audit.NoContent}))
 			endKept(b, k)
 		})
 	}

@@ -44,9 +44,9 @@ func sensitive(x *guard.Exchange, m *mcp.Message, d *guard.Decision) bool {
 func (e *encoder) kept(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
 	name, value := "params", m.Params
 	switch {
-	case m.Method == "" || e.keep != Arguments && e.keep != Params:
+	case m.Method == "" || e.Keep != Arguments && e.Keep != Params:
 		return b
-	case e.keep == Arguments:
+	case e.Keep == Arguments:
 		name = "arguments"
 		value, _ = mcp.Member(m.Params, "arguments")
 	}

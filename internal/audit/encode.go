@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -8,15 +9,23 @@ import (
 	"github.com/sallyport/sallyport/mcp"
 )
 
-// encoder writes one decision as the members of a JSON object. It writes no
-// parameters and no results: names, sizes, digests and verdicts only.
-type encoder struct {
-	config string // revision of the configuration that decided
-	digest int    // largest params or result whose digest is written; 0 for none
-	keep   Content
+// Form says what the receipts of one configuration hold beside names, sizes and
+// verdicts.
+type Form struct {
+	Config  string // revision of the configuration that decided
+	Digest  int    // largest params or result whose digest is written; 0 for none
+	Keep    Content
+	Sealing *Sealing // nil: nothing is sealed
 }
 
-func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
+// encoder writes one decision as the members of a JSON object.
+type encoder struct{ Form }
+
+func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) ([]byte, error) {
+	k, err := e.Sealing.seals(ctx, x, m, d)
+	if err != nil {
+		return b, err
+	}
 	b = append(b, `"time":"`...)
 	b = d.At.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","exchange":"`...)
@@ -28,9 +37,9 @@ func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 	b = append(b, '"')
 	b = field(b, "reason", string(d.Reason))
 	b = field(b, "guard", d.Guard)
-	b = field(b, "detail", d.Detail)
+	b = field(b, "detail", k.hide(d.Detail))
 	b = field(b, "policy", d.Policy)
-	b = field(b, "config", e.config)
+	b = field(b, "config", e.Config)
 	b = field(b, "server", x.Server.Name)
 	b = field(b, "server_version", x.Server.Version)
 	b = field(b, "server_owner", x.Server.Owner)
@@ -38,8 +47,9 @@ func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 	b = field(b, "server_classification", x.Server.Classification)
 	b = field(b, "revision", x.Revision.String())
 	b = field(b, "http_method", x.Verb)
-	b = principal(b, &x.Principal)
-	if x.Source.IsValid() {
+	who := e.Sealing != nil && e.Sealing.Subjects
+	b = principal(b, &x.Principal, &k, who)
+	if x.Source.IsValid() && !who {
 		b = append(b, `,"source":"`...)
 		b = x.Source.AppendTo(b)
 		b = append(b, '"')
@@ -52,26 +62,36 @@ func (e *encoder) members(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 		b = strconv.AppendInt(b, int64(x.Upstream), 10)
 	}
 	if m != nil {
-		b = e.message(b, x, m, d)
+		b = e.message(b, &k, x, m, d)
 	}
 	b = obligations(b, d.Obligations)
 	b = list(b, "labels", x.Labels())
-	b = events(b, d.Events)
-	b = journal(b, d.Journal)
+	b = events(b, &k, d.Events)
+	b = journal(b, &k, d.Journal)
+	if b, err = e.Sealing.sealed(b, &k, x, m, d); err != nil {
+		return b, err
+	}
 	b = append(b, `,"took_us":`...)
-	return strconv.AppendInt(b, d.Took.Microseconds(), 10)
+	return strconv.AppendInt(b, d.Took.Microseconds(), 10), nil
 }
 
-func principal(b []byte, p *guard.Principal) []byte {
-	b = field(b, "subject", p.Subject)
+// principal writes who called; sealed says that people are not to be named.
+func principal(b []byte, p *guard.Principal, k *seals, sealed bool) []byte {
+	if sealed {
+		b = field(b, "pseudonym", k.pseudonym)
+	} else {
+		b = field(b, "subject", p.Subject)
+	}
 	b = field(b, "issuer", p.Issuer)
-	b = field(b, "agent", p.Agent)
-	b = list(b, "actors", p.Actors)
-	b = field(b, "client", p.Client)
+	b = field(b, "agent", k.hide(p.Agent))
+	b = list(b, "actors", k.hideAll(p.Actors))
+	b = field(b, "client", k.hide(p.Client))
 	b = field(b, "tenant", p.Tenant)
-	b = field(b, "task", p.Task)
+	b = field(b, "task", k.hide(p.Task))
 	b = field(b, "task_type", p.TaskType)
-	b = field(b, "peer", p.Peer)
+	if !sealed || !personal(p.Peer) {
+		b = field(b, "peer", k.hide(p.Peer))
+	}
 	if p.IsAnonymous() {
 		return b
 	}
@@ -84,14 +104,14 @@ func principal(b []byte, p *guard.Principal) []byte {
 	return moment(b, "expires", p.Expires)
 }
 
-func (e *encoder) message(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
+func (e *encoder) message(b []byte, k *seals, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
 	b = field(b, "kind", kind(m.Kind))
 	b = field(b, "method", x.Topic(m))
 	name := m.Name
 	if name == "" && m.Direction == mcp.ToClient {
 		name = x.Asked.Name
 	}
-	b = field(b, "name", name)
+	b = field(b, "name", k.hide(name))
 	b = tool(b, x, m)
 	if len(m.ID) > 0 {
 		b = append(b, `,"id":`...)
@@ -100,12 +120,12 @@ func (e *encoder) message(b []byte, x *guard.Exchange, m *mcp.Message, d *guard.
 	b = append(b, `,"bytes":`...)
 	b = strconv.AppendInt(b, int64(len(m.Raw)), 10)
 	b = e.kept(b, x, m, d)
-	b = digest(b, "params_sha256", m.Params, e.digest)
-	b = digest(b, "result_sha256", m.Result, e.digest)
+	b = digest(b, "params_sha256", m.Params, e.Digest)
+	b = digest(b, "result_sha256", m.Result, e.Digest)
 	if d.Edited {
 		b = append(b, `,"edited":true`...)
-		b = digest(b, "edited_params_sha256", d.Message.Params, e.digest)
-		b = digest(b, "edited_result_sha256", d.Message.Result, e.digest)
+		b = digest(b, "edited_params_sha256", d.Message.Params, e.Digest)
+		b = digest(b, "edited_result_sha256", d.Message.Result, e.Digest)
 	}
 	return b
 }
@@ -148,7 +168,7 @@ func obligations(b []byte, all []guard.Obligation) []byte {
 }
 
 // events writes what people should learn of, whatever was decided.
-func events(b []byte, all []guard.Event) []byte {
+func events(b []byte, k *seals, all []guard.Event) []byte {
 	for i := range all {
 		if i == 0 {
 			b = append(b, `,"events":[`...)
@@ -160,7 +180,7 @@ func events(b []byte, all []guard.Event) []byte {
 		b = append(b, `","guard":"`...)
 		b = append(b, all[i].Guard...)
 		b = append(b, '"')
-		b = field(b, "detail", all[i].Detail)
+		b = field(b, "detail", k.hide(all[i].Detail))
 		b = append(b, '}')
 	}
 	if len(all) > 0 {
@@ -169,7 +189,7 @@ func events(b []byte, all []guard.Event) []byte {
 	return b
 }
 
-func journal(b []byte, entries []guard.Entry) []byte {
+func journal(b []byte, k *seals, entries []guard.Entry) []byte {
 	b = append(b, `,"guards":[`...)
 	for i := range entries {
 		e := &entries[i]
@@ -185,9 +205,9 @@ func journal(b []byte, entries []guard.Entry) []byte {
 			b = field(b, "mode", e.Mode.String())
 		}
 		b = field(b, "reason", string(e.Reason))
-		b = field(b, "detail", e.Detail)
+		b = field(b, "detail", k.hide(e.Detail))
 		if e.Err != nil {
-			b = field(b, "error", e.Err.Error())
+			b = field(b, "error", k.hide(e.Err.Error()))
 		}
 		if e.Labels > 0 {
 			b = append(b, `,"labels_seen":`...)

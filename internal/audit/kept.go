@@ -45,12 +45,9 @@ func Keep(o ledger.Options, rule WhenFull) (*Kept, error) {
 	return k, nil
 }
 
-// Under returns the observer for decisions of one configuration, which its
-// receipts name, with digests of what has at most so many bytes, and as
-// much content as keep says.
-func (k *Kept) Under(config string, digest int, keep Content) guard.Observer {
-	return under[*Kept]{k, encoder{config, digest, keep}}
-}
+// Under returns the observer for decisions of one configuration, whose receipts
+// have this form.
+func (k *Kept) Under(f Form) guard.Observer { return under[*Kept]{k, encoder{f}} }
 
 func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
 	if k.rule == Block && k.broken.Load() {
@@ -58,8 +55,10 @@ func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mc
 		return errors.New("audit: receipts cannot be written")
 	}
 	buf := k.pool.Get().(*[]byte)
-	*buf = e.members((*buf)[:0], x, m, d)
-	err := k.spool.Put(*buf)
+	var err error
+	if *buf, err = e.members(ctx, (*buf)[:0], x, m, d); err == nil {
+		err = k.spool.Put(*buf)
+	}
 	if errors.Is(err, ledger.ErrFull) && k.rule == Block {
 		err = k.wait(ctx, *buf)
 	}

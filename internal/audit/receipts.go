@@ -64,12 +64,9 @@ func (r *Receipts) Counts() (written, dropped, failed uint64) {
 	return r.written.Load(), r.dropped.Load(), r.failed.Load()
 }
 
-// Under returns the observer for decisions of one configuration, which its
-// receipts name, with digests of what has at most so many bytes, and as
-// much content as keep says.
-func (r *Receipts) Under(config string, digest int, keep Content) guard.Observer {
-	return under[*Receipts]{r, encoder{config, digest, keep}}
-}
+// Under returns the observer for decisions of one configuration, whose receipts
+// have this form.
+func (r *Receipts) Under(f Form) guard.Observer { return under[*Receipts]{r, encoder{f}} }
 
 // Observe enqueues the receipt of one decision.
 func (r *Receipts) Observe(ctx context.Context, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
@@ -81,7 +78,15 @@ func (r *Receipts) observe(ctx context.Context, e *encoder, x *guard.Exchange, m
 		return errors.New("audit: receipts cannot be written")
 	}
 	buf := r.pool.Get().(*[]byte)
-	line := append(e.members(append((*buf)[:0], `{"v":1,`...), x, m, d), "}\n"...)
+	line, err := e.members(ctx, append((*buf)[:0], `{"v":1,`...), x, m, d)
+	if err != nil {
+		r.dropped.Add(1)
+		if r.rule == DropAndCount {
+			return nil
+		}
+		return err
+	}
+	line = append(line, "}\n"...)
 	select {
 	case r.queue <- line:
 		return nil

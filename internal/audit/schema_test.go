@@ -94,7 +94,7 @@ func TestAReceiptSaysWhoWhatAndWhyAndNothingSecret(t *testing.T) {
 	x, m, d := everything(t)
 	out := &disk{}
 	r := audit.New(out, 4, audit.Block, quiet())
-	if err := r.Under("cfg-1", 1<<10, audit.NoContent).Observe(t.Context(), x, m, d); err != nil {
+	if err := r.Under(audit.Form{Config: "cfg-1", Digest: 1 << 10, Keep: audit.NoContent}).Observe(t.Context(), x, m, d); err != nil {
 		t.Fatal(err)
 	}
 	end(t, r)
@@ -136,7 +136,7 @@ func TestDigestsStopWhereTheyAreToldTo(t *testing.T) {
 	for limit, want := range map[int]bool{0: false, len(m.Params) - 1: false, len(m.Params): true} {
 		out := &disk{}
 		r := audit.New(out, 4, audit.Block, quiet())
-		if err := r.Under("c", limit, audit.NoContent).Observe(t.Context(), x, m, d); err != nil {
+		if err := r.Under(audit.Form{Config: "c", Digest: limit, Keep: audit.NoContent}).Observe(t.Context(), x, m, d); err != nil {
 			t.Fatal(err)
 		}
 		end(t, r)
@@ -225,7 +225,7 @@ func endKept(t testing.TB, k *audit.Kept) {
 func TestEveryLineOfALedgerConformsAndVerifies(t *testing.T) {
 	k, dir, keys := keep(t, audit.Block, nil)
 	x, m, d := everything(t)
-	o := k.Under("cfg-1", 1<<10, audit.NoContent)
+	o := k.Under(audit.Form{Config: "cfg-1", Digest: 1 << 10, Keep: audit.NoContent})
 	refused := *d
 	refused.Action, refused.Reason, refused.Guard, refused.Obligations, refused.Edited = guard.Hold, "needs_approval", "approval", nil, false
 	bare := &guard.Exchange{ID: "e"}
@@ -285,7 +285,7 @@ func TestAFullSpoolFollowsItsRule(t *testing.T) {
 			})
 			held.Store(true)
 			x, m, d := everything(t)
-			o := k.Under("c", 0, audit.NoContent)
+			o := k.Under(audit.Form{Config: "c", Digest: 0, Keep: audit.NoContent})
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			failed := 0
@@ -341,7 +341,7 @@ func TestContentIsKeptOnlyWhereItIsAskedFor(t *testing.T) {
 		x := &guard.Exchange{ID: "0123456789abcdef0123456789abcdef", Server: guard.Server{Name: "bank", Owner: "o", Domain: "d", Classification: "c", Tools: map[string]guard.Tool{"pay": {Risk: "high", Financial: true, External: true}}},
 			Principal: guard.Principal{Subject: "alice", AuthTime: time.Unix(1, 5), Expires: time.Unix(9, 0), Strength: "mfa", TaskType: "refund"}}
 		d := &guard.Decision{Action: guard.Allow, At: time.Unix(2, 0), Journal: []guard.Entry{{Guard: "policy", Action: guard.Allow, Labels: 2}}}
-		if err := r.Under("", 0, tt.keep).Observe(t.Context(), x, tt.m, d); err != nil {
+		if err := r.Under(audit.Form{Config: "", Digest: 0, Keep: tt.keep}).Observe(t.Context(), x, tt.m, d); err != nil {
 			t.Fatal(err)
 		}
 		end(t, r)
@@ -393,7 +393,7 @@ func TestContentThatIsSensitiveIsNeverKeptInClear(t *testing.T) {
 			x.Server.Tools, d.Journal = tt.tools, tt.journal
 			out := &disk{}
 			r := audit.New(out, 4, audit.Block, quiet())
-			if err := r.Under("", 0, keep).Observe(t.Context(), x, m, d); err != nil {
+			if err := r.Under(audit.Form{Config: "", Digest: 0, Keep: keep}).Observe(t.Context(), x, m, d); err != nil {
 				t.Fatal(err)
 			}
 			end(t, r)

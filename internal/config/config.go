@@ -145,6 +145,28 @@ type Receipts struct {
 	CheckpointEvery time.Duration      `yaml:"checkpoint_every" min:"10ms" max:"1h" restart:"true" doc:"With directory: how long receipts wait to be signed; what is younger, whoever can write the folder can cut off unseen"`
 	SignWith        notation.SecretRef `yaml:"sign_with" restart:"true" doc:"With directory: Ed25519 key in PKCS 8 PEM that signs checkpoints, as sallyport audit keygen makes it"`
 	Publish         string             `yaml:"publish" restart:"true" doc:"With directory: file outside of it that checkpoints are also appended to, so that a cut directory is noticed; relative to this file"`
+
+	Sealing Sealing `yaml:"sealing" doc:"What receipts hold encrypted, so that it can be made unreadable while they stay as they are"`
+}
+
+// Sealing says what receipts hold encrypted, under keys of tenants and subjects
+// that can be destroyed one by one.
+type Sealing struct {
+	Keys     string               `yaml:"keys" restart:"true" doc:"Folder of the key ring, which several gateways may share; relative to this file"`
+	WrapWith []notation.SecretRef `yaml:"wrap_with" restart:"true" doc:"Keys that wrap those of the ring, each 32 bytes in base64 or hex; the first wraps, the others still open what they wrapped before"`
+	Rotate   time.Duration        `yaml:"rotate" min:"0s" max:"3650d" restart:"true" doc:"Age at which a tenant's key is followed by a new one; 0s for never"`
+	Subjects string               `yaml:"subjects" oneof:"clear|sealed" doc:"sealed writes a pseudonym in place of a caller's subject, and seals subject, source address and the names of peers that are no SPIFFE ids"`
+	Largest  notation.Size        `yaml:"largest" min:"1KiB" max:"256KiB" doc:"Largest payload that is kept; of a larger one the size"`
+	Payloads []Payload            `yaml:"payloads" doc:"Content that is kept, sealed; the first entry that fits a message counts"`
+}
+
+// Payload says which content of which messages is kept.
+type Payload struct {
+	Tenants []string `yaml:"tenants" doc:"Tenants of the caller, * for any text; all when absent"`
+	Servers []string `yaml:"servers" doc:"Registered servers, likewise"`
+	Tools   []string `yaml:"tools" doc:"Tools, prompts or resources, likewise"`
+	Keep    []string `yaml:"keep" min:"1" oneof:"arguments|params|results" required:"true" doc:"Arguments of requests, or all of their params, and results"`
+	As      string   `yaml:"as" oneof:"forwarded|received" doc:"forwarded keeps what went on, after guards changed it, and nothing of what was refused; received keeps what came. forwarded when absent"`
 }
 
 // Log is the gateway's own log.
@@ -183,6 +205,7 @@ func Default() Config {
 		Receipts: Receipts{
 			Path: "stdout", WhenFull: "block", Queue: 8192, DigestUpTo: 64 * notation.KiB, Keep: "nothing",
 			SegmentSize: 64 * notation.MiB, SegmentTime: 24 * time.Hour, CheckpointEvery: 10 * time.Second,
+			Sealing: Sealing{Rotate: 90 * 24 * time.Hour, Subjects: "clear", Largest: 64 * notation.KiB},
 		},
 		Export: TelemetryExport{
 			ServiceName: "sallyport", OTLP: OTLP{Protocol: "grpc", Compression: "none", Timeout: 10 * time.Second},

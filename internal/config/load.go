@@ -138,7 +138,7 @@ func revision(c *Config, data []byte) string {
 
 // resolve makes relative paths begin at the configuration's own directory.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path, &c.Receipts.Directory, &c.Receipts.Publish, &c.Revoked.File, &c.Redis.TLS.CA, &c.Redis.TLS.Certificate, &c.Redis.TLS.Key,
+	paths := []*string{&c.Registry.Directory, &c.Envoy.AccessLog, &c.Envoy.SystemCA, &c.Receipts.Path, &c.Receipts.Directory, &c.Receipts.Publish, &c.Receipts.Sealing.Keys, &c.Revoked.File, &c.Redis.TLS.CA, &c.Redis.TLS.Certificate, &c.Redis.TLS.Key,
 		&c.Export.OTLP.CA, &c.Export.OTLP.Certificate, &c.Export.OTLP.Key}
 	for i := range c.Listeners {
 		t := &c.Listeners[i].TLS

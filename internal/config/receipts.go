@@ -14,6 +14,7 @@ func (c *Config) checkReceipts(at strict.At) {
 	if p := at.Field("path"); r.Path == "" && p.Exists() {
 		p.Report("is empty; write stdout or the path of a file")
 	}
+	c.checkSealing(at.Field("sealing"))
 	directory := at.Field("directory")
 	if !directory.Exists() {
 		for _, key := range []string{"segment_size", "segment_time", "checkpoint_every", "sign_with", "publish"} {
@@ -40,6 +41,25 @@ func (c *Config) checkReceipts(at strict.At) {
 	}
 	if p := at.Field("checkpoint_every"); p.OK() && r.CheckpointEvery > r.SegmentTime {
 		p.Report("is longer than receipts.segment_time, %s", r.SegmentTime)
+	}
+}
+
+// checkSealing reports what would be sealed without a key, and keys that seal
+// nothing.
+func (c *Config) checkSealing(at strict.At) {
+	s := &c.Receipts.Sealing
+	seals := s.Subjects == "sealed" || len(s.Payloads) > 0
+	keys, wrap := at.Field("keys"), at.Field("wrap_with")
+	switch {
+	case !at.Exists() || !at.OK():
+	case seals && s.Keys == "":
+		at.Report("seals something and lacks keys: write the folder of a key ring")
+	case !seals && (keys.Exists() || wrap.Exists()):
+		at.Report("seals nothing; write subjects: sealed or payloads, or remove it")
+	case s.Keys != "" && len(s.WrapWith) == 0:
+		keys.Report("needs receipts.sealing.wrap_with: who reads unwrapped keys reads all that they seal; `openssl rand -base64 32` makes one")
+	case s.Keys != "" && c.Receipts.Directory != "" && (within(c.Receipts.Directory, s.Keys) || within(s.Keys, c.Receipts.Directory)):
+		keys.Report("must be outside of receipts.directory, and not around it: what is copied together cannot be destroyed apart")
 	}
 }
 

@@ -44,6 +44,9 @@ type receipt struct {
 	Params         json.RawMessage `json:"params"`
 	Labels         []string        `json:"labels"`
 	Guards         []verdict       `json:"guards"`
+	Sealed         []struct {
+		What string `json:"what"`
+	} `json:"sealed"`
 }
 
 type tool struct {
@@ -115,6 +118,11 @@ func (r *receipt) question() *question {
 	if slices.ContainsFunc([]string{r.Subject, r.Client, r.Peer, r.Tenant, r.Agent}, long) {
 		q.unknown["principal"] = "a name is too long for the receipt"
 	}
+	for _, s := range r.Sealed {
+		if s.What == "identity" {
+			q.unknown["principal"], q.unknown["source"] = sealedCaller, sealedCaller
+		}
+	}
 	if t := r.Tool; t != nil {
 		is := func(fact string) bool { return slices.Contains(t.Facts, fact) }
 		q.in.Server.Tools = map[string]guard.Tool{r.Name: {
@@ -129,6 +137,8 @@ func (r *receipt) question() *question {
 func long(s string) bool { return len(s) > maxText }
 
 const (
+	sealedCaller = "who called is sealed in the receipt (receipts.sealing.subjects)"
+
 	noArguments = "the policy reads arguments that the receipt does not hold (receipts.keep)"
 	noParams    = "the policy reads params that the receipt does not hold (receipts.keep)"
 	noTarget    = "what the message works on stands in params that the receipt does not hold (receipts.keep)"

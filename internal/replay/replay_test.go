@@ -46,6 +46,9 @@ func TestWhatAReceiptDoesNotHoldIsNotGuessed(t *testing.T) {
 		{"arguments, and none were kept", `,"roles":[]`, "call arguments", "reads arguments"},
 		{"params, and arguments were kept", `,"roles":[],"arguments":{"x":1}`, "call params", "reads params"},
 		{"params that were kept", `,"roles":[],"params":{"name":"pay","arguments":{"x":1}}`, "call params arguments", "replayed"},
+		{"a caller who is sealed", `,"roles":[],"pseudonym":"0123456789abcdef","sealed":[{"what":"identity"}]`, "principal", "sealed"},
+		{"an address that is sealed", `,"roles":[],"sealed":[{"what":"identity"}]`, "source", "sealed"},
+		{"content that is sealed says nothing of callers", `,"roles":[],"sealed":[{"what":"result"}]`, "principal source", "replayed"},
 		{"a name that is too long for the receipt", `,"roles":[],"tenant":"` + strings.Repeat("x", maxText+20) + `"`, "principal", "too long"},
 	} {
 		e := &asked{}
