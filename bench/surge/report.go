@@ -20,6 +20,15 @@ func (r *Report) Ratios() []float64 {
 	return out
 }
 
+// Ratio returns the median of [Report.Ratios].
+func (r *Report) Ratio() float64 {
+	q := r.Ratios()
+	if len(q) == 0 {
+		return 0
+	}
+	return q[len(q)/2]
+}
+
 // Refused returns the calls of the modest tenant that did not succeed, alone or
 // beside the greedy one.
 func (r *Report) Refused() int64 {

@@ -12,25 +12,30 @@ import (
 // than it does for the same work with little to do. So the law keeps, for each
 // kind of work, the time it takes then, and compares.
 //
-// Time goes in steps. A step ends when enough calls that began in it were
-// answered, at the earliest after stepTime; calls that began earlier say nothing
-// about the limit of now. Then
+// Time goes in steps. A step ends when as many calls that began in it were
+// answered as may be at the server, at the earliest after stepTime, and later if
+// they do not agree; calls that began earlier say nothing about the limit of now.
+// Then
 //
-//   - a server that is slower by more than the tolerance gets less in proportion:
-//     limit × tolerated/observed, at least half;
+//   - a server that is slower by more than the tolerance, in two steps in a row,
+//     gets less in proportion: limit × tolerated/observed, at least half. One step
+//     may have been a pause of the machine;
 //   - one that fails too often gets 0.7 of its limit;
 //   - one that answers nothing for a step, while half of the calls it has are twice
-//     as old as is tolerated, gets half;
-//   - any other gets one call more if somebody had to wait, then two, four, ... at
-//     most a quarter of the limit, or two; but near the limit at which it was strained last,
-//     one at a time.
+//     as old as is tolerated, gets half, and has it back soon if that was a pause;
+//   - any other, if somebody had to wait, is tried with all of its limit for a step,
+//     and if it bears that, gets one call more, then two, four, ... at most an eighth
+//     of the limit, or a sixteenth where several tenants are there; but near the limit at which it was
+//     slow last, one at a time, after a wait that doubles with each attempt in vain.
 //
-// What is compared is the median of each tenant's calls, and of these the lower
-// median: one tenant, of several, can make a server seem slow to itself only.
+// What is compared is the mean of each tenant's calls, as queueing shows in it
+// however the calls share it, and of these the lower median: one tenant, of
+// several, can make a server seem slow to itself only. A call counts as no slower
+// than [most], so that a few slow ones by their arguments do not matter.
 //
-// If giving a quarter less, or half to one that is much slower, did not help, or there is nothing left to take away, it is not our
-// calls that make the server slow: what it takes now is what it takes. And if all tenants find it much quicker than it
-// was thought to be, it is.
+// If giving half did not help, or there is nothing left to take away, it is not our
+// calls that make the server slow: what it takes now is what it takes. And if all
+// tenants find it quicker than it was thought to be, it is.
 type law struct {
 	config *surge.Config
 	limit  float64
@@ -39,8 +44,12 @@ type law struct {
 
 	step
 	gain    float64 // of the next good step
-	brink   float64 // the limit that was too much last; 0 when that is long ago
-	calm    int     // good steps in a row
+	brink   float64 // the limit that was too much last; 0 when none is known
+	hold    int     // good steps to go before the next attempt to pass it
+	try     bool    // the next step is one
+	holding int     // good steps that were waited before the last one
+	doubt   bool    // the last step was slow
+	hope    bool    // the last step was quicker than was thought
 	strain  float64 // when it began; 0 when there is none
 	relief  float64 // the limit below which strain is taken for the server's own
 	latency time.Duration
@@ -53,29 +62,20 @@ type step struct {
 	seen    int
 	failed  int
 	wanted  bool // somebody had to wait
+	trial   bool // all of the limit is lent, to find out whether the server bears it
 	ratios  map[string]*sample
 	started bool
-}
-
-// work is a kind of calls.
-type work struct {
-	usual float64 // nanoseconds with little to do; 0 when not known
-	seen  int
-}
-
-// sample is what one tenant saw in a step, at most a few.
-type sample struct {
-	ratios [16]float64
-	n      int
 }
 
 const (
 	stepTime  = 100 * time.Millisecond
 	stepLong  = time.Second // after which few calls are enough
-	stepCalls = 10
+	leastSeen = 4
+	mostSeen  = 200
 	maxWorks  = 64
 	maxSample = 64               // tenants
 	jitter    = time.Millisecond // that says nothing
+	maxHold   = 32
 )
 
 func (l *law) configure(c *surge.Config) {
@@ -152,33 +152,6 @@ func (l *law) work(name string) *work {
 	return w
 }
 
-// learn follows the median of what calls take when there is little to do.
-func (w *work) learn(took float64, calm bool) {
-	switch {
-	case w.usual == 0:
-		w.usual = took
-	case !calm:
-		return
-	}
-	pace := 1.0 / 16
-	if w.seen++; w.seen < 16 {
-		pace = 1.0 / 4
-	}
-	if took > w.usual {
-		w.usual *= 1 + pace
-	} else {
-		w.usual *= 1 - pace
-	}
-}
-
-// ratio is how many times what is tolerated a call took.
-func (w *work) ratio(took time.Duration, tolerance int) float64 {
-	if w.usual == 0 {
-		return 0
-	}
-	return float64(took) / (w.usual + max(w.usual*float64(tolerance)/100, float64(jitter)))
-}
-
 func (l *law) note(tenant string, ratio float64) {
 	s := l.ratios[tenant]
 	if s == nil {
@@ -191,29 +164,7 @@ func (l *law) note(tenant string, ratio float64) {
 		s = new(sample)
 		l.ratios[tenant] = s
 	}
-	s.ratios[s.n%len(s.ratios)] = ratio
-	s.n++
-}
-
-// median of what a tenant saw.
-func (s *sample) median() float64 {
-	list := s.ratios
-	have := list[:min(s.n, len(list))]
-	slices.Sort(have)
-	return have[len(have)/2]
-}
-
-// slowness is the lower median of what tenants saw, and the most.
-func (l *law) slowness() (lower, most float64) {
-	var list []float64
-	for _, s := range l.ratios {
-		list = append(list, s.median())
-	}
-	if len(list) == 0 {
-		return 0, 0
-	}
-	slices.Sort(list)
-	return list[(len(list)-1)/2], list[len(list)-1]
+	s.add(ratio)
 }
 
 // overdue takes in that a server answers nothing: that is no answer to wait for.
@@ -221,15 +172,21 @@ func (l *law) overdue(in []*ticket, now time.Duration) {
 	if !l.started || now-l.began < stepTime || l.seen > 0 || len(in) == 0 || l.limit <= float64(l.config.Limit.Min) {
 		return // with the least there is, answers are waited for
 	}
-	ratios := make([]float64, len(in))
-	for i, t := range in {
-		if !t.quick {
-			ratios[i] = l.work(t.call.Work).ratio(now-t.entered, l.config.Tolerance)
+	var ratios []float64
+	for _, t := range in {
+		switch {
+		case t.entered < l.began: // it says nothing about the limit of now
+		case t.quick:
+			ratios = append(ratios, 0)
+		default:
+			ratios = append(ratios, l.work(t.call.Work).ratio(now-t.entered, l.config.Tolerance))
 		}
 	}
 	slices.Sort(ratios)
-	if slow := ratios[len(ratios)/2]; slow > 2 {
-		l.less(0.5, slow)
+	if n := len(ratios); n > 0 && ratios[n/2] > 2 {
+		l.gain = max(l.gain, l.limit/4) // should it have been a pause
+		l.limit /= 2
+		l.shrunk++
 		l.bound()
 		l.step = step{began: now, started: true}
 	}
@@ -241,59 +198,89 @@ func (l *law) turn(now time.Duration) {
 		l.step = step{began: now, started: true}
 		return
 	}
-	age := now - l.began
-	if age < stepTime || l.seen < min(stepCalls, max(3, l.calls())) && (age < stepLong || l.seen == 0) {
+	need := min(max(leastSeen, l.calls()), mostSeen)
+	if age := now - l.began; age < stepTime || l.seen < need && (age < stepLong || l.seen < leastSeen) {
 		return // of few calls at once, few answers are enough
 	}
-	slow, most := l.slowness()
+	v := l.view()
+	l.try = false
 	switch {
 	case l.failed*100 > l.seen*l.config.Errors && l.failed >= 2:
-		l.less(0.7, slow)
-	case slow > 1:
-		l.slow(slow)
+		l.less(0.7, v.mean)
+	case v.low <= 1 && v.high >= 1 && l.seen < 4*need:
+		return // they do not agree
+	case v.low > 1 || v.mean > 1:
+		l.slow(v)
 	default:
-		l.good(most)
+		l.good(v)
 	}
 	l.bound()
-	l.step = step{began: now, started: true}
+	l.step = step{began: now, started: true, trial: l.try}
 }
 
 // slow gives a slow server less, unless that has not helped.
-func (l *law) slow(slow float64) {
-	if l.limit <= float64(l.config.Limit.Min) || l.strain > 0 && l.limit <= l.relief && slow > 0.9*l.strain {
-		l.rescale(slow)
-		l.strain, l.gain, l.brink = 0, 1, 0
+func (l *law) slow(v view) {
+	l.hope = false
+	least := l.limit <= float64(l.config.Limit.Min)
+	if !l.doubt && !least {
+		l.doubt, l.try = true, l.trial
 		return
 	}
-	l.less(max(0.5, 1/slow), slow)
+	if least || l.strain > 0 && l.limit <= l.relief && v.mean > 0.8*l.strain {
+		l.rescale(max(v.mean, v.median)) // which is the mean, unless most calls are slower than they count
+		l.strain, l.gain, l.brink, l.doubt, l.try = 0, 1, 0, false, true
+		return
+	}
+	l.less(max(0.5, 1/v.mean), v.mean)
 }
 
 // quicker is the part of what is tolerated below which a server is quicker than it
 // was thought to be.
-const quicker = 0.8
+const quicker = 0.9
 
-// good gives more if somebody wants it. most is the slowest that any tenant saw.
-func (l *law) good(most float64) {
-	l.strain = 0
-	if l.calm++; l.calm > 100 {
-		l.brink = 0
-	}
-	if most > 0 && most < quicker {
-		l.rescale(most)
+// good gives more if somebody wants it.
+func (l *law) good(v view) {
+	l.strain, l.doubt = 0, false
+	switch {
+	case v.most == 0 || v.most >= quicker:
+		l.hope = false
+	case l.hope:
+		l.rescale(v.most)
+		l.hope, l.brink = false, 0
+	default:
+		l.hope = true
 	}
 	if !l.wanted {
 		return
 	}
-	if l.brink > 0 && l.limit+l.gain > 0.8*l.brink {
-		l.gain = 1
+	switch {
+	case l.brink == 0 || l.limit+l.gain < 0.8*l.brink:
+	case l.limit > 1.25*l.brink: // it can bear more than it could
+		l.brink, l.holding = 0, 0
+	default:
+		if l.gain = 1; l.hold > 0 {
+			l.hold--
+			return
+		}
+	}
+	l.try = true
+	if !l.trial { // it bears what is lent; whether it bears the limit is not known
+		return
 	}
 	l.limit += l.gain
-	l.gain = min(l.gain*2, max(2, l.limit/4))
+	most := max(2, l.limit/8)
+	if len(l.ratios) > 1 {
+		most = max(1, l.limit/16) // others would feel what is too much
+	}
+	l.gain = min(l.gain*2, most)
 }
 
 // rescale makes what calls take now what they take; factor is how many times what
 // was tolerated that is.
 func (l *law) rescale(factor float64) {
+	if factor <= 0 {
+		return
+	}
 	factor *= 1 + float64(l.config.Tolerance)/100
 	for _, w := range l.works {
 		w.usual *= factor
@@ -304,10 +291,17 @@ func (l *law) rescale(factor float64) {
 // less gives less.
 func (l *law) less(factor, slow float64) {
 	if slow > 1.2*l.strain {
-		l.strain, l.relief = slow, l.limit*max(0.5, min(0.75, 1/slow))
+		if l.strain == 0 { // once for each time that it is too much
+			if near := l.brink > 0 && l.limit > 0.8*l.brink && l.limit < 1.25*l.brink; near {
+				l.holding = min(2*l.holding+1, maxHold)
+			} else {
+				l.holding = 1
+			}
+			l.hold, l.brink = l.holding, l.limit
+		}
+		l.strain, l.relief = slow, l.limit/2
 	}
-	l.brink = l.limit
 	l.limit *= factor
-	l.gain, l.calm = 1, 0
+	l.gain = 1
 	l.shrunk++
 }
