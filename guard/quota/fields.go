@@ -1,15 +1,18 @@
 package quota
 
 import (
+	"encoding/base64"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // The headers RateLimit and RateLimit-Policy tell a caller about its own limits
-// (draft-ietf-httpapi-ratelimit-headers-10). Limits that it shares with others are
-// left out: what is left of those tells what the others do.
+// (draft-ietf-httpapi-ratelimit-headers-11 of 23 May 2026). Limits that it shares
+// with others are left out: what is left of those tells what the others do.
 
 // describe prepares what the headers say of a rule.
 func (r *rule) describe() {
@@ -17,6 +20,7 @@ func (r *rule) describe() {
 	if !r.own {
 		return
 	}
+	r.parted = slices.ContainsFunc(r.by, func(d dimension) bool { return d >= byServer })
 	l := &r.limit
 	for i, w := range l.Windows {
 		name := l.Name
@@ -40,6 +44,50 @@ func (r *rule) describe() {
 		r.policy += p
 		r.items = append(r.items, `"`+name+`";r=`)
 	}
+}
+
+// parts are the partition keys of a call's charges, as headers write them, one
+// after the other.
+type parts struct {
+	text []byte
+	room [96]byte
+}
+
+// part is where one of them is.
+type part struct{ from, to uint8 }
+
+// add appends what the counter of a rule is about beside the caller (section 3.1.4
+// of the draft): a caller may have something left for another tool. What is too long
+// is left out.
+func (p *parts) add(r *rule, x *guard.Exchange, m *mcp.Message) (at part) {
+	var room [64]byte
+	k := room[:0]
+	for _, d := range r.by {
+		if d < byServer {
+			continue
+		}
+		if len(k) > 0 {
+			k = append(k, ' ')
+		}
+		switch d {
+		case byServer:
+			k = append(k, x.Server.Name...)
+		case byTool:
+			k = append(append(append(k, x.Server.Name...), '/'), m.Name...)
+		case byMethod:
+			k = append(k, m.Method...)
+		}
+	}
+	if p.text == nil {
+		p.text = p.room[:0]
+	}
+	if len(p.text)+base64.StdEncoding.EncodedLen(len(k)) > len(p.room) {
+		return part{}
+	}
+	at.from = uint8(len(p.text))
+	p.text = base64.StdEncoding.AppendEncode(p.text, k)
+	at.to = uint8(len(p.text))
+	return at
 }
 
 func seconds(d time.Duration) string {
@@ -78,6 +126,10 @@ func (q *quota) inform(duties []guard.Obligation, t *taken, refused int, after t
 		b = strconv.AppendUint(b, left, 10)
 		if r.limit.Kind != InFlight {
 			b = strconv.AppendInt(append(b, ";t="...), int64((reset+time.Second-1)/time.Second), 10)
+		}
+		if r.parted && i < len(t.partOf) && t.partOf[i].to > 0 {
+			b = append(append(b, ";pk=:"...), t.parts.text[t.partOf[i].from:t.partOf[i].to]...)
+			b = append(b, ':')
 		}
 	}
 	if mask == 0 {

@@ -84,6 +84,8 @@ type taken struct {
 	first   [2]Charge
 	firstOf [2]uint8
 	duties  [3]guard.Obligation
+	parts   parts
+	partOf  [4]part // of the first charges
 
 	mu    sync.Mutex
 	state state
@@ -116,6 +118,9 @@ func (q *quota) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (g
 		var room [512]byte
 		k := q.memo.find(r.text(room[:0], x, m))
 		t.charges = append(t.charges, Charge{Limit: &r.limit, Key: k.key, Group: k.group})
+		if n := len(t.rules); q.headers && r.own && r.parted && n < len(t.partOf) {
+			t.partOf[n] = t.parts.add(r, x, m)
+		}
 		t.rules = append(t.rules, uint8(i))
 	}
 	if t == nil {

@@ -2,6 +2,7 @@ package quota_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -437,7 +438,7 @@ func TestHeadersTellACallerOfItsOwnLimitsOnly(t *testing.T) {
 	for want := 2; want >= 0; want-- {
 		x := exchange("ada", "crm")
 		run(t, c, x, tool(t, "x"))
-		if p, l := field(x, "ratelimit-policy"), field(x, "ratelimit"); p != policy || l != fmt.Sprintf(`"mine-hour";r=%d;t=3600, "places";r=8`, want) {
+		if p, l := field(x, "ratelimit-policy"), field(x, "ratelimit"); p != policy || l != fmt.Sprintf(`"mine-hour";r=%d;t=3600, "places";r=8;pk=:Y3Jt:`, want) {
 			t.Errorf("%s\n%s", p, l)
 		}
 	}
@@ -453,6 +454,24 @@ func TestHeadersTellACallerOfItsOwnLimitsOnly(t *testing.T) {
 	x = exchange("eve", "crm")
 	if d = run(t, c, x, tool(t, "rare")); d.Action == guard.Allow || strings.Contains(field(x, "ratelimit")+field(x, "ratelimit-policy"), "theirs") {
 		t.Errorf("%s; what others use shows: %s", d.Action, field(x, "ratelimit"))
+	}
+}
+
+// Whoever has nothing left for one tool may have something left for another.
+func TestHeadersSayWhatALimitIsAbout(t *testing.T) {
+	c := judge(t, counting(here(),
+		quota.Rule{Name: "a", By: []string{"principal", "tool"}, Limit: rates("3/hour")},
+		quota.Rule{Name: "b", By: []string{"principal", "method", "server"}, Limit: rates("3/hour")},
+	))
+	for tool_, want := range map[string]string{
+		"x":                      `"a";r=2;t=3600;pk=:` + base64.StdEncoding.EncodeToString([]byte("crm/x")) + `:, "b";r=2;t=3600;pk=:` + base64.StdEncoding.EncodeToString([]byte("crm tools/call")) + ":",
+		strings.Repeat("y", 120): `"a";r=2;t=3600, "b";r=2;t=3600;pk=:` + base64.StdEncoding.EncodeToString([]byte("crm tools/call")) + ":",
+	} {
+		x := exchange(tool_, "crm")
+		run(t, c, x, tool(t, tool_))
+		if got := field(x, "ratelimit"); got != want {
+			t.Errorf("%s", got)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type rule struct {
 	streams                 bool
 
 	own    bool     // it is about the caller alone
+	parted bool     // and there is a counter for each server, tool or method
 	policy string   // what headers say of it
 	items  []string // likewise of each window, up to what is left
 }
