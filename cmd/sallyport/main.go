@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	misuse := true
-	root.AddCommand(runCommand(true), runCommand(false), validateCommand(), explainCommand(), policyCommand(), envoyCommand(), healthCommand(), versionCommand(), inspectCommand(), catalogCommand(), auditCommand(), usageCommand(), revokeCommand())
+	root.AddCommand(runCommand(true), runCommand(false), validateCommand(), explainCommand(), policyCommand(), envoyCommand(), healthCommand(), versionCommand(), inspectCommand(), catalogCommand(), auditCommand(), usageCommand(), revokeCommand(), segmentCommand())
 	understood(root, func() { misuse = false })
 	err := root.ExecuteContext(ctx)
 	switch {

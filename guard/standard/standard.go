@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/guard/quota"
 	"github.com/sallyport/sallyport/guard/schema"
+	"github.com/sallyport/sallyport/guard/segment"
 	"github.com/sallyport/sallyport/guard/surge"
 )
 
@@ -40,6 +41,7 @@ type Ports struct {
 	Injection injection.Ports
 	Normalise normalise.Ports
 	Schema    schema.Ports
+	Segment   segment.Ports
 	Content   dlp.Ports // of the guards that look into content; they work without, too
 }
 
@@ -50,6 +52,7 @@ func Specs(p Ports) []guard.Spec {
 		envelope.Spec(),
 		identity.Spec(p.Identity),
 		binding.Spec(p.Binding), // what others see of ids is the server's
+		segment.Told(p.Segment), // nobody behind it edits what is read, so it can tell clients what is still as it was signed
 		anomaly.Spec(p.Anomaly), // before policy, which reads its labels
 		policy.Informed(p.Policy, p.Remaining),
 		escalation.Spec(p.Escalate), // behind policy: it reads the labels
@@ -62,6 +65,7 @@ func Specs(p Ports) []guard.Spec {
 		injection.Spec(p.Injection), // before normalise towards the client: hidden text is what gives attacks away
 		dlp.Spec(p.Content),         // last towards the server, first towards the client: what others look at is already clean
 		schema.Spec(p.Schema),       // judges what the server gets, and what it answered before anybody edits it
+		segment.Spec(p.Segment),     // verifies what the server answered before anybody edits it
 		surge.Spec(p.Surge),         // looks at no content: what is refused needs no place at the server, and the gateway's own work is no time of the server's
 	}
 }

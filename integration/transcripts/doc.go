@@ -9,7 +9,7 @@
 //
 // A transcript opens with why it exists. Its parts:
 //
-//	config.yaml  what the configuration says beside servers and ports; $ISSUER is a live issuer of tokens, $KEY a file with the key that binds ids
+//	config.yaml  what the configuration says beside servers and ports; $ISSUER is a live issuer of tokens, $KEY a file with the key that binds ids, $SIGNERS one with the keys of signed segments
 //	guard        a guard that does what no real one does, see scripted_test.go; such a transcript runs in process only
 //	before       calls that come before the request, see before_test.go; all are let through
 //	request      method and path (POST to /mcp/one unless it says more), headers, an empty line, the body

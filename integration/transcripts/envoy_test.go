@@ -77,6 +77,13 @@ func writeConfig(t *testing.T, tr *transcript, url string, who *testenv.Issuer, 
 		testenv.Write(t, key, bindingKey)
 		own = strings.ReplaceAll(own, "$KEY", key)
 	}
+	if strings.Contains(own, "$SIGNERS") {
+		jwks, err := filepath.Abs("testdata/signers.jwks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		own = strings.ReplaceAll(own, "$SIGNERS", jwks)
+	}
 	text := testenv.Config(t, "  - {name: one, url: "+url+"}\n", own)
 	if strings.Contains("\n"+own, "\ngateway:") {
 		text = strings.Replace(text, "gateway:\n  authentication: {method: none}\n  authorization: {policy_engine: none}\n", "", 1)

@@ -158,6 +158,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	group.Go(func() error { g.lasting.limits.run(counting); return nil })
 	group.Go(func() error { g.lasting.conduct.run(counting); return nil })
 	group.Go(func() error { g.lasting.books.run(counting, g.log); return nil })
+	group.Go(func() error { followSigners(counting, &g.lasting.signers, g.log); return nil })
 	group.Go(func() error { g.lasting.revoked.Run(counting); return nil })
 	keeping, stopKeeping := context.WithCancel(counting) // before counting ends, which closes what both use
 	kept := make(chan struct{})

@@ -48,6 +48,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Injection: injection.Ports{Annotate: egress.ContentInspection},
 		Content:   contentPorts(egress),
 		Schema:    l.books.schemas(cfg, l.dir),
+		Segment:   l.segmentPorts(cfg),
 	}
 }
 

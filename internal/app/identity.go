@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
 	verify "github.com/sallyport/sallyport/internal/identity"
+	"github.com/sallyport/sallyport/internal/keyring"
 	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/internal/redis"
 	"github.com/sallyport/sallyport/internal/revocation"
@@ -25,8 +26,9 @@ type lasting struct {
 	conduct  conduct     // how callers behave
 	books    books       // definitions of servers
 	logs     decisionLogs
-	id       string      // of this process, among replicas
-	decided  memo.Counts // decisions of policies
+	signers  keyring.Rings // keys of signed segments
+	id       string        // of this process, among replicas
+	decided  memo.Counts   // decisions of policies
 
 	shared  *redis.Shared    // nil without Redis
 	revoked *revocation.List // nil where nobody is served

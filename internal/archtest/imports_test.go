@@ -21,7 +21,8 @@ var rules = []struct {
 	banned  []string // of the standard library
 }{
 	{"mcp", []string{module + "mcp"}, []string{"net/http/", "os", "log"}},
-	{"guard", []string{module + "mcp", module + "guard", module + "internal/inspect", module + "internal/config/notation", module + "internal/recent"}, []string{"net/http/", "os"}},
+	{"segment", []string{module + "mcp"}, []string{"net/http/", "os", "net", "log"}},
+	{"guard", []string{module + "mcp", module + "guard", module + "segment", module + "internal/inspect", module + "internal/config/notation", module + "internal/recent"}, []string{"net/http/", "os"}},
 	{"internal/inspect", []string{module + "mcp", module + "internal/inspect", "golang.org/x/text", "golang.org/x/net/idna", "go.yaml.in/yaml", "github.com/microcosm-cc/bluemonday"}, []string{"net/http/", "os", "net", "log"}},
 	{"internal/recent", nil, []string{"net/http/", "os", "net", "log"}},
 	{"internal/registry", []string{module + "mcp", module + "guard"}, nil},
