@@ -52,7 +52,7 @@ $(KEYCLOAK)/.built:
 	$(KEYCLOAK)/bin/kc.sh build --db=dev-mem >$(KEYCLOAK)/build.log || { cat $(KEYCLOAK)/build.log; exit 1; }
 	touch $@
 
-promtool: $(TOOLS)/prometheus/usr/bin/promtool ## fetch Prometheus' rule checker from apt, where it is missing
+promtool: $(TOOLS)/prometheus/usr/bin/promtool ## fetch Prometheus and its rule checker from apt, where they are missing
 
 $(TOOLS)/prometheus/usr/bin/promtool: # the package is unpacked and not installed, so that no Prometheus starts
 	@command -v promtool >/dev/null || { dir=$$(mktemp -d) && chmod 755 $$dir && apt-get update -qq && (cd $$dir && apt-get download -qq prometheus) && dpkg-deb -x $$dir/prometheus_*.deb $(TOOLS)/prometheus && rm -r $$dir; }

@@ -18,7 +18,7 @@ func cost() Board {
 			}},
 			{"Budgets and quotas", []Panel{
 				{Title: "Refused, because a budget or quota is used up", Unit: "reqps", Width: 12, Queries: []Query{
-					{`sum by (server, reason) (rate(mcp_gateway_decisions_total{reason=~"budget_exhausted|quota_exceeded"}[$__rate_interval]))`, "{{server}}: {{reason}}"},
+					{`sum by (server, reason) (rate(mcp_gateway_decisions_total{reason=~"budget_exhausted|call_too_expensive|quota_exceeded"}[$__rate_interval]))`, "{{server}}: {{reason}}"},
 				}},
 				{Title: "Budgets nearly used up, calls over theirs", Unit: "short", Width: 12, Queries: []Query{
 					{`sum by (server, event) (increase(mcp_gateway_events_total{event=~"budget_low|call_over_budget"}[$__rate_interval]))`, "{{server}}: {{event}}"},

@@ -27,7 +27,10 @@ func security() Board {
 				{Title: "Events", About: "Spikes, new destinations, loops, budgets, findings: the receipts with the event say who and what.", Unit: "short", Width: 12, Queries: []Query{
 					{`sum by (event) (increase(mcp_gateway_events_total{server=~"$server"}[$__rate_interval]))`, "{{event}}"},
 				}},
-				{Title: "Events of the last day", Look: Table, Unit: "short", Width: 12, Queries: []Query{{`sum by (event, guard, server) (increase(mcp_gateway_events_total{server=~"$server"}[1d])) > 0`, ""}}},
+				{Title: "Events of the last day", Look: Table, Unit: "short", Width: 12, Queries: []Query{{
+					// An event that is the first of its kind makes a series, which nothing increases.
+					`sum by (event, guard, server) (mcp_gateway_events_total{server=~"$server"} unless mcp_gateway_events_total{server=~"$server"} offset 1d or increase(mcp_gateway_events_total{server=~"$server"}[1d])) > 0`, "",
+				}}},
 				{Title: "Revocations in force", Unit: "short", Width: 12, Queries: []Query{{`max(mcp_gateway_revocations)`, "entries"}}},
 				{Title: "What is remembered of callers", Unit: "short", Width: 12, Queries: []Query{{`sum by (instance) (mcp_gateway_conduct_remembered)`, "{{instance}}"}}},
 			}},

@@ -227,7 +227,7 @@ func TestALoopOverTwoGateways(t *testing.T) {
 	// While Redis is away, each has its own memory, and no call waits.
 	r.Stop()
 	testenv.Eventually(t, 20*time.Second, "the metrics say so", func() bool {
-		return strings.Contains(one.Get(t, "/metrics"), "mcp_gateway_conduct_alone 1")
+		return strings.Contains(one.Get(t, "/metrics"), "\nmcp_gateway_conduct_alone 1\n")
 	})
 	one.refuse("search", "the same", nil, "You are going in circles")
 	one.allow("search", "another", nil)
