@@ -43,11 +43,15 @@ func TestTheTreeAndItsProofsAreThoseOfRFC6962(t *testing.T) {
 	tree := chain.NewTree(chain.NewHasher())
 	for n := 0; n <= len(all); n++ {
 		lines, root := all[:n], naive(all[:n])
+		levels := chain.NewLevels(lines)
 		if got := tree.Root(); got != root {
 			t.Fatalf("root of %d: %v, want %v", n, got, root)
 		}
 		for i := range lines {
 			path := chain.Inclusion(lines, i)
+			if !slices.Equal(path, levels.Inclusion(i)) {
+				t.Fatalf("leaf %d of %d has another path in a whole tree", i, n)
+			}
 			if !chain.Included(lines[i], uint64(i), uint64(n), path, root) {
 				t.Fatalf("leaf %d of %d is not proved", i, n)
 			}

@@ -69,14 +69,8 @@ func Prove(dir string, seq uint64) (*Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The last checkpoint of the first segment that reaches the receipt.
-	var m *mark
-	for i := range marks {
-		if marks[i].Seq >= seq && (m == nil || marks[i].Segment == m.Segment) {
-			m = &marks[i]
-		}
-	}
-	if m == nil || seq == 0 {
+	m := covering(marks, seq)
+	if m == nil {
 		return nil, ErrNotThere
 	}
 	s, err := readLines(dir, m.Segment, m.Lines, seq)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
@@ -25,20 +26,23 @@ type Filter struct {
 	Action       string
 	Reason       string
 	Exchange     string
-	Records      bool // also lines that are no receipts
+	Pseudonyms   []string // of any of these, or of Subject
+	Records      bool     // also lines that are no receipts
 }
 
 // seen is what filters look at.
 type seen struct {
-	Record   string    `json:"record"`
-	Time     time.Time `json:"time"`
-	Subject  string    `json:"subject"`
-	Tenant   string    `json:"tenant"`
-	Server   string    `json:"server"`
-	Name     string    `json:"name"`
-	Action   string    `json:"action"`
-	Reason   string    `json:"reason"`
-	Exchange string    `json:"exchange"`
+	Record    string    `json:"record"`
+	Request   string    `json:"request"`
+	Time      time.Time `json:"time"`
+	Subject   string    `json:"subject"`
+	Pseudonym string    `json:"pseudonym"`
+	Tenant    string    `json:"tenant"`
+	Server    string    `json:"server"`
+	Name      string    `json:"name"`
+	Action    string    `json:"action"`
+	Reason    string    `json:"reason"`
+	Exchange  string    `json:"exchange"`
 }
 
 func (f *Filter) wants(line []byte) bool {
@@ -50,12 +54,19 @@ func (f *Filter) wants(line []byte) bool {
 		return false
 	}
 	is := func(want, have string) bool { return want == "" || want == have }
-	if s.Action == "" && !f.Records {
+	if s.Action == "" && s.Request == "" && !f.Records {
 		return false
 	}
 	return (f.Since.IsZero() || !s.Time.Before(f.Since)) && (f.Until.IsZero() || s.Time.Before(f.Until)) &&
-		is(f.Subject, s.Subject) && is(f.Tenant, s.Tenant) && is(f.Server, s.Server) && is(f.Tool, s.Name) &&
+		f.person(&s) && is(f.Tenant, s.Tenant) && is(f.Server, s.Server) && is(f.Tool, s.Name) &&
 		is(f.Action, s.Action) && is(f.Reason, s.Reason) && is(f.Exchange, s.Exchange)
+}
+
+func (f *Filter) person(s *seen) bool {
+	if f.Subject == "" && len(f.Pseudonyms) == 0 {
+		return true
+	}
+	return s.Subject != "" && s.Subject == f.Subject || s.Pseudonym != "" && slices.Contains(f.Pseudonyms, s.Pseudonym)
 }
 
 // Place is where a line was found.
