@@ -12,10 +12,11 @@ import (
 // than it does for the same work with little to do. So the law keeps, for each
 // kind of work, the time it takes then, and compares.
 //
-// Time goes in steps. A step ends when as many calls that began in it were
-// answered as may be at the server, at the earliest after stepTime, and later if
-// they do not agree; calls that began earlier say nothing about the limit of now.
-// Then
+// Time goes in steps. A step ends when as many calls were answered as may be at the
+// server, at the earliest after stepTime, and later if they do not agree. When the
+// limit has changed it begins after the time of a call, so that what is seen is the
+// limit of now; calls that began before the limit fell far do not count. (To count
+// only calls that began in the step would be to count the quick ones.) Then
 //
 //   - a server that is slower by more than the tolerance, in two steps in a row,
 //     gets less in proportion: limit × tolerated/observed, at least half. One step
@@ -52,13 +53,15 @@ type law struct {
 	hope    bool    // the last step was quicker than was thought
 	strain  float64 // when it began; 0 when there is none
 	relief  float64 // the limit below which strain is taken for the server's own
+	since   time.Duration // calls that began before do not count
 	latency time.Duration
 	shrunk  uint64
 }
 
 // step is what was seen since the limit changed last.
 type step struct {
-	began   time.Duration
+	began   time.Duration // answers count from then on
+	heard   bool          // the server has answered something, whether it counts or not
 	seen    int
 	failed  int
 	wanted  bool // somebody had to wait
@@ -111,7 +114,8 @@ func (l *law) observe(t *ticket, now, took time.Duration) {
 	l.latency += (took - l.latency) / 16
 	w := l.work(t.call.Work)
 	w.learn(float64(took), t.beside <= max(l.config.Limit.Min, 1))
-	if t.entered < l.began {
+	l.heard = true
+	if !l.counts(t, now) {
 		return
 	}
 	l.note(t.call.Tenant, w.ratio(took, l.config.Tolerance))
@@ -119,11 +123,13 @@ func (l *law) observe(t *ticket, now, took time.Duration) {
 	l.turn(now)
 }
 
+func (l *law) counts(t *ticket, now time.Duration) bool { return now >= l.began && t.entered >= l.since }
+
 // leave takes in how a call ended.
 func (l *law) leave(t *ticket, e surge.Ending, now time.Duration) {
 	switch {
 	case e == surge.Failed:
-		if t.entered >= l.began {
+		if l.counts(t, now) {
 			l.failed++
 			if !t.quick {
 				l.seen++
@@ -132,7 +138,7 @@ func (l *law) leave(t *ticket, e surge.Ending, now time.Duration) {
 	case e == surge.Abandoned && !t.quick:
 		// Whoever gave up would have waited longer still.
 		w := l.work(t.call.Work)
-		if r := w.ratio(now-t.entered, l.config.Tolerance); t.entered >= l.began && r > 2 {
+		if r := w.ratio(now-t.entered, l.config.Tolerance); l.counts(t, now) && r > 2 {
 			l.note(t.call.Tenant, r)
 			l.seen++
 		}
@@ -169,13 +175,13 @@ func (l *law) note(tenant string, ratio float64) {
 
 // overdue takes in that a server answers nothing: that is no answer to wait for.
 func (l *law) overdue(in []*ticket, now time.Duration) {
-	if !l.started || now-l.began < stepTime || l.seen > 0 || len(in) == 0 || l.limit <= float64(l.config.Limit.Min) {
+	if !l.started || now-l.began < stepTime || l.heard || len(in) == 0 || l.limit <= float64(l.config.Limit.Min) {
 		return // with the least there is, answers are waited for
 	}
 	var ratios []float64
 	for _, t := range in {
 		switch {
-		case t.entered < l.began: // it says nothing about the limit of now
+		case t.entered < l.since: // it says nothing about the limit of now
 		case t.quick:
 			ratios = append(ratios, 0)
 		default:
@@ -188,6 +194,7 @@ func (l *law) overdue(in []*ticket, now time.Duration) {
 		l.limit /= 2
 		l.shrunk++
 		l.bound()
+		l.since = now
 		l.step = step{began: now, started: true}
 	}
 }
@@ -202,7 +209,7 @@ func (l *law) turn(now time.Duration) {
 	if age := now - l.began; age < stepTime || l.seen < need && (age < stepLong || l.seen < leastSeen) {
 		return // of few calls at once, few answers are enough
 	}
-	v := l.view()
+	v, was := l.view(), l.limit
 	l.try = false
 	switch {
 	case l.failed*100 > l.seen*l.config.Errors && l.failed >= 2:
@@ -215,7 +222,14 @@ func (l *law) turn(now time.Duration) {
 		l.good(v)
 	}
 	l.bound()
-	l.step = step{began: now, started: true, trial: l.try}
+	next := step{began: now, started: true, trial: l.try}
+	if l.limit != was || l.try != l.trial || l.doubt {
+		next.began += l.latency // and a pause has gone by
+	}
+	if l.limit < 0.8*was {
+		l.since = now
+	}
+	l.step = next
 }
 
 // slow gives a slow server less, unless that has not helped.

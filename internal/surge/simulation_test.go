@@ -300,7 +300,7 @@ func TestPausesOfTheMachineAreNoStrain(t *testing.T) {
 	w.busy(100, crm("a"), &all)
 	w.until(10 * time.Second)
 	low, high, sum := 1000, 0, 0
-	const looks = 300
+	const looks = 150
 	for range looks {
 		w.until(w.now + 100*time.Millisecond)
 		low, high, sum = min(low, w.limit()), max(high, w.limit()), sum+w.limit()
@@ -318,14 +318,14 @@ func TestTheLimitStaysWhereCallsDiffer(t *testing.T) {
 		for _, spread := range []float64{0.3, 1} { // of the logarithm
 			w := newWorld(workers, 0, nil)
 			w.service = func(time.Duration, int) time.Duration {
-				return time.Duration(20e6 * math.Exp(spread*w.random.NormFloat64()-spread*spread/2))
+				return time.Duration(1e8 * math.Exp(spread*w.random.NormFloat64()-spread*spread/2))
 			}
 			w.steady(50*time.Millisecond, crm("a"), new(tally))
 			w.until(10 * time.Second)
 			w.busy(3*workers, crm("a"), new(tally))
-			w.until(15 * time.Second)
+			w.until(25 * time.Second)
 			low, high, sum := 1000, 0, 0
-			const looks = 200
+			const looks = 300
 			for range looks {
 				w.until(w.now + 100*time.Millisecond)
 				low, high, sum = min(low, w.limit()), max(high, w.limit()), sum+w.limit()
@@ -351,10 +351,10 @@ func TestAGreedyTenantDoesNotSlowAnotherDown(t *testing.T) {
 		}
 		w.until(7 * time.Second)
 		w.steady(10*time.Millisecond, crm("modest"), &modest)
-		w.until(27 * time.Second)
+		w.until(19 * time.Second)
 		return &modest, &other, w.limit()
 	}
-	for seed := range uint64(5) {
+	for seed := range uint64(2) {
 		alone, _, _ := run(seed, 0)
 		beside, greedy, limit := run(seed, 160)
 		t.Logf("alone p50 %v, p99 %v; beside p50 %v, p99 %v, %v; greedy %v; limit %d", alone.quantile(.5), alone.quantile(.99), beside.quantile(.5), beside.quantile(.99), beside.outcomes, greedy.outcomes, limit)
@@ -367,8 +367,8 @@ func TestAGreedyTenantDoesNotSlowAnotherDown(t *testing.T) {
 		if greedy.outcomes[surge.Excess] == 0 {
 			t.Error("nothing of the greedy tenant was refused")
 		}
-		if n := len(greedy.took); n < 20*32*40 { // the server can do 32 calls in 20 ms
-			t.Errorf("the greedy tenant got %d calls in 22 s; most of the room is lent", n)
+		if n := len(greedy.took); n < 14*32*40 { // the server can do 32 calls in 20 ms
+			t.Errorf("the greedy tenant got %d calls in 14 s; most of the room is lent", n)
 		}
 	}
 }
