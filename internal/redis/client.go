@@ -46,7 +46,11 @@ func connect(o Options) redis.UniversalClient {
 	case o.Master != "":
 		return redis.NewFailoverClient(u.Failover())
 	case o.Cluster:
-		return redis.NewClusterClient(u.Cluster())
+		of := u.Cluster()
+		of.MaxRedirects = -1
+		c := redis.NewClusterClient(of)
+		c.AddHook(redirect{c})
+		return c
 	}
 	return redis.NewClient(u.Simple())
 }
