@@ -44,15 +44,15 @@ type law struct {
 	rest   work // of kinds for which there is no room
 
 	step
-	gain    float64 // of the next good step
-	brink   float64 // the limit that was too much last; 0 when none is known
-	hold    int     // good steps to go before the next attempt to pass it
-	try     bool    // the next step is one
-	holding int     // good steps that were waited before the last one
-	doubt   bool    // the last step was slow
-	hope    bool    // the last step was quicker than was thought
-	strain  float64 // when it began; 0 when there is none
-	relief  float64 // the limit below which strain is taken for the server's own
+	gain    float64       // of the next good step
+	brink   float64       // the limit that was too much last; 0 when none is known
+	hold    int           // good steps to go before the next attempt to pass it
+	try     bool          // the next step is one
+	holding int           // good steps that were waited before the last one
+	doubt   bool          // the last step was slow
+	hope    bool          // the last step was quicker than was thought
+	strain  float64       // when it began; 0 when there is none
+	relief  float64       // the limit below which strain is taken for the server's own
 	since   time.Duration // calls that began before do not count
 	latency time.Duration
 	shrunk  uint64
@@ -123,7 +123,9 @@ func (l *law) observe(t *ticket, now, took time.Duration) {
 	l.turn(now)
 }
 
-func (l *law) counts(t *ticket, now time.Duration) bool { return now >= l.began && t.entered >= l.since }
+func (l *law) counts(t *ticket, now time.Duration) bool {
+	return now >= l.began && t.entered >= l.since
+}
 
 // leave takes in how a call ended.
 func (l *law) leave(t *ticket, e surge.Ending, now time.Duration) {
