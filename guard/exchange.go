@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/mcp"
@@ -90,19 +91,33 @@ type Price struct {
 
 // Price returns what the registry says that calls of the tool called name cost.
 func (s *Server) Price(name string) (p Price, known bool) {
-	if p, known = s.Prices[name]; !known {
-		p, known = s.Prices["*"]
-	}
-	return p, known
+	return fact(s.Prices, name)
 }
 
 // Tool returns what the registry says of the tool called name. Of a tool that
-// it does not describe nothing is known, so that the worst must be assumed.
-func (s *Server) Tool(name string) (t Tool, known bool) {
-	if t, known = s.Tools[name]; !known {
-		t, known = s.Tools["*"]
+// it does not describe nothing is known, so that the worst must be assumed. A
+// name that differs from a described one by case only is that tool: some servers
+// take it for that, and a fact must not be escaped by spelling.
+func (s *Server) Tool(name string) (t Tool, known bool) { return fact(s.Tools, name) }
+
+func fact[F any](facts map[string]F, name string) (f F, known bool) {
+	if len(facts) == 0 {
+		return f, false
 	}
-	return t, known
+	if f, known = facts[name]; known {
+		return f, true
+	}
+	least := ""
+	for have := range facts {
+		if strings.EqualFold(have, name) && (least == "" || have < least) { // of several always the same
+			least = have
+		}
+	}
+	if least == "" {
+		least = "*"
+	}
+	f, known = facts[least]
+	return f, known
 }
 
 // Peer is the client's end of the connection, as far as the host's transport

@@ -139,3 +139,25 @@ func TestNamesOfModesAndEndingsNeverPanic(t *testing.T) {
 		t.Error("a value out of range has a name")
 	}
 }
+
+// A fact of the registry must not be escaped by spelling: some servers take
+// Delete_User for delete_user.
+func TestFactsHoldInEveryCase(t *testing.T) {
+	s := guard.Server{
+		Tools:  map[string]guard.Tool{"delete_user": {Sensitive: true}, "list": {ReadOnly: true}, "LIST": {}, "*": {Risk: "low"}},
+		Prices: map[string]guard.Price{"search": {Call: 7}},
+	}
+	for name, want := range map[string]guard.Tool{
+		"delete_user": {Sensitive: true}, "Delete_User": {Sensitive: true}, "other": {Risk: "low"}, "list": {ReadOnly: true}, "LIST": {}, "List": {},
+	} {
+		if got, known := s.Tool(name); !known || got != want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if p, known := s.Price("Search"); !known || p.Call != 7 {
+		t.Errorf("%+v", p)
+	}
+	if _, known := s.Price("other"); known {
+		t.Error("a price from nowhere")
+	}
+}

@@ -24,6 +24,8 @@ func (b book) Standing(_ string, k definition.Kind, name string) catalog.Standin
 	return catalog.Standing{State: b.state[k.String()+" "+name], Why: "secret reason"}
 }
 
+func (b book) Announced(string, definition.Kind) bool { return b.fresh }
+
 func (b book) Known(server string, list []definition.Definition) ([]catalog.Standing, bool) {
 	if b.fresh {
 		return nil, false
@@ -91,6 +93,32 @@ func ask(t *testing.T, g guard.Guard, dir mcp.Direction, asked, raw string) (gua
 		t.Fatal(err)
 	}
 	return v, string(out.Raw)
+}
+
+// A server that ignores case would do what the registry, or a pin, says of the
+// tool that is meant.
+func TestANameInAnotherCaseIsUnknown(t *testing.T) {
+	g := build(t, book{state: map[string]catalog.State{"tool List_All": catalog.Trusted}}, nil)
+	for name, want := range map[string]guard.Action{"delete_user": guard.Allow, "Delete_User": guard.Deny, "DELETE_USER": guard.Deny, "other": guard.Allow, "List_All": guard.Allow} {
+		m, f := decoder.Decode(mcp.ToServer, []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+name+`"}}`))
+		if f != nil {
+			t.Fatal(f)
+		}
+		x := &guard.Exchange{Server: guard.Server{Name: "crm", Tools: map[string]guard.Tool{"delete_user": {Sensitive: true}, "list_all": {}, "*": {}}}}
+		if v, err := g.Inspect(t.Context(), x, &m); err != nil || v.Action != want || want == guard.Deny && v.Reason != guard.UnknownTarget {
+			t.Errorf("%s: %+v %v", name, v, err)
+		}
+	}
+}
+
+func TestAnAnnouncementIsToldOnceAndCallsMayWaitForTheList(t *testing.T) {
+	note := `{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}`
+	if v, _ := ask(t, build(t, book{fresh: true}, nil), mcp.ToClient, "subscriptions/listen", note); len(v.Obligations) != 1 || v.Obligations[0].Name != "definitions_announced" {
+		t.Errorf("%+v", v)
+	}
+	if v, _ := ask(t, build(t, book{}, nil), mcp.ToClient, "subscriptions/listen", note); v.Obligations != nil {
+		t.Errorf("told twice: %+v", v)
+	}
 }
 
 func TestWhatIsHeldIsInNoList(t *testing.T) {

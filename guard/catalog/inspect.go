@@ -38,6 +38,9 @@ func (g *catalog) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) 
 	if m.Direction == mcp.ToServer {
 		return g.use(x, m), nil
 	}
+	if kinds := announced(m.Method); kinds != nil {
+		return g.announce(x, kinds), nil
+	}
 	if l, ok := listOf(x.Topic(m)); ok && m.Kind == mcp.Response {
 		return g.list(x, m, l)
 	}
@@ -54,10 +57,55 @@ func (g *catalog) use(x *guard.Exchange, m *mcp.Message) guard.Verdict {
 	switch {
 	case s.State == Held:
 		return guard.Refuse(guard.UnknownTarget, "the "+kind.String()+" is held: "+s.Why)
+	case s.State == Unknown && kind == definition.Tool && folded(x.Server.Tools, name) != "":
+		// A server that ignores case would do what the registry says of that tool.
+		return guard.Refuse(guard.UnknownTarget, fmt.Sprintf("the registry knows %q, which differs by case only, and no list has shown this tool", folded(x.Server.Tools, name)))
+	case s.State == Unknown && s.Like != "":
+		return guard.Refuse(guard.UnknownTarget, fmt.Sprintf("the server lists %q, which differs by case only", s.Like))
+	case s.Stale && g.wait:
+		return guard.Refuse(Stale, "the server has announced other definitions, which nobody has listed")
 	case s.State == Unknown && g.refuse && (kind == definition.Tool || kind == definition.Prompt):
 		return guard.Refuse(guard.UnknownTarget, "no list of the server has shown this "+kind.String())
 	}
 	return guard.Pass()
+}
+
+// folded returns the tool of the registry that name is but for its case.
+func folded(tools map[string]guard.Tool, name string) string {
+	if _, exact := tools[name]; exact {
+		return ""
+	}
+	for known := range tools {
+		if strings.EqualFold(known, name) {
+			return known
+		}
+	}
+	return ""
+}
+
+// announced are the kinds of definitions that a notification says have changed.
+func announced(method string) []definition.Kind {
+	switch method {
+	case "notifications/tools/list_changed":
+		return []definition.Kind{definition.Tool}
+	case "notifications/prompts/list_changed":
+		return []definition.Kind{definition.Prompt}
+	case "notifications/resources/list_changed":
+		return []definition.Kind{definition.Resource, definition.Template}
+	}
+	return nil
+}
+
+// announce notes what a server announces. One that does so all the time is told
+// of once until it is asked.
+func (g *catalog) announce(x *guard.Exchange, kinds []definition.Kind) guard.Verdict {
+	v := guard.Pass()
+	for _, k := range kinds {
+		if g.book.Announced(x.Server.Name, k) && v.Obligations == nil {
+			v.Obligations = []guard.Obligation{{Kind: guard.Raise, Name: "definitions_announced", Value: "other definitions of the kind " + k.String() + " of " + x.Server.Name}}
+		}
+	}
+	return v
 }
 
 // subject returns what a request uses.

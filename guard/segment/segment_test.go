@@ -256,7 +256,7 @@ func TestTheDecoderRefusesTwoMetas(t *testing.T) {
 // A server with a key must not make the gateway verify for ever.
 func TestSignaturesOfAMessageAreBounded(t *testing.T) {
 	block := sign(t, "crm.pem", key('c'), signing.About{Server: "crm", Method: "tools/call", Name: "read", Part: signing.Block}, `{"type":"text","text":"x"}`)
-	d, _ := answer(t, chain(t, nil, nil), question{"crm", "", "tools/call", "read", ""}, `{"content":[`+strings.Repeat(block+",", 5000)+block+`]}`)
+	d, _ := answer(t, chain(t, nil, nil), question{"crm", "", "tools/call", "read", ""}, `{"content":[`+strings.Repeat(block+",", 300)+block+`]}`)
 	told, _ := mcp.Lookup(d.Message.Raw, "/result/_meta/sallyport.dev~1provenance/segments")
 	if n := strings.Count(string(told), `"verified"`); d.Action != guard.Allow || n == 0 || n > 32 {
 		t.Errorf("%d verified, %s", n, d.Detail)

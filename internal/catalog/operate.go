@@ -68,8 +68,11 @@ func (b *Book) Pin(server string, k definition.Kind, name, hash, by string) erro
 		if hash != "" && form.Hash != hash {
 			return fmt.Errorf("catalog: pin: %s %q of %s is offered as %s now, not as %s", k, name, server, form.Hash, hash)
 		}
+		if form.stub() {
+			return fmt.Errorf("catalog: pin: %s %q of %s is too large to be kept, so it cannot be pinned", k, name, server)
+		}
 		pinned := &Form{Hash: form.Hash, Definition: form.Definition, At: b.now().UTC(), By: by}
-		r.Pinned, r.Offered, r.Quarantined, r.Suspicions, r.Doubted = pinned, nil, "", nil, false
+		r.Pinned, r.Offered, r.Quarantined, r.Suspicions, r.Doubted, r.Changes = pinned, nil, "", nil, false, 0
 		return nil
 	})
 }

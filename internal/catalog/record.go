@@ -4,8 +4,10 @@ package catalog
 
 import (
 	"encoding/json"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/sallyport/sallyport/guard/schema"
 	"github.com/sallyport/sallyport/internal/inspect/definition"
@@ -19,6 +21,7 @@ type Record struct {
 	Offered     *Form           `json:"offered,omitempty"`     // the form that the server lists now, where it is another
 	Quarantined string          `json:"quarantined,omitempty"` // by an operator: why
 	Doubted     bool            `json:"doubted,omitempty"`     // the suspicions are such that the form is held
+	Changes     int             `json:"changes,omitempty"`     // since an operator pinned it
 	Suspicions  []string        `json:"suspicions,omitempty"`  // about the offered form, or the pinned one where there is no other
 }
 
@@ -36,12 +39,42 @@ type Form struct {
 // page is what is known of one server. It is immutable: changes make a new one.
 type page struct {
 	records map[key]*Record
+	folded  map[key]string // a tool's or prompt's name but for its case -> the name
 	seen    map[key]string // SHA-256 of the bytes in which the form was last listed, so that most lists need no second look
 }
 
 type key struct {
 	kind definition.Kind
 	name string
+}
+
+// fold makes the index by names without case. It is the last change of a page.
+func (p *page) fold() {
+	p.folded = make(map[key]string)
+	for k := range p.records {
+		if k.kind == definition.Tool || k.kind == definition.Prompt {
+			p.folded[key{k.kind, foldName(k.name)}] = k.name
+		}
+	}
+}
+
+// like returns the known name that name is but for its case.
+func (p *page) like(k definition.Kind, name string) string {
+	if len(p.folded) == 0 || k != definition.Tool && k != definition.Prompt || len(name) > maxName {
+		return ""
+	}
+	return p.folded[key{k, foldName(name)}]
+}
+
+// foldName is one form of all names that [strings.EqualFold] takes for equal.
+func foldName(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, name)
 }
 
 func (r *Record) key() key { return key{r.Kind, r.Name} }

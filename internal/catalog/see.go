@@ -1,11 +1,13 @@
 package catalog
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/sallyport/sallyport/guard/catalog"
 	"github.com/sallyport/sallyport/internal/inspect/definition"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // Kinds of events.
@@ -19,16 +21,20 @@ const (
 // it tells something new.
 func (v *view) see(server string, p *page, own map[string]bool, d *definition.Definition) (s catalog.Standing, changed bool, err error) {
 	k := key{d.Kind, d.Name}
-	if len(d.Raw) > maxDefinition || len(d.Name) > 4096 {
-		return catalog.Standing{State: catalog.Held, Why: fmt.Sprintf("it is larger than %d bytes", maxDefinition)}, false, nil
+	if len(d.Name) > maxName {
+		return catalog.Standing{State: catalog.Held, Why: fmt.Sprintf("its name is longer than %d bytes", maxName)}, false, nil
 	}
-	canonical, hash, err := definition.Canonical(d.Raw)
+	raw, huge := d.Raw, oversized(d)
+	if huge { // what is kept says so, and is held like any other change
+		raw = stub(d)
+	}
+	canonical, hash, err := definition.Canonical(raw)
 	if err != nil {
 		return s, false, err
 	}
 	old, known := p.records[k]
 	if !known && len(p.records) >= maxRecords {
-		return catalog.Standing{State: catalog.Held, Why: fmt.Sprintf("the server has defined more than %d things", maxRecords)}, false, nil
+		return catalog.Standing{State: catalog.Held, Why: tooMany}, false, nil
 	}
 	r := Record{Kind: d.Kind, Name: d.Name}
 	if known {
@@ -37,7 +43,10 @@ func (v *view) see(server string, p *page, own map[string]bool, d *definition.De
 	now := &Form{Hash: hash, Definition: canonical, At: v.now().UTC()}
 	var events []catalog.Event
 	switch {
-	case r.Pinned != nil && r.Pinned.Hash == hash:
+	case r.Changes >= maxChanges && r.Offered != nil:
+		// It has changed there and back so often that nothing more is learned from
+		// it, and nothing more written, until an operator pins a form.
+	case r.Pinned != nil && r.Pinned.Hash == hash && !huge:
 		changed = r.Offered != nil
 		r.Offered = nil // it is again what was pinned
 		if changed {
@@ -48,7 +57,19 @@ func (v *view) see(server string, p *page, own map[string]bool, d *definition.De
 		changed = true
 		var worst string
 		worst, r.Suspicions, events = v.judge(server, own, d, canonical)
-		r.Doubted = worst == "quarantine"
+		r.Doubted = worst == "quarantine" || huge
+		if known {
+			r.Changes++
+		}
+		if r.Changes >= maxChanges {
+			r.Doubted = true
+			r.Suspicions = append(r.Suspicions, fmt.Sprintf("it has changed %d times since an operator looked at it", r.Changes))
+		}
+		if huge {
+			worst = "quarantine"
+			r.Suspicions = append(r.Suspicions, tooLarge)
+			events = append(events, catalog.Event{Kind: eventSuspicious, Detail: label(server, d) + ": " + tooLarge})
+		}
 		switch {
 		case r.Pinned != nil:
 			r.Offered = now
@@ -72,6 +93,30 @@ func (v *view) see(server string, p *page, own map[string]bool, d *definition.De
 }
 
 const firstUse = "first use"
+
+// maxChanges is how often a definition changes before it is held, whatever the
+// configuration says of changes, and left at that.
+const maxChanges = 32
+
+// maxName bounds the names that are kept, in bytes.
+const maxName = 4096
+
+var tooLarge = fmt.Sprintf("it is larger than %d bytes", maxDefinition)
+
+func oversized(d *definition.Definition) bool { return len(d.Raw) > maxDefinition }
+
+// oversizedKey marks the stub that is kept of what is too large to be kept.
+const oversizedKey = "sallyport.dev/oversized"
+
+func stub(d *definition.Definition) json.RawMessage {
+	b := mcp.AppendQuote([]byte(`{"name":`), d.Name)
+	return fmt.Appendf(b, `,%q:{"bytes":%d,"sha256":"%x"}}`, oversizedKey, len(d.Raw), digest(d.Raw))
+}
+
+func (f *Form) stub() bool {
+	_, is := mcp.Member(f.Definition, oversizedKey)
+	return is
+}
 
 // judge looks for what is suspicious about a definition, as far as the
 // configuration wants to know.
