@@ -1,0 +1,256 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options say what is delivered from.
+type Options struct {
+	Directory string        // of receipts
+	Head      func() uint64 // the last receipt in it
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Set is the sinks of one gateway. Its methods may be called from any goroutine.
+type Set struct {
+	o       Options
+	mu      sync.Mutex
+	workers map[string]*worker
+	closed  bool
+}
+
+// ErrUnknown says that there is no sink of that name.
+var ErrUnknown = errors.New("deliver: no such sink")
+
+// New returns a set without sinks.
+func New(o Options) *Set { return &Set{o: o, workers: make(map[string]*worker)} }
+
+// Folder is where a sink keeps what it remembers, below the receipt directory.
+func Folder(directory, sink string) string { return filepath.Join(directory, "sinks", sink) }
+
+// Apply makes the set's sinks those of specs. One that is as it was goes on;
+// a changed one goes on from its place; one that is gone keeps its place on disk,
+// should it come again.
+func (s *Set) Apply(specs []Spec) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	keep := make(map[string]bool)
+	var errs []error
+	for _, spec := range specs {
+		keep[spec.Name] = true
+		if have := s.workers[spec.Name]; have != nil {
+			if have.Same == spec.Same {
+				continue
+			}
+			have.stop()
+			delete(s.workers, spec.Name)
+		}
+		w, err := s.start(spec)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s.workers[spec.Name] = w
+	}
+	for name, w := range s.workers {
+		if !keep[name] {
+			w.stop()
+			delete(s.workers, name)
+			s.o.Log.Warn("a sink is no longer configured; its place is kept", "sink", name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Set) start(spec Spec) (*worker, error) {
+	w := &worker{Spec: spec, log: s.o.Log, source: s.o.Directory, dir: Folder(s.o.Directory, spec.Name), head: s.o.Head, now: s.o.Now,
+		kick: make(chan struct{}, 1), done: make(chan struct{})}
+	if err := os.MkdirAll(w.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
+	}
+	if err := w.place(); err != nil {
+		return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	go w.run(ctx)
+	return w, nil
+}
+
+// place finds where the sink goes on.
+func (w *worker) place() error {
+	c, known, err := loadCursor(w.dir)
+	if err != nil {
+		w.log.Error("the place of a sink cannot be read; it begins anew with the oldest receipt", "sink", w.Name, "err", err)
+	}
+	name, last, rerr := replica(w.source)
+	if rerr != nil {
+		return rerr
+	}
+	switch {
+	case !known && err == nil && w.Newest:
+		if c.At, err = end(w.source); err != nil {
+			return err
+		}
+	case known && (c.Replica != "" && name != "" && c.Replica != name || c.At.Segment > last):
+		w.log.Error("the receipt directory is not the one that a sink was delivered from; it begins anew with the oldest receipt", "sink", w.Name, "was", c.Replica, "is", name)
+		c.Replica, c.At = "", Position{}
+	}
+	w.cursor, w.dirty = c, !known
+	return nil
+}
+
+func (w *worker) stop() {
+	w.cancel()
+	<-w.done
+}
+
+func (w *worker) hurry() {
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Set) get(name string) (*worker, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.workers[name]; w != nil {
+		return w, nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrUnknown, name)
+}
+
+// Pause stops a sink at its place until Resume, over restarts too.
+func (s *Set) Pause(name string) error { return s.pause(name, true) }
+
+// Resume lets a sink go on from its place.
+func (s *Set) Resume(name string) error { return s.pause(name, false) }
+
+func (s *Set) pause(name string, yes bool) error {
+	w, err := s.get(name)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.cursor
+	w.cursor.Paused, w.cursor.Since = yes, time.Time{}
+	if yes {
+		w.cursor.Since = w.now().UTC()
+	}
+	w.dirty = true
+	if w.saveLocked(true); w.unsaved != nil {
+		w.cursor.Paused, w.cursor.Since = was.Paused, was.Since
+		return w.unsaved
+	}
+	w.hurry()
+	return nil
+}
+
+// Replay has a sink get everything again that was made at a time or later, from
+// the oldest receipt that is still there. It returns the first.
+func (s *Set) Replay(name string, from time.Time) (seq uint64, err error) {
+	w, err := s.get(name)
+	if err != nil {
+		return 0, err
+	}
+	p, err := since(s.o.Directory, from)
+	if err != nil {
+		return 0, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.cursor
+	at := from.UTC()
+	w.cursor.At, w.cursor.Replayed, w.cursor.Through, w.dirty = p, &at, time.Time{}, true
+	if w.saveLocked(true); w.unsaved != nil {
+		w.cursor = was
+		return 0, w.unsaved
+	}
+	w.jump = &p
+	w.hurry()
+	return p.Seq + 1, nil
+}
+
+// Status tells how the sinks are, by name.
+func (s *Set) Status() []Status {
+	s.mu.Lock()
+	all := make([]*worker, 0, len(s.workers))
+	for _, w := range s.workers {
+		all = append(all, w)
+	}
+	s.mu.Unlock()
+	out := make([]Status, len(all))
+	for i, w := range all {
+		out[i] = w.status()
+	}
+	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Behind returns the segment that the sink of receipts which is furthest back still reads;
+// none when there is no sink.
+func (s *Set) Behind() (segment uint64, any bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.workers {
+		if !w.receipts() {
+			continue
+		}
+		w.mu.Lock()
+		at := w.cursor.At.Segment
+		w.mu.Unlock()
+		if !any || at < segment {
+			segment, any = at, true
+		}
+	}
+	return segment, any
+}
+
+// Close lets the sinks deliver what the log has, until ctx ends, and stops them.
+// What was not delivered is when the gateway runs again.
+func (s *Set) Close(ctx context.Context) {
+	s.mu.Lock()
+	s.closed = true
+	all := s.workers
+	s.workers = nil
+	s.mu.Unlock()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for busy := true; busy && ctx.Err() == nil; {
+		busy = false
+		for _, w := range all {
+			w.mu.Lock()
+			rests := w.cursor.Paused || w.trouble != nil || w.idle && (!w.receipts() || w.cursor.At.Seq >= w.head())
+			w.mu.Unlock()
+			if !rests {
+				busy = true
+				w.hurry()
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	for _, w := range all {
+		w.cancel()
+	}
+	for _, w := range all {
+		<-w.done
+	}
+}
