@@ -18,6 +18,7 @@ func auditCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(auditVerifyCommand(), auditProveCommand(), auditTailCommand(), auditQueryCommand(), auditExportCommand(), auditKeygenCommand(), auditPayloadCommand(), auditKeysCommand(), auditSubjectCommand())
+	cmd.AddCommand(auditSinksCommand())
 	return cmd
 }
 

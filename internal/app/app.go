@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/admin"
 	"github.com/sallyport/sallyport/internal/audit"
+	"github.com/sallyport/sallyport/internal/audit/deliver"
 	"github.com/sallyport/sallyport/internal/audit/keyring"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/envoyrun"
@@ -54,6 +56,7 @@ type Gateway struct {
 	metrics  *telemetry.Metrics
 	receipts receipts
 	ring     *keyring.Ring // nil where receipts seal nothing
+	sinks    *deliver.Set  // nil without a receipt directory
 	procs    *extproc.Server
 	checks   *extauthz.Server
 	xds      *xds.Server
@@ -97,8 +100,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err = errors.Join(err, g.receipts.Close(ctx), closeOut(), g.metrics.Close(ctx)) // a lost receipt is no clean end
+		err = errors.Join(err, g.receipts.Close(ctx)) // a lost receipt is no clean end
+		g.closeSinks(ctx)
+		err = errors.Join(err, closeOut(), g.metrics.Close(ctx))
 	}()
+	if err := g.openSinks(cfg); err != nil {
+		return err
+	}
 	return g.serve(ctx)
 }
 
@@ -144,7 +152,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	}
 	web := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: admin.Handler(admin.Parts{
 		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(), Pprof: g.cfg.Admin.Pprof,
-		Routes:      append(g.policyRoutes(), g.usageRoutes()...),
+		Routes:      slices.Concat(g.policyRoutes(), g.usageRoutes(), g.sinkRoutes()),
 		Revocations: revoker{g},
 	})}
 	g.sayAloud()

@@ -3,6 +3,7 @@ package app
 import (
 	"time"
 
+	"github.com/sallyport/sallyport/internal/audit/deliver"
 	"github.com/sallyport/sallyport/internal/shadow"
 	"github.com/sallyport/sallyport/internal/surge"
 	"github.com/sallyport/sallyport/internal/telemetry"
@@ -30,6 +31,12 @@ type counter struct {
 type tally struct {
 	name, description, by string
 	totals                func() map[string]uint64
+}
+
+// measure is values by the value of one attribute.
+type measure struct {
+	name, description, by string
+	values                func() map[string]float64
 }
 
 func flag(b bool) int64 {
@@ -126,9 +133,39 @@ func (g *Gateway) counters() []counter {
 func (g *Gateway) tallies() []tally {
 	r := &g.lasting.releases
 	return []tally{
+		{"mcp.gateway.sink.delivered", "Receipts, records and checkpoints that a sink has taken, over all starts.", "sink", g.bySink(func(s *deliver.Status) uint64 { return s.Delivered })},
+		{"mcp.gateway.sink.dead_letters", "Of those that it did not: refused for good, and kept as dead letters.", "sink", g.bySink(func(s *deliver.Status) uint64 { return s.Dead })},
+		{"mcp.gateway.sink.missed", "Receipts that were gone from the log before they could be delivered to a sink.", "sink", g.bySink(func(s *deliver.Status) uint64 { return s.Missed })},
+		{"mcp.gateway.sink.retries", "Deliveries to a sink that failed and were tried again, since the start.", "sink", g.bySink(func(s *deliver.Status) uint64 { return s.Retries })},
 		{"mcp.gateway.policy.shadow.decisions", "Decisions that the shadow bundle made too, by how the two agree.", "agreement", func() map[string]uint64 { return counts(r.shadowReport()) }},
 		{"mcp.gateway.policy.canary.decisions", "Decisions that were made by both bundles of a canary, by how the two agree.", "agreement", func() map[string]uint64 { return counts(r.canaryReport()) }},
 	}
+}
+
+// measures are states of each sink.
+func (g *Gateway) measures() []measure {
+	return []measure{
+		{"mcp.gateway.sink.lag", "Receipts in the log that a sink has not had yet.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(s.Lag) })},
+		{"mcp.gateway.sink.lag.age", "Seconds since the oldest of those was made.", "sink", g.ofSink(func(s *deliver.Status) float64 { return s.LagSeconds })},
+		{"mcp.gateway.sink.failing", "1 while a sink takes nothing.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(flag(s.State == "failing")) })},
+		{"mcp.gateway.sink.paused", "1 while a sink is paused by an operator.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(flag(s.State == "paused")) })},
+	}
+}
+
+func (g *Gateway) bySink(f func(*deliver.Status) uint64) func() map[string]uint64 {
+	return func() map[string]uint64 { return perSink(g.sinkStatus(), f) }
+}
+
+func (g *Gateway) ofSink(f func(*deliver.Status) float64) func() map[string]float64 {
+	return func() map[string]float64 { return perSink(g.sinkStatus(), f) }
+}
+
+func perSink[N any](all []deliver.Status, f func(*deliver.Status) N) map[string]N {
+	out := make(map[string]N, len(all))
+	for i := range all {
+		out[all[i].Name] = f(&all[i])
+	}
+	return out
 }
 
 func counts(r *shadow.Report) map[string]uint64 {
@@ -155,6 +192,11 @@ func (g *Gateway) instruments() error {
 			return err
 		}
 	}
+	for _, m := range g.measures() {
+		if err := g.metrics.GaugeBy(m.name, m.description, m.by, m.values); err != nil {
+			return err
+		}
+	}
 	for _, m := range g.tallies() {
 		if err := g.metrics.CounterBy(m.name, m.description, m.by, m.totals); err != nil {
 			return err
@@ -168,6 +210,9 @@ func (g *Gateway) described() []telemetry.Description {
 	out := telemetry.Own()
 	for _, m := range g.gauges() {
 		out = append(out, telemetry.Description{Name: m.name, Kind: telemetry.Gauge, Text: m.description})
+	}
+	for _, m := range g.measures() {
+		out = append(out, telemetry.Description{Name: m.name, Kind: telemetry.Gauge, Labels: []string{m.by}, Text: m.description})
 	}
 	for _, m := range g.ages() {
 		out = append(out, telemetry.Description{Name: m.name, Kind: telemetry.Gauge, Unit: "s", Text: m.description})

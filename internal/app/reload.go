@@ -47,6 +47,9 @@ func (g *Gateway) watch(ctx context.Context) error {
 			}
 		case <-g.source.Changes():
 			told = ""
+			if err := g.applySinks(g.source.Current()); err != nil {
+				g.log.Error("not all sinks could be begun", "err", err)
+			}
 			g.log.Info("configuration taken", "servers", len(g.source.Current().View().Servers()))
 		}
 	}
@@ -85,6 +88,9 @@ type build struct {
 }
 
 func (g *Gateway) build(cfg *config.Config) (*build, error) {
+	if _, err := sinkSpecs(cfg, g.o.Stdout); err != nil {
+		return nil, err
+	}
 	observers, err := g.observers(cfg)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/audit/deliver"
 	"github.com/sallyport/sallyport/internal/surge"
 	"github.com/sallyport/sallyport/xds"
 )
@@ -63,6 +64,8 @@ type Receipts struct {
 	Dropped uint64 `json:"dropped"`
 	Failed  uint64 `json:"failed"`
 	Trouble string `json:"trouble,omitempty"` // why none are kept at the moment
+
+	Sinks []deliver.Status `json:"sinks,omitempty"`
 }
 
 func (g *Gateway) status() Status {
@@ -86,6 +89,7 @@ func (g *Gateway) status() Status {
 	}
 	s.Policy, s.Replicas = g.policyStatus(snap), g.replicas()
 	s.Receipts.Written, s.Receipts.Dropped, s.Receipts.Failed = g.receipts.Counts()
+	s.Receipts.Sinks = g.sinkStatus()
 	s.Quota = g.lasting.limits.status()
 	s.Budget = g.lasting.budgets.status()
 	s.Binding = bindingStatus(g.source.Current(), snap)

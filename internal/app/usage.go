@@ -294,12 +294,5 @@ func (g *Gateway) budgetsInForce() *budget.View {
 // receiptOf keeps the receipt of a change: as of a request to the admin interface
 // that was allowed.
 func (g *Gateway) receiptOf(ctx context.Context, what string, c *AccountChange, body []byte) error {
-	cfg := g.source.Current()
-	x := &guard.Exchange{ID: "admin-" + strconv.FormatInt(time.Now().UnixNano(), 36), Verb: http.MethodPost, Path: "/v1/usage/" + what, Started: time.Now()}
-	d := &guard.Decision{Action: guard.Allow, Guard: "budget", At: time.Now(), Detail: "admin: " + what + " " + string(body),
-		Events: []guard.Event{{Kind: "budget_" + what, Guard: "budget", Detail: "budget " + c.Budget}}}
-	if err := g.observer(cfg).Observe(ctx, x, nil, d); err != nil {
-		return err
-	}
-	return g.metrics.Observe(ctx, x, nil, d)
+	return g.adminReceipt(ctx, "/v1/usage/"+what, "budget", "admin: "+what+" "+string(body), guard.Event{Kind: "budget_" + what, Guard: "budget", Detail: "budget " + c.Budget})
 }

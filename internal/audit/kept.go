@@ -21,6 +21,7 @@ type Kept struct {
 	rule    WhenFull
 	log     *slog.Logger
 	pool    sync.Pool
+	before  uint64 // receipts in the ledger when it was opened
 	written atomic.Uint64
 	dropped atomic.Uint64
 	broken  atomic.Bool
@@ -36,7 +37,7 @@ func Keep(o ledger.Options, rule WhenFull) (*Kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kept{spool: l.Spool(), rule: rule, log: o.Log, quit: make(chan struct{}), done: make(chan struct{})}
+	k := &Kept{spool: l.Spool(), before: l.Seq(), rule: rule, log: o.Log, quit: make(chan struct{}), done: make(chan struct{})}
 	k.pool.New = func() any { b := make([]byte, 0, 1024); return &b }
 	go func() {
 		defer close(k.done)
@@ -101,6 +102,9 @@ func (k *Kept) wait(ctx context.Context, receipt []byte) error {
 func (k *Kept) Counts() (written, dropped, failed uint64) {
 	return k.written.Load(), k.dropped.Load(), 0
 }
+
+// Head returns the number of the last receipt that is written.
+func (k *Kept) Head() uint64 { return k.before + k.written.Load() }
 
 // Trouble returns why receipts are not kept at the moment, or nil.
 func (k *Kept) Trouble() error {

@@ -46,6 +46,7 @@ type Config struct {
 	Redis     Redis           `yaml:"redis" doc:"What replicas share, such as counters of quotas"`
 	Revoked   Revoked         `yaml:"revocations" doc:"Those whose identity counts no longer, as the admin interface is told"`
 	Receipts  Receipts        `yaml:"receipts" doc:"Where every decision is recorded"`
+	Sinks     []Sink          `yaml:"sinks" doc:"Systems that receipts are delivered to from receipts.directory, at least once, each by itself"`
 	Export    TelemetryExport `yaml:"telemetry" doc:"Where traces and metrics go; what they show is in telemetry_configuration"`
 	Log       Log             `yaml:"log" doc:"The gateway's own log, on stderr"`
 

@@ -145,6 +145,9 @@ func (c *Config) resolve(dir string) {
 		paths = append(paths, &t.Certificate, &t.Key, &t.ClientCA)
 	}
 	paths = append(paths, &c.SPIFFE.Files.Certificate, &c.SPIFFE.Files.Key)
+	for i := range c.Sinks {
+		paths = append(paths, c.Sinks[i].paths()...)
+	}
 	for i := range c.SPIFFE.Files.Bundles {
 		b := &c.SPIFFE.Files.Bundles[i]
 		paths = append(paths, &b.X509, &b.JWKS)
@@ -168,6 +171,7 @@ func (c *Config) check(at strict.At) {
 		p.Report("must be whole KiB")
 	}
 	c.checkReceipts(at.Field("receipts"))
+	c.checkSinks(at.Field("sinks"))
 	c.checkRevoked(at.Field("revocations"))
 }
 

@@ -100,6 +100,9 @@ func TestSchemaAndLoaderAgree(t *testing.T) {
 		{"receipts: {when_full: drop}", false},
 		{"receipts: {directory: r, sign_with: \"file:/k.pem\", publish: p.jsonl, segment_size: 1MiB, segment_time: 1h, checkpoint_every: 1s, digest_up_to: 0B}", true},
 		{"receipts: {queue: 0}", false},
+		{"receipts: {directory: r, sign_with: \"file:/k.pem\"}\nsinks: [{name: a, file: {path: a.jsonl}, only: {actions: [deny], severity: low}, mask: {remove: [detail]}}, {name: b, send: [checkpoints], webhook: {url: 'https://h/x', sign_with: 'env:S'}}]", true},
+		{"sinks: [{name: a, webhook: {}}]", false},
+		{"sinks: [{name: a, file: {path: a.jsonl}, only: {actions: [never]}}]", false},
 		{"log: {level: debug, format: json}", true},
 		{"log: {level: loud}", false},
 		{"log: ~", false},
@@ -166,7 +169,7 @@ func TestTheSchemaOpensWithTheCapabilities(t *testing.T) {
 // see most of what the loader refuses.
 func TestTheSchemaFollowsTheLoaderOnEveryExample(t *testing.T) {
 	beyond := map[string]bool{ // rules between settings, about files, or about the text of the file
-		"addresses": true, "tls": true, "directory": true, "receipts": true, "receipts-plain": true, "no-directory": true, "guard-check": true,
+		"addresses": true, "tls": true, "directory": true, "receipts": true, "receipts-plain": true, "sinks-plain": true, "no-directory": true, "guard-check": true,
 		"yaml": true, "syntax": true, "documents": true, "empty": true,
 	}
 	s := schema(t, options())

@@ -112,6 +112,22 @@ func (m *Metrics) Age(name, description string, since func() time.Time) error {
 	return nil
 }
 
+// GaugeBy adds a metric whose values by the value of one attribute are asked for
+// at each scrape. The attribute's values must come from a closed set.
+func (m *Metrics) GaugeBy(name, description, by string, values func() map[string]float64) error {
+	_, err := m.meter.Float64ObservableGauge(name, metric.WithDescription(description),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			for of, v := range values() {
+				o.Observe(v, metric.WithAttributes(attribute.String(by, of)))
+			}
+			return nil
+		}))
+	if err != nil {
+		return fmt.Errorf("telemetry: gauge %s: %w", name, err)
+	}
+	return nil
+}
+
 // Counter adds a counter whose total is asked for at each scrape.
 func (m *Metrics) Counter(name, description string, total func() uint64) error {
 	_, err := m.meter.Int64ObservableCounter(name, metric.WithDescription(description),

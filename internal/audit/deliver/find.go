@@ -48,12 +48,12 @@ func since(dir string, from time.Time) (Position, error) {
 			}
 			for _, l := range lines {
 				it, err := newItem(l.text, Position{})
-				if err == nil && it.Kind == Receipt {
-					if !it.Time.Before(from) {
+				if err == nil {
+					if it.Kind == Receipt && !it.Time.Before(from) {
 						p.Seq, found = it.Seq-1, true
 						break
 					}
-					p.Seq = it.Seq
+					p.Seq = it.Seq // a record says which receipt is before it
 				}
 				p.Offset = l.end
 			}

@@ -35,6 +35,9 @@ var ErrUnknown = errors.New("deliver: no such sink")
 // New returns a set without sinks.
 func New(o Options) *Set { return &Set{o: o, workers: make(map[string]*worker)} }
 
+// Head returns the number of the last receipt in the log.
+func (s *Set) Head() uint64 { return s.o.Head() }
+
 // Folder is where a sink keeps what it remembers, below the receipt directory.
 func Folder(directory, sink string) string { return filepath.Join(directory, "sinks", sink) }
 

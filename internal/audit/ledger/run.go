@@ -16,6 +16,9 @@ const (
 // Spool is where receipts are put.
 func (l *Ledger) Spool() *Spool { return l.spool }
 
+// Seq returns the number of the last receipt, before Run begins.
+func (l *Ledger) Seq() uint64 { return l.seq }
+
 // Monitor is told what the writer does, from its goroutine.
 type Monitor interface {
 	Lost() uint64                     // receipts not kept since the start

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/internal/app"
+)
+
+func auditSinksCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "sinks", Short: "Show and steer what receipts are delivered to", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(sinksList(), sinksSteer("pause", "Stop delivering to a sink; its place in the log is kept, over restarts too"),
+		sinksSteer("resume", "Go on delivering to a sink"), sinksSteer("replay", "Deliver again to a sink what was decided since a time"))
+	return cmd
+}
+
+func sinksList() *cobra.Command {
+	var (
+		g      gateways
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use: "list -c FILE", Short: "Say how far each sink is",
+		Long:    "Asks a running gateway how far each sink is, and what keeps it.\nExits with 1 if a sink fails.",
+		Example: "  sallyport audit sinks list -c sallyport.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			failing := false
+			err := g.each(cmd.Context(), http.MethodGet, "/v1/sinks", nil, func(_ string, reply []byte) error {
+				var r app.SinkReport
+				if err := json.Unmarshal(reply, &r); err != nil {
+					return err
+				}
+				for i := range r.Sinks {
+					failing = failing || r.Sinks[i].State == "failing"
+				}
+				if asJSON {
+					_, err := cmd.OutOrStdout().Write(reply)
+					return err
+				}
+				return sinkTable(cmd.OutOrStdout(), &r)
+			})
+			if err == nil && failing {
+				return errNo
+			}
+			return err
+		},
+	}
+	g.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "answer as JSON")
+	return cmd
+}
+
+func sinkTable(out io.Writer, r *app.SinkReport) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "SINK\tKIND\tSTATE\tDELIVERED\tLAG\tBEHIND\tDEAD\tMISSED\tWHY")
+	for i := range r.Sinks {
+		s := &r.Sinks[i]
+		behind := time.Duration(s.LagSeconds * float64(time.Second)).Round(time.Second)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%d\t%d\t%s\n", s.Name, s.Kind, s.State, s.Delivered, s.Lag, behind, s.Dead, s.Missed, printable(s.Error))
+	}
+	return w.Flush()
+}
+
+func sinksSteer(verb, short string) *cobra.Command {
+	var (
+		g    gateways
+		c    app.SinkCommand
+		from time.Time
+	)
+	cmd := &cobra.Command{
+		Use: verb + " NAME -c FILE", Short: short,
+		Long:    short + ".\nIt leaves a receipt and an event, and does nothing if no receipt can be kept.",
+		Example: "  sallyport audit sinks " + verb + " siem -c sallyport.yaml --because 'maintenance'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.Sink = args[0]
+			if verb == "replay" {
+				if from.IsZero() {
+					return errors.New("--from is required")
+				}
+				c.From = &from
+			}
+			body, err := json.Marshal(c)
+			if err != nil {
+				return err
+			}
+			return g.each(cmd.Context(), http.MethodPost, "/v1/sinks/"+verb, body, func(_ string, reply []byte) error {
+				var r app.SinkChange
+				if err := json.Unmarshal(reply, &r); err != nil {
+					return err
+				}
+				if verb == "replay" {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: from receipt %d on\n", r.Sink.Name, r.First)
+				} else {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", r.Sink.Name, r.Sink.State)
+				}
+				return err
+			})
+		},
+	}
+	g.flags(cmd)
+	cmd.Flags().StringVar(&c.Because, "because", "", "why, for the receipt")
+	if verb == "replay" {
+		cmd.Example = "  sallyport audit sinks replay siem -c sallyport.yaml --from 2026-11-01T00:00:00Z\n  sallyport audit sinks replay siem -c sallyport.yaml --from 2h"
+		cmd.Flags().Func("from", "the time to begin with: RFC 3339, or an age such as 2h", moment(&from))
+	}
+	return cmd
+}
