@@ -38,7 +38,7 @@ func (p *plant) verify(t testing.TB) (code int, r report) {
 
 func TestAKilledGatewayOwesNoReceipt(t *testing.T) {
 	const kills = 5
-	p := startPlant(t)
+	p := startPlant(t, "")
 	c := p.call(8)
 	for i := range kills {
 		before := c.count()

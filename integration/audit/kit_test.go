@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,12 +22,13 @@ import (
 
 // plant is `sallyport serve` on fixed ports, an Envoy, and an MCP server.
 type plant struct {
-	config, mcp, admin       string
+	dir, config, mcp, admin  string
 	receipts, published, pub string
 	gateway                  *testenv.Process
 }
 
-func startPlant(t testing.TB) *plant {
+// startPlant starts a plant with more configuration, in which DIR is its folder.
+func startPlant(t testing.TB, more string) *plant {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
@@ -41,7 +43,7 @@ func startPlant(t testing.TB) *plant {
 	t.Cleanup(func() { upstream.CloseClientConnections(); upstream.Close() })
 	dir := t.TempDir()
 	p := &plant{
-		config: filepath.Join(dir, "sallyport.yaml"), receipts: filepath.Join(dir, "receipts"),
+		dir: dir, config: filepath.Join(dir, "sallyport.yaml"), receipts: filepath.Join(dir, "receipts"),
 		published: filepath.Join(dir, "published.jsonl"), pub: filepath.Join(dir, "sign.pub"),
 	}
 	if code, _, words := sallyport(t, "audit", "keygen", filepath.Join(dir, "sign")); code != 0 {
@@ -62,7 +64,7 @@ receipts:
   segment_size: 256KiB
   checkpoint_every: 100ms
 servers: [{name: a, url: %q}]
-`, mcp, testenv.FreePort(t), testenv.FreePort(t), admin, testenv.FreePort(t), filepath.Join(dir, "sign.key"), upstream.URL+"/"))
+%s`, mcp, testenv.FreePort(t), testenv.FreePort(t), admin, testenv.FreePort(t), filepath.Join(dir, "sign.key"), upstream.URL+"/", strings.ReplaceAll(more, "DIR", dir)))
 	p.serve(t)
 	code, boot, words := sallyport(t, "envoy", "bootstrap", "-c", p.config)
 	if code != 0 {
@@ -172,4 +174,40 @@ func read(t testing.TB, path string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// stop ends the gateway in order.
+func (p *plant) stop(t testing.TB) error {
+	t.Helper()
+	if err := p.gateway.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	<-p.gateway.Ended
+	if code := p.gateway.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("exit code %d: %s", code, p.gateway.Text())
+	}
+	return nil
+}
+
+func (p *plant) restart(t testing.TB) {
+	t.Helper()
+	if err := p.stop(t); err != nil {
+		t.Fatal(err)
+	}
+	p.serve(t)
+	p.ready(t)
+}
+
+func (p *plant) get(t testing.TB, path string) string {
+	t.Helper()
+	resp, err := http.Get(p.admin + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
