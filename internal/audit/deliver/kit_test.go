@@ -30,7 +30,7 @@ type testLog struct {
 
 type nobody struct{}
 
-func (nobody) Lost() uint64         { return 0 }
+func (nobody) Lost() uint64        { return 0 }
 func (nobody) Wrote(uint64, error) {}
 
 func openLog(t testing.TB, dir string) *testLog {
