@@ -19,10 +19,61 @@ func (g *checker) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) 
 	switch {
 	case m.Direction == mcp.ToServer && m.Kind == mcp.Request && m.Method == "tools/call":
 		return g.call(x, m), nil
-	case m.Direction == mcp.ToClient && m.Kind == mcp.Response && m.Result != nil && x.Asked.Method == "tools/call" && g.Results != "off":
-		return g.result(x, m), nil
+	case g.Results == "off":
+	case m.Direction == mcp.ToServer && (m.Method == "tasks/result" || m.Method == "tasks/get"):
+		asked.Set(x, strings.Clone(m.Name)) // in the server's words; the exchange has the client's
+	case m.Direction == mcp.ToClient && m.Kind == mcp.Response && m.Result != nil && x.Asked.Method == "tools/call":
+		g.begun(x, m.Result)
+		return g.result(x, x.Asked.Name, m.Result, ""), nil
+	case m.Direction == mcp.ToClient && g.tasks != nil:
+		return g.task(x, m), nil
 	}
 	return guard.Pass(), nil
+}
+
+// asked is the task that the client's message names.
+var asked = guard.NewSlot[string]()
+
+// begun notes the task that a call made instead of a result.
+func (g *checker) begun(x *guard.Exchange, result json.RawMessage) {
+	if g.tasks == nil {
+		return
+	}
+	about := result // MCP 2026-07-28, tasks
+	if task, ok := mcp.Member(result, "task"); ok {
+		about = task // 2025-11-25
+	}
+	if id := mcp.Text(about, "taskId"); id != "" {
+		g.tasks.Remember(x, id, x.Asked.Name)
+	}
+}
+
+// task judges the result of a tool that comes as the result of a task.
+func (g *checker) task(x *guard.Exchange, m *mcp.Message) guard.Verdict {
+	id, _ := asked.Get(x)
+	result, at, ok := m.Result, "", m.Result != nil
+	switch x.Topic(m) {
+	case "tasks/result":
+	case "tasks/get":
+		result, ok = mcp.Member(m.Result, "result")
+		at = "/result"
+	case "notifications/tasks":
+		id = mcp.Text(m.Params, "taskId")
+		result, ok = mcp.Member(m.Params, "result")
+		at = "/result"
+	default:
+		return guard.Pass()
+	}
+	if !ok || len(result) == 0 || result[0] != '{' {
+		return guard.Pass() // it goes on, or has failed
+	}
+	tool, known := g.tasks.Tool(x, id)
+	if !known {
+		return guard.Verdict{Action: guard.Allow, Detail: "it is not known which tool made the task"}
+	}
+	v := g.result(x, tool, result, at)
+	v.Result = false // it answers no call
+	return v
 }
 
 func (g *checker) call(x *guard.Exchange, m *mcp.Message) guard.Verdict {
@@ -62,12 +113,13 @@ func (g *checker) call(x *guard.Exchange, m *mcp.Message) guard.Verdict {
 	return v
 }
 
-func (g *checker) result(x *guard.Exchange, m *mcp.Message) guard.Verdict {
-	tool, _ := g.schemas.Tool(x.Server.Name, x.Asked.Name)
-	if tool.Output == nil || !complete(m.Result) {
+// result judges the result of a tool, which stands at prefix.
+func (g *checker) result(x *guard.Exchange, name string, result json.RawMessage, prefix string) guard.Verdict {
+	tool, _ := g.schemas.Tool(x.Server.Name, name)
+	if tool.Output == nil || !complete(result) {
 		return guard.Verdict{Action: guard.Allow, Detail: tool.OutputTrouble}
 	}
-	content, given := mcp.Member(m.Result, "structuredContent")
+	content, given := mcp.Member(result, "structuredContent")
 	r := Report{Keyword: "required", Name: "structuredContent"}
 	switch {
 	case given:
@@ -78,9 +130,9 @@ func (g *checker) result(x *guard.Exchange, m *mcp.Message) guard.Verdict {
 	if r.Keyword == "" {
 		return guard.Pass()
 	}
-	at := ""
+	at := prefix
 	if given {
-		at = "/structuredContent"
+		at += "/structuredContent"
 	}
 	return verdict(ResultInvalid, g.Results, at, &r)
 }

@@ -57,8 +57,19 @@ type Schemas interface {
 	Tool(server, name string) (Tool, bool)
 }
 
-// Ports are what the guard needs from outside. Without Schemas it is left out.
-type Ports struct{ Schemas Schemas }
+// Tasks knows which tool's call made a task. It is asked from many goroutines,
+// and waits for nothing.
+type Tasks interface {
+	Remember(x *guard.Exchange, task, tool string)
+	Tool(x *guard.Exchange, task string) (string, bool)
+}
+
+// Ports are what the guard needs from outside. Without Schemas it is left out;
+// without Tasks the results of tasks are not judged.
+type Ports struct {
+	Schemas Schemas
+	Tasks   Tasks
+}
 
 // Reasons of this guard.
 const (
@@ -79,8 +90,8 @@ func Spec(p Ports) guard.Spec {
 			if err := c.validate(); err != nil || p.Schemas == nil || c.Arguments == "off" && c.Results == "off" && c.Sensitive == "allow" {
 				return nil, err
 			}
-			return &checker{c, p.Schemas}, nil
-		}, toServer, toClient,
+			return &checker{c, p.Schemas, p.Tasks}, nil
+		}, append([]guard.Want{toServer, toClient}, aboutTasks...)...,
 	).WithReasons(
 		guard.ReasonInfo{Reason: ArgumentsInvalid, Status: 200, Code: mcp.CodeInvalidParams, Text: "The arguments do not fit the tool's input schema.",
 			When: "The arguments do not fit the pinned `inputSchema`, or are too costly to judge. Sent as a tool result with `isError`, which names the path and the keyword."},
@@ -94,6 +105,12 @@ func Spec(p Ports) guard.Spec {
 var (
 	toServer = guard.Want{Method: "tools/call", Direction: mcp.ToServer}
 	toClient = guard.Want{Method: "tools/call", Direction: mcp.ToClient}
+
+	aboutTasks = []guard.Want{
+		{Method: "tasks/result", Direction: mcp.ToServer}, {Method: "tasks/get", Direction: mcp.ToServer},
+		{Method: "tasks/result", Direction: mcp.ToClient}, {Method: "tasks/get", Direction: mcp.ToClient},
+		{Method: "notifications/tasks", Direction: mcp.ToClient},
+	}
 )
 
 func (c *Config) validate() error {
@@ -108,6 +125,7 @@ func (c *Config) validate() error {
 type checker struct {
 	Config
 	schemas Schemas
+	tasks   Tasks
 }
 
 // Wants leaves out the direction in which nothing is judged.
@@ -117,6 +135,9 @@ func (g *checker) Wants() (out []guard.Want) {
 	}
 	if g.Results != "off" {
 		out = append(out, toClient)
+		if g.tasks != nil {
+			out = append(out, aboutTasks...)
+		}
 	}
 	return out
 }

@@ -37,6 +37,7 @@ func TestConformance(t *testing.T) {
 		guardtest.Config{Name: "strict", Set: func(c any) {
 			*c.(*schema.Config) = schema.Config{Arguments: "enforce", Results: "enforce", Unknown: "refuse", Sensitive: "refuse"}
 		}},
+		guardtest.Config{Name: "strip, and no results", Set: func(c any) { c.(*schema.Config).Unknown, c.(*schema.Config).Results = "strip", "off" }},
 		guardtest.Config{Name: "strip", Set: func(c any) { c.(*schema.Config).Unknown = "strip" }},
 		guardtest.Config{Name: "alert", Set: func(c any) {
 			*c.(*schema.Config) = schema.Config{Arguments: "alert", Results: "alert", Unknown: "strip", Sensitive: "allow"}
@@ -184,6 +185,52 @@ func TestResults(t *testing.T) {
 		if v, _ = ask(t, build(t, nil), x, mcp.ToClient, raw); v.Action != guard.Allow {
 			t.Errorf("%s, of a tool without output schema: %+v", name, v)
 		}
+	}
+}
+
+// origins are the tools of tasks, by id.
+type origins map[string]string
+
+func (o origins) Remember(_ *guard.Exchange, task, tool string) { o[task] = tool }
+
+func (o origins) Tool(_ *guard.Exchange, task string) (string, bool) {
+	tool, ok := o[task]
+	return tool, ok
+}
+
+// A tool that answers by way of a task is held to its schema all the same.
+func TestResultsOfTasks(t *testing.T) {
+	made := origins{}
+	g, err := schema.Spec(schema.Ports{Schemas: known, Tasks: made}).Build(func(any) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const good, bad = `{"content":[],"structuredContent":{"id":1}}`, `{"content":[],"structuredContent":{"id":"S3CRET"}}`
+	for name, c := range map[string]struct{ begun, asks, id, answer, hint string }{
+		"tasks/result":                       {`{"task":{"taskId":"t1","status":"working"}}`, "tasks/result", "t1", `"id":1,"result":` + bad, "/structuredContent/id: type"},
+		"tasks/result that fits":             {`{"task":{"taskId":"t1","status":"working"}}`, "tasks/result", "t1", `"id":1,"result":` + good, ""},
+		"tasks/get, later revision":          {`{"resultType":"task","taskId":"t2","status":"working"}`, "tasks/get", "t2", `"id":1,"result":{"taskId":"t2","status":"completed","result":` + bad + `}`, "/result/structuredContent/id: type"},
+		"tasks/get while it works":           {`{"resultType":"task","taskId":"t2","status":"working"}`, "tasks/get", "t2", `"id":1,"result":{"taskId":"t2","status":"working"}`, ""},
+		"a notification, on another stream":  {`{"resultType":"task","taskId":"t2","status":"working"}`, "subscriptions/listen", "", `"method":"notifications/tasks","params":{"taskId":"t2","status":"completed","result":` + bad + `}`, "/result/structuredContent/id: type"},
+		"a task that nobody saw being begun": {`{"content":[]}`, "tasks/result", "t9", `"id":1,"result":` + bad, ""},
+	} {
+		x := crm()
+		x.Revision, x.Asked = mcp.R20250326, guard.Asked{Kind: mcp.Request, Method: "tools/call", Name: "send", ID: json.RawMessage("1")}
+		if v, _ := ask(t, g, x, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+c.begun+`}`); v.Action != guard.Allow {
+			t.Fatalf("%s: begun: %+v", name, v)
+		}
+		x = crm()
+		x.Revision, x.Asked = mcp.R20251125, guard.Asked{Kind: mcp.Request, Method: c.asks, Name: "sealed", ID: json.RawMessage("1")}
+		if c.id != "" {
+			if v, _ := ask(t, g, x, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"`+c.asks+`","params":{"taskId":"`+c.id+`"}}`); v.Action != guard.Allow {
+				t.Fatalf("%s: asked: %+v", name, v)
+			}
+		}
+		v, _ := ask(t, g, x, mcp.ToClient, `{"jsonrpc":"2.0",`+c.answer+`}`)
+		if v.Hint != c.hint || (v.Action == guard.Allow) != (c.hint == "") || v.Result || strings.Contains(v.Detail, "S3CRET") {
+			t.Errorf("%s: %+v", name, v)
+		}
+		clear(made)
 	}
 }
 

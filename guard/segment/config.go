@@ -66,6 +66,8 @@ type Keyring interface {
 type Ports struct {
 	Open func(references []string) (Keyring, error) // nil: a configuration is checked by itself
 	Now  func() time.Time
+	// Tool returns the tool whose call made a task for the caller; nil: nobody knows.
+	Tool func(x *guard.Exchange, task string) (string, bool)
 	On   bool // guards.segment has something to do, so clients are told
 }
 
@@ -73,7 +75,7 @@ type Ports struct {
 func Spec(p Ports) guard.Spec {
 	return guard.Define("segment", "Verifies what servers and owners of prompts have signed.", Default(),
 		func(c Config) (guard.Guard, error) { return build(c, p) },
-		append(replies(), guard.Want{Method: "prompts/get", Direction: mcp.ToServer}, guard.Want{Method: "tools/call", Direction: mcp.ToServer})...,
+		append(replies(), guard.Want{Method: "prompts/get", Direction: mcp.ToServer}, guard.Want{Method: "tasks/result", Direction: mcp.ToServer}, guard.Want{Method: "tools/call", Direction: mcp.ToServer})...,
 	).WithReasons(
 		guard.ReasonInfo{Reason: Unverified, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message has to be signed by somebody known here, and is not. It was withheld.",
 			When: "`guards.segment` wants a prompt, system prompt, resource or result verified, and nobody known has signed it."},
@@ -94,6 +96,7 @@ type verifier struct {
 	Config
 	keys Keyring
 	now  func() time.Time
+	tool func(x *guard.Exchange, task string) (string, bool)
 }
 
 var algorithms = []string{segment.EdDSA, segment.ES256}
@@ -135,7 +138,7 @@ func build(c Config, p Ports) (guard.Guard, error) {
 	if len(c.Signers)+len(c.Require) == 0 {
 		return nil, nil
 	}
-	g := &verifier{Config: c, now: p.Now}
+	g := &verifier{Config: c, now: p.Now, tool: p.Tool}
 	if p.Open != nil {
 		keys, err := p.Open(references)
 		if err != nil {

@@ -36,6 +36,7 @@ type finding struct {
 // the message that the guard saw last.
 var (
 	asked = guard.NewSlot[json.RawMessage]()
+	task  = guard.NewSlot[string]() // that the request named
 	found = guard.NewSlot[[]finding]()
 )
 
@@ -45,6 +46,10 @@ const mostChecked = 32
 
 // Inspect remembers what is asked, and verifies what is answered.
 func (g *verifier) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	if m.Direction == mcp.ToServer && m.Method == "tasks/result" {
+		task.Set(x, strings.Clone(m.Name)) // in the server's words; the exchange has the client's
+		return guard.Pass(), nil
+	}
 	if m.Direction == mcp.ToServer {
 		// Signatures may be for these arguments alone; the digest is enough, but
 		// takes longer than a copy, and most answers are not signed.
@@ -78,7 +83,7 @@ type place struct {
 func (g *verifier) judge(x *guard.Exchange, m *mcp.Message) (list []finding, governed bool) {
 	signed, checked := g.hasSigner(&x.Server), 0
 	v := segment.Verifier{Keys: g.find(&x.Server), Lifetime: g.Lifetime, Skew: g.Skew, Now: g.now}
-	for _, p := range places(x, m) {
+	for _, p := range g.places(x, m) {
 		whole := g.check(&v, x, p, &checked)
 		all := []finding{whole}
 		if whole.status != verified {
@@ -101,7 +106,7 @@ func (g *verifier) judge(x *guard.Exchange, m *mcp.Message) (list []finding, gov
 }
 
 // places returns what of a message a model reads.
-func places(x *guard.Exchange, m *mcp.Message) []place {
+func (g *verifier) places(x *guard.Exchange, m *mcp.Message) []place {
 	about := segment.About{Server: x.Server.Name, Part: segment.Whole}
 	if m.Kind == mcp.Request {
 		if m.Method != "sampling/createMessage" || m.Params == nil {
@@ -122,6 +127,13 @@ func places(x *guard.Exchange, m *mcp.Message) []place {
 		about.Method, about.Name = topic, x.Asked.Name
 	case "initialize", "server/discover":
 		about.Method = "initialize"
+	case "tasks/result":
+		about.Method, late = likely(m.Result), true
+		if id, ok := task.Get(x); ok && g.tool != nil {
+			if name, known := g.tool(x, id); known {
+				about.Method, about.Name, late = "tools/call", name, false
+			}
+		}
 	default: // what it answers is not known, and so neither is what it has to be signed for
 		about.Method, late = likely(m.Result), true
 	}

@@ -212,6 +212,27 @@ func TestWhatIsSignedAndByWhom(t *testing.T) {
 	}
 }
 
+// The result of a task is signed as that of the tool that began it.
+func TestATasksResultIsItsTools(t *testing.T) {
+	p := ports()
+	p.Tool = func(_ *guard.Exchange, task string) (string, bool) { return "read", task == "t1" }
+	g, err := segment.Spec(p).Build(func(c any) error { signers(c.(*segment.Config)); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := sign(t, "crm.pem", key('c'), signing.About{Server: "crm", Method: "tools/call", Name: "read"}, `{"content":[{"type":"text","text":"x"}]}`)
+	for task, want := range map[string]string{"t1": "segment_verified", "t2": "segment_unverified"} {
+		x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Asked: guard.Asked{Kind: mcp.Request, Method: "tasks/result", Name: "sealed"}}
+		if _, err := g.Inspect(t.Context(), x, decode(t, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tasks/result","params":{"taskId":"`+task+`"}}`)); err != nil {
+			t.Fatal(err)
+		}
+		v, err := g.Inspect(t.Context(), x, decode(t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+result+`}`))
+		if err != nil || len(v.Obligations) == 0 || v.Obligations[0].Name != want {
+			t.Errorf("%s: %+v %v", task, v, err)
+		}
+	}
+}
+
 // What a later guard edits is not what was signed, whatever the label said when
 // the server's words were verified; and the signature itself fails at the client.
 func TestAnEditedSegmentIsToldAsEdited(t *testing.T) {

@@ -47,7 +47,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Normalise: normalisePorts(cfg),
 		Injection: injection.Ports{Annotate: egress.ContentInspection},
 		Content:   contentPorts(egress),
-		Schema:    l.books.schemas(cfg, l.dir),
+		Schema:    l.books.schemas(cfg, l.dir, l.tasks()),
 		Segment:   l.segmentPorts(cfg),
 	}
 }

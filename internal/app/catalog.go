@@ -34,7 +34,7 @@ func (b *books) ports(dir string) guard.Ports {
 
 // schemas give the guard of schemas what the catalog has pinned under cfg. Where
 // nothing is pinned there is nothing to hold anything against.
-func (b *books) schemas(cfg *config.Config, dir string) schema.Ports {
+func (b *books) schemas(cfg *config.Config, dir string, made schema.Tasks) schema.Ports {
 	c := guard.Default()
 	section, ok := cfg.Guards["catalog"]
 	if !ok {
@@ -47,7 +47,7 @@ func (b *books) schemas(cfg *config.Config, dir string) schema.Ports {
 	if err != nil {
 		return schema.Ports{}
 	}
-	return schema.Ports{Schemas: book.Schemas(c)}
+	return schema.Ports{Schemas: book.Schemas(c), Tasks: made}
 }
 
 func catalogFolder(dir string, c guard.Config) string {

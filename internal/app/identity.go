@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/redis"
 	"github.com/sallyport/sallyport/internal/revocation"
 	"github.com/sallyport/sallyport/internal/spiffe"
+	"github.com/sallyport/sallyport/internal/tasks"
 )
 
 // lasting is what outlives a configuration, so that a reload forgets nothing.
@@ -27,8 +29,12 @@ type lasting struct {
 	books    books       // definitions of servers
 	logs     decisionLogs
 	signers  keyring.Rings // keys of signed segments
-	id       string        // of this process, among replicas
-	decided  memo.Counts   // decisions of policies
+	made     struct {      // which calls made tasks
+		once sync.Once
+		*tasks.Origins
+	}
+	id      string      // of this process, among replicas
+	decided memo.Counts // decisions of policies
 
 	shared  *redis.Shared    // nil without Redis
 	revoked *revocation.List // nil where nobody is served
