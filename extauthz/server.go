@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 )
 
@@ -53,7 +54,12 @@ const settleTime = 2 * time.Second
 // or the request was released, which counts as Completed and Reached, with
 // status 0, because what becomes of it is never told to this service. A guard
 // that returns what was not used cannot count on more here.
+//
+// What Envoy says to be about an egress listener goes to [Server.checkEgress].
 func (s *Server) Check(ctx context.Context, req *authv3.CheckRequest) (resp *authv3.CheckResponse, err error) {
+	if listener, ok := envoymap.EgressListener(ctx); ok {
+		return s.checkEgress(ctx, listener, req.GetAttributes())
+	}
 	c := &check{
 		snap: s.source.Current(),
 		x:    guard.Exchange{ID: gate.NewID(), Started: time.Now(), Original: true},

@@ -58,6 +58,9 @@ const settleTime = 2 * time.Second
 // Process serves one HTTP exchange.
 func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error) {
 	ctx := g.Context()
+	if _, ok := envoymap.EgressListener(ctx); ok {
+		return countBytes(ctx, g)
+	}
 	st := &stream{m: newMachine(s.source.Current(), envoymap.ServerOf(ctx), g.Send), log: s.log}
 	st.m.lean = envoymap.LeanFacts(ctx)
 	defer func() {

@@ -26,10 +26,11 @@ type Exchange struct {
 	Revision  mcp.Revision   // known once the client's message is decoded
 	Session   string         // legacy Mcp-Session-Id as the upstream knows it; empty when there is none
 	Started   time.Time
-	Upstream  int   // HTTP status that the server, or the proxy in its place, answered with; 0 before that
-	Asked     Asked // the client's message; zero until it was judged
-	Original  bool  // the host can forward nothing but the original, so an edited message is refused
-	Trace     Trace // set by the host before the first guard is asked; zero where nothing is traced
+	Upstream  int       // HTTP status that the server, or the proxy in its place, answered with; 0 before that
+	Asked     Asked     // the client's message; zero until it was judged
+	Original  bool      // the host can forward nothing but the original, so an edited message is refused
+	Out       *Outbound // the connection that is asked for, where the exchange is no MCP message
+	Trace     Trace     // set by the host before the first guard is asked; zero where nothing is traced
 
 	admission []Entry // journal of Admit, until a decision takes it over
 	raised    []Event // likewise
@@ -38,6 +39,16 @@ type Exchange struct {
 	slots     []slot
 	usage     Usage
 	settled   bool
+}
+
+// Outbound is a connection that a workload wants to make through an egress listener.
+type Outbound struct {
+	Listener, Workload string
+	Scheme, Host       string // https is a tunnel
+	Port               int
+	Address            netip.AddrPort // that was judged, and is connected to
+	Cause              string         // exchange of the call whose trace it claims to belong to
+	Candidates         []string       // exchanges of calls that may have caused it, where it claims none
 }
 
 // Asked remembers what the client's message asked for, so that replies can be

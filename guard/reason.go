@@ -42,6 +42,11 @@ const (
 	// ReauthenticationRequired is asked for by whoever knows what is sensitive.
 	ReauthenticationRequired Reason = "reauthentication_required"
 
+	// EgressDenied and UnknownWorkload are of egress listeners, the first of
+	// messages that name destinations too.
+	EgressDenied    Reason = "egress_denied"
+	UnknownWorkload Reason = "unknown_workload"
+
 	UpstreamBadReply    Reason = "upstream_bad_reply"
 	UpstreamUnavailable Reason = "upstream_unavailable"
 	UpstreamTimeout     Reason = "upstream_timeout"
@@ -74,6 +79,7 @@ func CoreReasons() []ReasonInfo {
 		{IdentityExpired, 401, CodeUnauthenticated, "The token with which this stream was opened has expired. Open it again with a fresh one.", "An event stream that was open when its client's token expired."},
 		{IdentityRevoked, 401, CodeUnauthenticated, "This identity was revoked and is not accepted any more. Ask whoever operates this gateway.", "A request of a revoked subject, client, token or peer, or an event stream that it had open; `sallyport revoke list` shows what is revoked."},
 		{ReauthenticationRequired, 401, CodeUnauthenticated, "This action needs a fresh or stronger authentication. Authenticate again and retry.", "`identity_framework.continuous_reauth` or the policy holds the target for sensitive, and the authentication is too old or too weak. The challenge says what would do (RFC 9470)."},
+		{UnknownWorkload, 403, CodeUnauthenticated, "This connection belongs to no workload that may go out. Ask whoever operates this gateway.", "A connection to an egress listener whose certificate has an id that no workload under `egress.workloads` has."},
 		{UpstreamBadReply, 502, CodeUpstream, "The MCP server's reply is not valid and was withheld.", "A reply that the strict decoder refuses, that is content-encoded, or that answers a request nobody made."},
 		{UpstreamUnavailable, 502, CodeUpstream, "The MCP server failed or cannot be reached. Try again later.", "An error status of the upstream without a JSON-RPC body, or a local reply of Envoy."},
 		{UpstreamTimeout, 504, CodeUpstreamTimeout, "The MCP server did not answer in time.", "A reply that did not complete within `limits.response_time`."},

@@ -40,6 +40,14 @@ func Build(view *registry.View, s Settings) (*Resources, error) {
 	for _, l := range s.Listeners {
 		r.Listeners = append(r.Listeners, b.listener(l))
 	}
+	for i := range s.Egress {
+		e := &s.Egress[i]
+		for j := range e.Workloads {
+			r.Clusters = append(r.Clusters, b.egressCluster(e, &e.Workloads[j]))
+		}
+		r.Routes = append(r.Routes, b.egressRouteConfig(e))
+		r.Listeners = append(r.Listeners, b.egressListener(e))
+	}
 	r.Secrets = b.secrets.list
 	r.uses = b.uses
 	if err := errors.Join(append(b.errs, b.err)...); err != nil {

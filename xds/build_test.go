@@ -55,6 +55,15 @@ var goldens = []struct {
 			{Name: "public-name", Address: "0.0.0.0", Port: 8444, TLS: &ListenerTLS{CertFile: "/etc/sallyport/tls.pem", KeyFile: "/etc/sallyport/tls.key", SPIFFE: true}},
 		}
 	}},
+	{name: "egress", adjust: func(s *Settings) {
+		s.Workload = &Workload{TrustDomain: "company.example", Callers: []string{"company.example"}, Chain: []byte("chain"), Key: []byte("key"), Bundles: map[string][]byte{"company.example": []byte("our bundle")}}
+		way := Workway{Name: "sandbox", MaxConnections: 256, ConnectTimeout: 5 * time.Second, Idle: 5 * time.Minute}
+		narrow := Workway{Name: "crm", MaxConnections: 8, MaxRequest: 1 << 20, MaxResponse: 16 << 20, ConnectTimeout: time.Second, Idle: time.Minute, MaxTime: time.Hour}
+		s.Egress = []Egress{
+			{Name: "egress0", Address: "127.0.0.1", Port: 3128, Workloads: []Workway{way}},
+			{Name: "egress1", Address: "0.0.0.0", Port: 3129, TLS: &ListenerTLS{SPIFFE: true}, Workloads: []Workway{way, narrow}},
+		}
+	}},
 	{name: "versions", servers: []registry.Server{{Name: "crm", Versions: []registry.Version{
 		{Name: "v1", Weight: 90, Scheme: "http", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "10.0.0.1", Port: 80}, {Host: "10.0.0.2", Port: 80}}, IdleTimeout: time.Hour},
 		{Name: "v2", Weight: 10, Scheme: "http", Path: "/v2/mcp", Endpoints: []registry.Endpoint{{Host: "crm.example.com", Port: 8080}}},
@@ -201,6 +210,17 @@ func TestBuildRefusesWhatCannotWork(t *testing.T) {
 		{name: "a client certificate without its key", servers: bad(func(v *registry.Version) { v.TLS.CertFile = "c.pem" }), want: "both certificate and key"},
 		{name: "no listener", adjust: func(s *Settings) { s.Listeners = nil }, want: "at least one is needed"},
 		{name: "an ext_proc address without a port", adjust: func(s *Settings) { s.ExtProc = "localhost" }, want: "want host:port or unix:PATH"},
+		{name: "an egress listener that nobody judges", adjust: func(s *Settings) {
+			s.NoExtProc = true
+			s.Egress = []Egress{{Name: "out", Address: "127.0.0.1"}}
+		}, want: "nobody would judge them"},
+		{name: "an egress listener with the name of another", adjust: func(s *Settings) { s.Egress = []Egress{{Name: "mcp", Address: "127.0.0.1"}} }, want: "must be set and unique"},
+		{name: "a workload that could pass for a part of a name", adjust: func(s *Settings) {
+			s.Egress = []Egress{{Name: "out", Address: "127.0.0.1", Workloads: []Workway{{Name: "a/b", MaxConnections: 1, ConnectTimeout: 1, Idle: 1}}}}
+		}, want: `workload "a/b"`},
+		{name: "a workload without any limit of connections", adjust: func(s *Settings) {
+			s.Egress = []Egress{{Name: "out", Address: "127.0.0.1", Workloads: []Workway{{Name: "a", ConnectTimeout: 1, Idle: 1}}}}
+		}, want: "connections and timeouts must be positive"},
 		{name: "a timeout of zero", adjust: func(s *Settings) { s.MessageTimeout = 0 }, want: "message timeout: must be positive"},
 	}
 	for _, tt := range tests {

@@ -15,10 +15,13 @@ import (
 )
 
 // listener returns one hardened entry for MCP clients.
-func (b *builder) listener(l Listener) *listenerv3.Listener {
+func (b *builder) listener(l Listener) *listenerv3.Listener { return b.entry(l, b.manager(l)) }
+
+// entry puts a connection manager behind a listener's address and TLS.
+func (b *builder) entry(l Listener, m *hcmv3.HttpConnectionManager) *listenerv3.Listener {
 	chain := &listenerv3.FilterChain{Filters: []*listenerv3.Filter{{
 		Name:       "envoy.filters.network.http_connection_manager",
-		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.manager(l))},
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(m)},
 	}}}
 	if l.TLS != nil {
 		chain.TransportSocket = b.downstreamTLS(l.TLS)

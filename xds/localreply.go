@@ -144,3 +144,26 @@ func inMetadata() idSource {
 		},
 	}}}
 }
+
+// egressReplies make Envoy's own answers on an egress listener readable in the form
+// of the service's refusals, which are left alone.
+func (b *builder) egressReplies() *hcmv3.LocalReplyConfig {
+	c := &hcmv3.LocalReplyConfig{}
+	for _, r := range []ownReply{
+		{when: `response.code_details == "ext_proc_error_gRPC_error_8"`, status: 413, reason: guard.TooLarge, text: "This is more than the workload may send or receive at a time."},
+		{when: `response.code_details.startsWith("ext_proc") || response.code_details.startsWith("ext_authz_error") || response.code_details == "direct_response" || response.code_details == "route_not_found"`, status: 503, reason: guard.GuardError, text: "The gateway could not judge this destination and therefore does not lead there. Try again later."},
+		{when: `response.code == 413 || response.code == 431`, reason: guard.TooLarge, text: "The HTTP headers are larger or more than this gateway accepts."},
+		{when: `response.code_details.contains("overflow")`, status: 503, reason: guard.UpstreamUnavailable, text: "This workload has as many connections as it may have. Try again later."},
+		{when: `response.code == 502 || response.code == 503`, status: 502, reason: guard.UpstreamUnavailable, text: "The destination cannot be reached. Try again later."},
+		{when: `response.code == 504 || response.code == 408`, status: 504, reason: guard.UpstreamTimeout, text: "The destination did not answer in time."},
+		{when: `response.code >= 400`, reason: guard.InvalidMessage, text: "This is not an HTTP request that the gateway accepts."},
+	} {
+		r.when = `!response.code_details.startsWith("ext_authz_denied") && (` + r.when + `)`
+		m := b.mapper(r, idSource{})
+		m.BodyFormatOverride.Format = &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
+			Specifier: &corev3.DataSource_InlineString{InlineString: strings.ReplaceAll(string(envoymap.EgressRefusal(r.reason, r.text)), "%", "%%")},
+		}}
+		c.Mappers = append(c.Mappers, m)
+	}
+	return c
+}

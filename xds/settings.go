@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,6 +15,10 @@ type Settings struct {
 	// Listeners are the addresses that MCP clients connect to; at least one.
 	// All serve the same routes.
 	Listeners []Listener
+
+	// Egress are the addresses through which workloads go out. They need ExtProc,
+	// where the ext_authz service that judges them listens too.
+	Egress []Egress
 
 	// ExtProc is the address of the ext_proc service: host:port, or unix:PATH
 	// for a unix socket. It must be set unless NoExtProc is.
@@ -115,7 +120,18 @@ func (s *Settings) validate() error {
 		bad("listeners: at least one is needed")
 	}
 	seen := map[string]bool{}
-	for _, l := range s.Listeners {
+	all := slices.Clone(s.Listeners)
+	for i := range s.Egress {
+		e := &s.Egress[i]
+		if err := e.validate(s.Workload); err != nil {
+			bad("egress listener %q: %w", e.Name, err)
+		}
+		all = append(all, Listener{Name: e.Name, Address: e.Address, Port: e.Port})
+	}
+	if len(s.Egress) > 0 && s.NoExtProc {
+		bad("egress listeners: nobody would judge them without ext_proc's service")
+	}
+	for _, l := range all {
 		if l.Name == "" || seen[l.Name] {
 			bad("listener %q: the name must be set and unique", l.Name)
 		}

@@ -52,7 +52,10 @@ func validate(t *testing.T, bin string, config []byte) {
 // listeners, and made-up secrets, since the files do not exist here.
 func static(t testing.TB, r *Resources, adminPort uint32) []byte {
 	t.Helper()
-	routes := tree(t, r.Routes[0])
+	routes := map[string]any{}
+	for _, c := range r.Routes {
+		routes[c.GetName()] = tree(t, c)
+	}
 	listeners := trees(t, r.Listeners)
 	for _, l := range listeners {
 		inline(l, routes)
@@ -86,13 +89,13 @@ func static(t testing.TB, r *Resources, adminPort uint32) []byte {
 	return toYAML(t, root)
 }
 
-// inline replaces the reference to the route configuration by the routes.
-func inline(v, routes any) {
+// inline replaces the reference to a route configuration by its routes.
+func inline(v any, routes map[string]any) {
 	switch v := v.(type) {
 	case map[string]any:
-		if _, ok := v["rds"]; ok {
+		if rds, ok := v["rds"].(map[string]any); ok {
 			delete(v, "rds")
-			v["route_config"] = routes
+			v["route_config"] = routes[rds["route_config_name"].(string)]
 			return
 		}
 		for _, c := range v {

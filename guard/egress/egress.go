@@ -42,7 +42,7 @@ type Tool struct {
 }
 
 // Denied is the reason of this guard.
-const Denied guard.Reason = "egress_denied"
+const Denied = guard.EgressDenied
 
 // Resolver looks names up. It is asked from many goroutines.
 type Resolver interface {
@@ -91,7 +91,7 @@ func build(c Config, p Ports) (guard.Guard, error) {
 	g := &egress{Config: c, resolver: p.Resolver, open: len(c.Allow)+len(p.Allowlist) == 0}
 	for _, host := range p.Allowlist {
 		host = strings.ToLower(host)
-		g.policies = append(g.policies, scoped{Entry: destination.Entry{Host: host, Private: internal(host)}})
+		g.policies = append(g.policies, scoped{Entry: destination.Entry{Host: host, Private: destination.Internal(host)}})
 	}
 	var errs []error
 	for i, e := range c.Allow {
@@ -110,18 +110,6 @@ func build(c Config, p Ports) (guard.Guard, error) {
 		return nil, err
 	}
 	return g, nil
-}
-
-// internal reports whether a name of the guide's list, which has no word for it,
-// says that it leads inside: below .internal, which is for private networks
-// only, or with a label that begins with "internal" or "intranet".
-func internal(host string) bool {
-	for _, label := range strings.Split(host, ".") {
-		if strings.HasPrefix(label, "internal") || strings.HasPrefix(label, "intranet") {
-			return true
-		}
-	}
-	return false
 }
 
 // Policy returns the allow-list for every server, tool and tenant at once.
@@ -243,7 +231,7 @@ func (g *egress) addresses(names []lookup) guard.Verdict {
 			open = append(open, n)
 			continue
 		}
-		if why := forbidden(n, known); why != "" {
+		if why := n.entry.Forbids(n.host, known); why != "" {
 			return guard.Refuse(Denied, why)
 		}
 	}
@@ -259,24 +247,10 @@ func (g *egress) addresses(names []lookup) guard.Verdict {
 			if err != nil {
 				return guard.Refuse(Denied, n.host+" does not resolve"), nil
 			}
-			if why := forbidden(n, found); why != "" {
+			if why := n.entry.Forbids(n.host, found); why != "" {
 				return guard.Refuse(Denied, why), nil
 			}
 		}
 		return guard.Pass(), nil
 	}}
-}
-
-// forbidden says why a name must not be used; every address counts, because a
-// client takes any of them.
-func forbidden(n lookup, found []netip.Addr) string {
-	if len(found) == 0 {
-		return n.host + " does not resolve"
-	}
-	for _, a := range found {
-		if !n.entry.Admits(a) {
-			return n.host + " leads to " + a.String()
-		}
-	}
-	return ""
 }

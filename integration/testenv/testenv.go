@@ -98,7 +98,8 @@ func Binary(t testing.TB) string {
 type Gateway struct {
 	MCP    string // http://host:port
 	Admin  string
-	Config string // path of its configuration
+	Egress []string // host:port of each egress listener
+	Config string   // path of its configuration
 	Cmd    *exec.Cmd
 	Exited chan error
 
@@ -175,6 +176,9 @@ func StartFile(t testing.TB, path string) *Gateway {
 			}
 			if v, ok := strings.CutPrefix(f, "admin="); ok {
 				g.Admin = v
+			}
+			if v, ok := strings.CutPrefix(f, "egress="); ok {
+				g.Egress = append(g.Egress, v)
 			}
 		}
 	case err := <-g.Exited:

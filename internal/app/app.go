@@ -241,7 +241,11 @@ func (g *Gateway) announce(ctx context.Context) error {
 	if g.cfg.Listeners[0].TLS.On() {
 		scheme = "https"
 	}
-	_, err := fmt.Fprintf(g.o.Stdout, "sallyport ready mcp=%s://%s admin=http://%s\n", scheme, g.ports.mcp[0], g.ports.admin)
+	line := fmt.Sprintf("sallyport ready mcp=%s://%s admin=http://%s", scheme, g.ports.mcp[0], g.ports.admin)
+	for _, a := range g.ports.egress {
+		line += " egress=" + a.String()
+	}
+	_, err := fmt.Fprintln(g.o.Stdout, line)
 	return err
 }
 

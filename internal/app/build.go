@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,6 +24,14 @@ import (
 // decision in turn.
 func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*gate.Snapshot, error) {
 	s := new(gate.Snapshot)
+	calls := l.leaving.memory(cfg)
+	var err error
+	if s.Outbound, err = l.leaving.judge(cfg, calls, slices.Clip(observers)); err != nil {
+		return nil, err
+	}
+	if calls != nil {
+		observers = append(slices.Clip(observers), calls)
+	}
 	return s, fill(s, cfg, l.guardPorts(cfg, s), observers...)
 }
 
@@ -43,7 +52,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Quota:     l.limits.port(cfg),
 		Budget:    l.budgets.port(cfg, &l.limits, left),
 		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),
-		Egress:    egressPorts(egress),
+		Egress:    l.egressPorts(cfg),
 		Normalise: normalisePorts(cfg),
 		Injection: injection.Ports{Annotate: egress.ContentInspection},
 		Content:   contentPorts(egress),
@@ -98,6 +107,7 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	for i, a := range g.ports.mcp {
 		s.Listeners = append(s.Listeners, xds.Listener{Name: "mcp" + strconv.Itoa(i), Address: a.Addr().String(), Port: uint32(a.Port()), TLS: listenerTLS(&cfg.Listeners[i].TLS)})
 	}
+	s.Egress = egressListeners(cfg, g.ports.egress)
 	s.Workload = g.workload()
 	s.ExtProc = g.ports.judge
 	s.BodyLimit = uint64(cfg.Limits.Body)

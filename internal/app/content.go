@@ -8,7 +8,6 @@ import (
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/normalise"
 	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/internal/resolver"
 )
 
 // contentPorts are what the guard of content may read, and what the guide's
@@ -24,8 +23,8 @@ func contentPorts(c config.EgressControl) dlp.Ports {
 	}
 }
 
-func egressPorts(c config.EgressControl) egress.Ports {
-	return egress.Ports{Resolver: resolver.New(), Allowlist: allowlist(c)}
+func (l *lasting) egressPorts(cfg *config.Config) egress.Ports {
+	return egress.Ports{Resolver: l.leaving.lookup(cfg.Egress.Resolver), Allowlist: allowlist(cfg.Gateway.EgressControl)}
 }
 
 func allowlist(c config.EgressControl) (hosts []string) {

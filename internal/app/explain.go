@@ -45,7 +45,7 @@ func load(path string) (*gate.Snapshot, error) {
 	}
 	s := new(gate.Snapshot)
 	l := &lasting{dir: filepath.Dir(path)}
-	return s, fill(s, cfg, standard.Ports{Policy: l.policySource(cfg, s), Escalate: l.conduct.escalation(cfg), Egress: egressPorts(cfg.Gateway.EgressControl), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}})
+	return s, fill(s, cfg, standard.Ports{Policy: l.policySource(cfg, s), Escalate: l.conduct.escalation(cfg), Egress: l.egressPorts(cfg), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}})
 }
 
 // Explanation is a decision for people.

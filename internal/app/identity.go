@@ -39,6 +39,7 @@ type lasting struct {
 	shared  *redis.Shared    // nil without Redis
 	revoked *revocation.List // nil where nobody is served
 	budgets budgets          // accounts of what calls use
+	leaving outbounds        // how workloads go out
 
 	workloads *spiffe.Source // keys of JWT-SVIDs; nil where there are none
 }

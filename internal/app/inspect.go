@@ -121,6 +121,6 @@ func urlPolicy(cfg *config.Config, e egress.Config, path, policy string) (*desti
 	case path == "":
 		return nil, 0, errors.New("url needs the allow-list of a configuration (-c) or of a policy file (--policy)")
 	}
-	p, err := egress.Policy(e, egressPorts(cfg.Gateway.EgressControl))
+	p, err := egress.Policy(e, egress.Ports{Allowlist: allowlist(cfg.Gateway.EgressControl)})
 	return p, redirects, err
 }

@@ -138,6 +138,8 @@ func (g *Gateway) tallies() []tally {
 		{"mcp.gateway.sink.missed", "Receipts that were gone from the log before they could be delivered to a sink.", "sink", g.bySink(func(s *deliver.Status) uint64 { return s.Missed })},
 		{"mcp.gateway.sink.retries", "Deliveries to a sink that failed and were tried again, since the start.", "sink", g.bySink(func(s *deliver.Status) uint64 { return s.Retries })},
 		{"mcp.gateway.policy.shadow.decisions", "Decisions that the shadow bundle made too, by how the two agree.", "agreement", func() map[string]uint64 { return counts(r.shadowReport()) }},
+		{"mcp.gateway.egress.allowed", "Requests and tunnels that went out through egress listeners, by workload.", "workload", g.lasting.leaving.recorder.Allowed},
+		{"mcp.gateway.egress.refused", "Requests and tunnels that egress listeners refused, by reason.", "reason", g.lasting.leaving.recorder.Refused},
 		{"mcp.gateway.policy.canary.decisions", "Decisions that were made by both bundles of a canary, by how the two agree.", "agreement", func() map[string]uint64 { return counts(r.canaryReport()) }},
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-
-	"github.com/sallyport/sallyport/internal/config"
 )
 
 type listeners struct{ judge, control, admin net.Listener }
@@ -14,6 +12,7 @@ type listeners struct{ judge, control, admin net.Listener }
 type addresses struct {
 	judge, control, admin string
 	mcp                   []netip.AddrPort
+	egress                []netip.AddrPort
 }
 
 func (g *Gateway) listen() (listeners, error) {
@@ -33,8 +32,22 @@ func (g *Gateway) listen() (listeners, error) {
 		}
 		*l.to, *l.chosen = got, got.Addr().String()
 	}
-	mcp, err := pickPorts(g.cfg, g.o.Child)
-	g.ports.mcp = mcp
+	var mcp, out []netip.AddrPort
+	for _, l := range g.cfg.Listeners {
+		mcp = append(mcp, l.Address.AddrPort)
+	}
+	for _, l := range g.cfg.Egress.Listeners {
+		out = append(out, l.Address.AddrPort)
+	}
+	if a := g.cfg.Envoy.AdminAddress; g.o.Child && a.Port() != 0 {
+		if _, err := probe(a.AddrPort); err != nil {
+			return ln, fmt.Errorf("app: envoy.admin_address: %w", err)
+		}
+	}
+	var err error
+	if g.ports.mcp, err = pickPorts("listeners", mcp, g.o.Child); err == nil {
+		g.ports.egress, err = pickPorts("egress.listeners", out, g.o.Child)
+	}
 	return ln, err
 }
 
@@ -42,19 +55,13 @@ func (g *Gateway) listen() (listeners, error) {
 // a second Envoy started later, know the port. With an Envoy of our own, the
 // other ports must be free: two Envoys may listen on one port without either
 // noticing, and would share its clients.
-func pickPorts(cfg *config.Config, child bool) ([]netip.AddrPort, error) {
-	if a := cfg.Envoy.AdminAddress; child && a.Port() != 0 {
-		if _, err := probe(a.AddrPort); err != nil {
-			return nil, fmt.Errorf("app: envoy.admin_address: %w", err)
-		}
-	}
+func pickPorts(name string, wanted []netip.AddrPort, child bool) ([]netip.AddrPort, error) {
 	var out []netip.AddrPort
-	for i, l := range cfg.Listeners {
-		a := l.Address.AddrPort
+	for i, a := range wanted {
 		if child || a.Port() == 0 {
 			var err error
 			if a, err = probe(a); err != nil {
-				return nil, fmt.Errorf("app: listeners[%d]: %w", i, err)
+				return nil, fmt.Errorf("app: %s[%d]: %w", name, i, err)
 			}
 		}
 		out = append(out, a)

@@ -26,7 +26,8 @@ var rules = []struct {
 	{"internal/inspect", []string{module + "mcp", module + "internal/inspect", "golang.org/x/text", "golang.org/x/net/idna", "go.yaml.in/yaml", "github.com/microcosm-cc/bluemonday"}, []string{"net/http/", "os", "net", "log"}},
 	{"internal/recent", nil, []string{"net/http/", "os", "net", "log"}},
 	{"internal/registry", []string{module + "mcp", module + "guard"}, nil},
-	{"internal/gate", []string{module + "mcp", module + "guard", module + "internal/registry"}, nil},
+	{"internal/outbound", []string{module + "mcp", module + "guard", module + "internal/inspect/destination"}, []string{"net/http/", "os", "net", "log"}},
+	{"internal/gate", []string{module + "mcp", module + "guard", module + "internal/registry", module + "internal/outbound"}, nil},
 	{"internal/audit", []string{module + "mcp", module + "guard", module + "internal/audit", module + "internal/config/notation"}, nil},
 }
 

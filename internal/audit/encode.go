@@ -61,6 +61,7 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 		b = append(b, `,"upstream_status":`...)
 		b = strconv.AppendInt(b, int64(x.Upstream), 10)
 	}
+	b = outbound(b, x.Out)
 	if m != nil {
 		b = e.message(b, &k, x, m, d)
 	}

@@ -34,6 +34,7 @@ type Config struct {
 	CostControls CostControls `yaml:"cost_controls" doc:"What calls may cost"`
 
 	Listeners []Listener      `yaml:"listeners" min:"1" restart:"true" doc:"Addresses that MCP clients connect to; all serve /mcp/<server>. 127.0.0.1:8080 when absent"`
+	Egress    Egress          `yaml:"egress" doc:"Forward proxy through which MCP servers and agents go out"`
 	SPIFFE    SPIFFE          `yaml:"spiffe" restart:"true" doc:"Where the identities of workloads come from, and whose are believed"`
 	Registry  Registry        `yaml:"registry" doc:"Where servers are declared beside servers"`
 	ExtProc   Service         `yaml:"extproc" doc:"The ext_proc and ext_authz services, which judge for Envoy"`

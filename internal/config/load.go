@@ -102,6 +102,7 @@ func (l *loader) parse(name string, data []byte) (*Config, error) {
 	c.resolve(filepath.Dir(name))
 	own := l.servers.Own(doc.Servers)
 	c.checkListeners(at)
+	c.checkEgress(at)
 	c.checkSPIFFE(at, c.Registry.Directory != "" || slices.ContainsFunc(own, func(d declare.Declared) bool { return isWorkload(d.Server) }))
 	view, more := l.servers.View(own, c.Registry.Directory)
 	more = append(more, c.checkServers(view)...)
@@ -142,6 +143,10 @@ func (c *Config) resolve(dir string) {
 		&c.Export.OTLP.CA, &c.Export.OTLP.Certificate, &c.Export.OTLP.Key}
 	for i := range c.Listeners {
 		t := &c.Listeners[i].TLS
+		paths = append(paths, &t.Certificate, &t.Key, &t.ClientCA)
+	}
+	for i := range c.Egress.Listeners {
+		t := &c.Egress.Listeners[i].TLS
 		paths = append(paths, &t.Certificate, &t.Key, &t.ClientCA)
 	}
 	paths = append(paths, &c.SPIFFE.Files.Certificate, &c.SPIFFE.Files.Key)
@@ -205,6 +210,9 @@ func (c *Config) checkAddresses(at strict.At) {
 	for i, l := range c.Listeners {
 		p := at.Field("listeners").Item(i).Field("address")
 		claim(p, l.Address.String(), l.Address.Port())
+	}
+	for i, l := range c.Egress.Listeners {
+		claim(at.Field("egress").Field("listeners").Item(i).Field("address"), l.Address.String(), l.Address.Port())
 	}
 	for _, s := range []struct {
 		p strict.At

@@ -102,14 +102,15 @@ func (c *Config) checkSPIFFE(at strict.At, servers bool) {
 	}
 	c.checkSPIFFESource(block, says)
 	callers := c.SPIFFE.JWTSVIDs.Accept || slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.TLS.SPIFFE })
-	if callers && len(c.SPIFFE.TrustDomains) == 0 && block.Field("trust_domains").OK() {
+	leaving := slices.ContainsFunc(c.Egress.Listeners, func(l EgressListener) bool { return l.TLS.SPIFFE })
+	if (callers || leaving) && len(c.SPIFFE.TrustDomains) == 0 && block.Field("trust_domains").OK() {
 		block.Field("trust_domains").Report("is required: whose workloads are believed")
 	}
 	method := c.Gateway.Authentication.Method
 	switch {
 	case method == "none" && callers:
 		says.Report("identifies nobody beside gateway.authentication.method none; write a method with mTLS")
-	case !callers && !servers:
+	case !callers && !leaving && !servers:
 		says.Report("is used by no listener and no server; write tls: {spiffe: true} where workloads connect")
 	}
 	svids := block.Field("jwt_svids")

@@ -32,6 +32,20 @@ const (
 	FactsInHeader = "header"
 	// ServerExtension is the same among ext_authz's context extensions.
 	ServerExtension = "server"
+	// EgressMetadata is the gRPC initial metadata key by which Envoy names the
+	// egress listener that a check is about. Other checks are of MCP requests.
+	EgressMetadata = "x-sallyport-egress"
+	// MaxRequestMetadata and MaxResponseMetadata are likewise how many bytes a
+	// request or tunnel may send and receive; 0 for any number.
+	MaxRequestMetadata  = "x-sallyport-max-request"
+	MaxResponseMetadata = "x-sallyport-max-response"
+	// AuthzNamespace is the dynamic metadata namespace of what ext_authz answers.
+	AuthzNamespace = "envoy.filters.http.ext_authz"
+	// WorkloadKey and AddressKey name, in AuthzNamespace, the workload that goes
+	// out, which its route depends on, and the IP address and port that were judged,
+	// which Envoy connects to.
+	WorkloadKey = "workload"
+	AddressKey  = "address"
 	// Namespace is the dynamic metadata namespace that the gateway writes.
 	Namespace = "sallyport"
 	// DetailsPrefix begins the response code details of the gateway's own

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/binding"
 	"github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/internal/outbound"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -47,6 +48,9 @@ type Snapshot struct {
 	// Binding seals the ids that callers get; nil where they are not bound to
 	// anybody.
 	Binding binding.Sealer
+	// Outbound judges where workloads go through egress listeners; nil where there
+	// are none.
+	Outbound *outbound.Judge
 	// RequestsOnly says why a host that sees no responses must not serve
 	// this snapshot; nil where it may.
 	RequestsOnly error

@@ -14,6 +14,7 @@ import (
 type Resolver struct {
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	now    func() time.Time
+	keep   time.Duration
 
 	mu    sync.RWMutex
 	names map[string]answer
@@ -29,16 +30,31 @@ const (
 	limit = 4096             // names; whoever sends more only makes us ask again
 )
 
-// New returns a resolver that asks the system's.
-func New() *Resolver {
-	var r net.Resolver
-	return with(func(ctx context.Context, host string) ([]netip.Addr, error) {
-		return r.LookupNetIP(ctx, "ip", host+".") // never below a search domain
-	}, time.Now)
+// Options say whom to ask. The zero value asks the system's resolver.
+type Options struct {
+	Server string        // DNS server, host:port
+	Keep   time.Duration // how long an answer is used again; 30 s when zero
 }
 
-func with(lookup func(context.Context, string) ([]netip.Addr, error), now func() time.Time) *Resolver {
-	return &Resolver{lookup: lookup, now: now, names: make(map[string]answer)}
+// New returns a resolver.
+func New(o Options) *Resolver {
+	if o.Keep <= 0 {
+		o.Keep = keep
+	}
+	r := new(net.Resolver)
+	if o.Server != "" {
+		r.PreferGo = true
+		r.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, o.Server)
+		}
+	}
+	return with(func(ctx context.Context, host string) ([]netip.Addr, error) {
+		return r.LookupNetIP(ctx, "ip", host+".") // never below a search domain
+	}, o.Keep, time.Now)
+}
+
+func with(lookup func(context.Context, string) ([]netip.Addr, error), keep time.Duration, now func() time.Time) *Resolver {
+	return &Resolver{lookup: lookup, now: now, keep: keep, names: make(map[string]answer)}
 }
 
 // Known returns the addresses of a name that was looked up lately.
@@ -76,6 +92,6 @@ func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error
 			clear(r.names)
 		}
 	}
-	r.names[host] = answer{addrs, now.Add(keep)}
+	r.names[host] = answer{addrs, now.Add(r.keep)}
 	return addrs, nil
 }

@@ -22,7 +22,7 @@ func TestAnswersAreKeptForAWhileAndFailuresAreNot(t *testing.T) {
 			return nil, errors.New("no server answers")
 		}
 		return []netip.Addr{netip.MustParseAddr("::ffff:192.0.2.1")}, nil
-	}, func() time.Time { return now })
+	}, keep, func() time.Time { return now })
 	for host, want := range map[string]bool{"a.example": true, "gone.example": true, "broken.example": false} {
 		_, _ = r.Lookup(context.Background(), host)
 		if _, ok := r.Known(host); ok != want {

@@ -21,7 +21,7 @@ func kinds() []encoding.TextUnmarshaler {
 	return []encoding.TextUnmarshaler{
 		new(notation.Range), new(notation.Rates), new(notation.Money), new(notation.Budget), new(notation.Percent),
 		new(notation.Comparison), new(notation.Size), new(notation.Count), new(notation.ListenAddress),
-		new(notation.DialAddress), new(notation.HostPattern), new(notation.SecretRef),
+		new(notation.DialAddress), new(notation.HostPattern), new(notation.SecretRef), new(notation.Network),
 	}
 }
 

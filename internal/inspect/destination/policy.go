@@ -9,10 +9,11 @@ import (
 
 // Entry is one line of an allow-list.
 type Entry struct {
-	Host    string // a name, an IP address, or *.name for every name below
-	Ports   []int  // 443 when empty
-	Schemes []string
-	Private bool // the name may lead to private addresses
+	Host      string // a name, an IP address, or *.name for every name below
+	Ports     []int  // 443 when empty
+	Schemes   []string
+	Private   bool           // the name may lead to private addresses
+	Addresses []netip.Prefix // to which it may lead as well, whatever they are, but for metadata services
 }
 
 // Policy says where data may go. An empty list lets everything pass but what
@@ -22,8 +23,8 @@ type Policy struct {
 	Open    bool // no allow-list: everything but Never
 }
 
-// Check judges a destination by its text. The entry says what its addresses may
-// be, once they are known.
+// Check judges a destination by its text: one entry that fits it whole is enough.
+// The entry says what its addresses may be, once they are known.
 func (p *Policy) Check(d Destination) (*Entry, error) {
 	if p.Open {
 		if d.IP.IsValid() && metadata(d.IP) || metadataName(d.Host) {
@@ -31,27 +32,42 @@ func (p *Policy) Check(d Destination) (*Entry, error) {
 		}
 		return nil, nil
 	}
+	var first error
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		if !e.matches(d.Host) {
 			continue
 		}
-		if !slices.Contains(e.schemes(), d.Scheme) && d.Scheme != "" {
-			return nil, fmt.Errorf("destination: scheme %q is not allowed for %s", d.Scheme, d.Host)
+		err := e.check(d)
+		if err == nil {
+			return e, nil
 		}
-		ports := e.Ports
-		if len(ports) == 0 {
-			ports = []int{443}
+		if first == nil {
+			first = err
 		}
-		if d.Port != 0 && !slices.Contains(ports, d.Port) {
-			return nil, fmt.Errorf("destination: port %d of %s is not allowed", d.Port, d.Host)
-		}
-		if d.IP.IsValid() && !e.Admits(d.IP) {
-			return nil, fmt.Errorf("destination: %s is no public address", d.Host)
-		}
-		return e, nil
+	}
+	if first != nil {
+		return nil, first
 	}
 	return nil, fmt.Errorf("destination: %s is not on the allow-list", d.Host)
+}
+
+// check judges all but the host.
+func (e *Entry) check(d Destination) error {
+	if !slices.Contains(e.schemes(), d.Scheme) && d.Scheme != "" {
+		return fmt.Errorf("destination: scheme %q is not allowed for %s", d.Scheme, d.Host)
+	}
+	ports := e.Ports
+	if len(ports) == 0 {
+		ports = []int{443}
+	}
+	if d.Port != 0 && !slices.Contains(ports, d.Port) {
+		return fmt.Errorf("destination: port %d of %s is not allowed", d.Port, d.Host)
+	}
+	if d.IP.IsValid() && !e.Admits(d.IP) {
+		return fmt.Errorf("destination: %s is no public address", d.Host)
+	}
+	return nil
 }
 
 // CheckURL judges a URL by its text.
@@ -77,6 +93,18 @@ func HostPattern(host string) (string, error) {
 	return d.Host, nil
 }
 
+// Internal reports whether a name of the guide's list, which has no word for it,
+// says that it leads inside: below .internal, which is for private networks
+// only, or with a label that begins with "internal" or "intranet".
+func Internal(host string) bool {
+	for _, label := range strings.Split(host, ".") {
+		if strings.HasPrefix(label, "internal") || strings.HasPrefix(label, "intranet") {
+			return true
+		}
+	}
+	return false
+}
+
 func (e *Entry) schemes() []string {
 	if len(e.Schemes) == 0 {
 		return []string{"https"}
@@ -94,7 +122,29 @@ func (e *Entry) matches(host string) bool {
 // Admits reports whether an address may stand behind the entry's name.
 func (e *Entry) Admits(a netip.Addr) bool {
 	k := KindOf(a)
-	return k == Global || k == Private && e.Private
+	return k == Global || k == Private && e.Private || e.lists(a)
+}
+
+func (e *Entry) lists(a netip.Addr) bool {
+	if len(e.Addresses) == 0 || metadata(a) {
+		return false
+	}
+	a = a.Unmap().WithZone("")
+	return slices.ContainsFunc(e.Addresses, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// Forbids says why a name must not be used that leads to these addresses, or
+// nothing: every address counts, because a client takes any of them.
+func (e *Entry) Forbids(host string, found []netip.Addr) string {
+	if len(found) == 0 {
+		return host + " does not resolve"
+	}
+	for _, a := range found {
+		if !e.Admits(a) {
+			return host + " leads to " + a.String()
+		}
+	}
+	return ""
 }
 
 var link = prefixes("169.254.0.0/16", "fd00:ec2::254/128", "168.63.129.16/32", "192.0.0.192/32", "100.100.100.200/32", "fd20:ce::254/128", "fe80::/10")
