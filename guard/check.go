@@ -81,6 +81,10 @@ func (o *Obligation) check(a Action, admission bool, dir mcp.Direction) error {
 		if a == Allow || o.Value == "" || !isFieldValue(o.Value) {
 			return errors.New("challenge: it takes one header line and a refusal")
 		}
+	case Cite:
+		if dir != mcp.ToServer || !isLabel(o.Name) || o.Value == "" || len(o.Value) > 256 || !isFieldValue(o.Value) {
+			return errors.New("cite: only about a message to the server, with a label and an exchange")
+		}
 	case Raise:
 		if !isEventKind(o.Name) {
 			return fmt.Errorf("raise: %q is not 1 to 64 of a-z 0-9 _", o.Name)

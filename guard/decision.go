@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/mcp"
@@ -19,10 +20,11 @@ type Decision struct {
 	Edited      bool
 	Obligations []Obligation
 	Ticket      *Ticket
-	Result      bool    // a refusal that the client of a tool gets as a result with isError
-	Events      []Event // what guards raised, in order; the first message's begin with those of its admission
-	Journal     []Entry // every verdict in the order given; the first message's begins with those of its admission
-	Policy      string  // revision of the policy that the caller meets
+	Result      bool     // a refusal that the client of a tool gets as a result with isError
+	Sources     []Source // earlier exchanges that the message may carry something of
+	Events      []Event  // what guards raised, in order; the first message's begin with those of its admission
+	Journal     []Entry  // every verdict in the order given; the first message's begins with those of its admission
+	Policy      string   // revision of the policy that the caller meets
 	At          time.Time
 	Took        time.Duration
 
@@ -35,6 +37,18 @@ type Event struct {
 	Guard  string
 	Kind   string // snake_case, of a closed vocabulary
 	Detail string // for operators
+}
+
+// Source is an earlier exchange because of which a message has a label.
+type Source struct {
+	Label    string
+	Exchange string
+	Server   string
+}
+
+func sourceOf(o *Obligation) Source {
+	exchange, server, _ := strings.Cut(o.Value, " ")
+	return Source{o.Name, exchange, server}
 }
 
 // Entry is one guard's verdict in the journal.

@@ -67,6 +67,7 @@ type Server struct {
 	Owner          string
 	Domain         string
 	Classification string
+	Clearance      string // most sensitive data that may go into what is not described on its own; may be empty
 	Version        string // that serves the exchange; empty while only the route knows
 
 	// Tools are those that the registry describes, by name; "*" describes the
@@ -75,12 +76,26 @@ type Server struct {
 
 	// Prices are what the registry says that calls cost, likewise.
 	Prices map[string]Price
+
+	// Fields are the members of arguments and results of which the registry says
+	// how sensitive they are, likewise.
+	Fields map[string][]DataField
+}
+
+// DataField is a member of arguments or results that is as sensitive as
+// Classification says, wherever it is there.
+type DataField struct {
+	Path           string // JSON pointer from the arguments or from the structured result; a step * is every member or element
+	Classification string
+	Arguments      bool // it is looked for in arguments
+	Results        bool // and in results
 }
 
 // Tool is what the registry says of a tool. Nothing in it comes from the server
 // itself, whose word about its own tools is a claim.
 type Tool struct {
 	Classification string // sensitivity of its data: the tool's own, else its server's; may be empty
+	Clearance      string // most sensitive data that may go in: the tool's own, else its server's; may be empty
 	Risk           string // low, medium, high or critical; empty when nobody judged it
 	Sensitive      bool   // callers have to prove freshly who they are; what is checked is checked most strictly
 	ReadOnly       bool   // it changes nothing
@@ -103,6 +118,14 @@ type Price struct {
 // Price returns what the registry says that calls of the tool called name cost.
 func (s *Server) Price(name string) (p Price, known bool) {
 	return fact(s.Prices, name)
+}
+
+// FieldsOf returns the fields of the tool called name.
+func (s *Server) FieldsOf(name string) []DataField {
+	if list, known := s.Fields[name]; known {
+		return list
+	}
+	return s.Fields["*"]
 }
 
 // Tool returns what the registry says of the tool called name. Of a tool that
@@ -214,7 +237,7 @@ type Field struct{ Name, Value string }
 func (x *Exchange) ReplyFields() []Field { return x.reply }
 
 // note takes what outlives a later refusal from the duties of guard's verdict:
-// labels, events and headers of the reply.
+// labels, events, headers of the reply and sources.
 func (x *Exchange) note(d *Decision, guard string, duties []Obligation) {
 	x.label(duties)
 	for i := range duties {
@@ -223,6 +246,8 @@ func (x *Exchange) note(d *Decision, guard string, duties []Obligation) {
 			d.Events = append(d.Events, Event{guard, o.Name, o.Value})
 		case ResponseHeader:
 			x.setReply(o.Name, o.Value)
+		case Cite:
+			d.Sources = append(d.Sources, sourceOf(o))
 		}
 	}
 }

@@ -110,22 +110,26 @@ func fixed(d mcp.Direction, pointer string) bool {
 // verdict refuses if any finding is to be blocked, and rewrites otherwise.
 func (g *dlp) verdict(s *scan, m *mcp.Message, places []place) (guard.Verdict, error) {
 	v := guard.Verdict{Action: guard.Allow, Detail: g.detail(s, places), Measures: measures(places)}
-	var pii, secret bool
+	var pii, secret string // the labels
 	for i := range places {
 		p := &places[i]
-		pii = pii || p.Class == recogniser.PII
-		secret = secret || p.Class == recogniser.Secret
+		label := &pii
+		if p.Class == recogniser.Secret {
+			label = &secret
+		}
+		if *label == "" || !p.action.rewrites() {
+			*label = labelOf(p)
+		}
 		v.Sensitive = v.Sensitive || p.action != alert || p.Class == recogniser.Secret
 		if p.action == block && (v.Action == guard.Allow || p.Class == recogniser.Secret) {
 			v.Action = guard.Deny
 			v.Reason = reason(m.Direction, p.Class)
 		}
 	}
-	if pii {
-		v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: "pii"})
-	}
-	if secret {
-		v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: "secret"})
+	for _, label := range [...]string{pii, secret} {
+		if label != "" {
+			v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: label})
+		}
 	}
 	if v.Action == guard.Allow {
 		v.Edits = g.edits(m, places)
@@ -147,6 +151,20 @@ func measures(places []place) []guard.Measure {
 		}
 	}
 	return out
+}
+
+// labelOf is the label of a class of which at least one finding goes on as it is,
+// or else, with another one, was there: whoever reads what is left of it has read
+// nothing of the kind.
+func labelOf(p *place) string {
+	label := "pii"
+	if p.Class == recogniser.Secret {
+		label = "secret"
+	}
+	if p.action.rewrites() {
+		label += ".masked"
+	}
+	return label
 }
 
 func reason(d mcp.Direction, c recogniser.Class) guard.Reason {

@@ -19,7 +19,7 @@ const InputVersion = 1
 // points to, and nobody changes it while a [Decider] reads it.
 //
 // Two kinds of members matter to caching: what stays the same for a principal
-// and a target, and what belongs to one call alone (Source, Labels, Time,
+// and a target (and what Flow makes of Labels, which is mostly nothing), and what belongs to one call alone (Source, Labels, Time,
 // Params, and of the principal AuthTime, Expires and TokenID, which policies
 // see as input.authentication).
 type Input struct {
@@ -48,6 +48,9 @@ func (in *Input) Remaining() json.RawMessage {
 	}
 	return in.Budget()
 }
+
+// Flow returns what earlier messages of the same task and caller brought.
+func (in *Input) Flow() guard.Carried { return guard.CarriedBy(in.Labels) }
 
 // TargetKind says what a method works on.
 type TargetKind string
@@ -84,6 +87,15 @@ func (in *Input) Classification() string {
 		return t.Classification
 	}
 	return in.Server.Classification
+}
+
+// Clearance returns the most sensitive data that may go into the target, as
+// registered: the tool's own, else its server's; empty where nothing is.
+func (in *Input) Clearance() string {
+	if t, known := in.Tool(); known && t.Clearance != "" {
+		return t.Clearance
+	}
+	return in.Server.Clearance
 }
 
 // RoleAnonymous is the role, and the only one, of whoever was not verified.
@@ -141,6 +153,7 @@ func (in *Input) AppendJSON(b []byte) []byte {
 	b = mcp.AppendQuote(b, string(in.Target.Kind))
 	b = member(b, "name", in.Target.Name)
 	b = member(b, "data_classification", in.Classification())
+	b = member(b, "clearance", in.Clearance())
 
 	t, known := in.Tool()
 	b = append(b, `},"tool":{"known":`...)
@@ -171,6 +184,7 @@ func (in *Input) AppendJSON(b []byte) []byte {
 		source = in.Source.String()
 	}
 	b = member(b, "source", source)
+	b = in.flow(b)
 	b = list(b, "labels", in.Labels)
 	b = moment(b, "time", in.Time)
 	if left := in.Remaining(); left != nil {
@@ -186,6 +200,16 @@ func (in *Input) AppendJSON(b []byte) []byte {
 		b = append(b, in.Params...)
 	}
 	return append(b, '}')
+}
+
+func (in *Input) flow(b []byte) []byte {
+	f := in.Flow()
+	b = append(b, `,"flow":{"arguments":`...)
+	b = mcp.AppendQuote(b, f.Arguments)
+	b = member(b, "data_classification", f.Classification())
+	b = list(b, "labels", f.Labels())
+	b = list(b, "task", f.Task)
+	return append(list(b, "caller", f.Caller), '}')
 }
 
 func member(b []byte, key, value string) []byte {

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/envelope"
 	"github.com/sallyport/sallyport/guard/escalation"
+	"github.com/sallyport/sallyport/guard/flow"
 	"github.com/sallyport/sallyport/guard/identity"
 	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/loop"
@@ -30,6 +31,7 @@ type Ports struct {
 	Binding   binding.Source
 	Anomaly   anomaly.Ports
 	Escalate  escalation.Ports
+	Flow      flow.Ports
 	Catalog   catalog.Ports
 	Loop      loop.Ports
 	Quota     quota.Port
@@ -52,6 +54,7 @@ func Specs(p Ports) []guard.Spec {
 		envelope.Spec(),
 		identity.Spec(p.Identity),
 		binding.Spec(p.Binding), // what others see of ids is the server's
+		flow.Spec(p.Flow),       // before policy, which reads what callers carry; towards the client behind all that label what it reads
 		segment.Told(p.Segment), // nobody behind it edits what is read, so it can tell clients what is still as it was signed
 		anomaly.Spec(p.Anomaly), // before policy, which reads its labels
 		policy.Informed(p.Policy, p.Remaining),

@@ -94,7 +94,7 @@ func TestLabelsReachThoseWhoReadThem(t *testing.T) {
 	for i, spec := range standard.Specs(standard.Ports{}) {
 		at[spec.Name] = i
 	}
-	for _, order := range [][]string{{"identity", "anomaly", "policy", "escalation"}, {"policy", "loop", "quota"}} {
+	for _, order := range [][]string{{"identity", "anomaly", "policy", "escalation"}, {"policy", "loop", "quota"}, {"identity", "flow", "policy", "injection", "dlp"}, {"flow", "anomaly"}} {
 		for i := 1; i < len(order); i++ {
 			if at[order[i-1]] >= at[order[i]] {
 				t.Errorf("%s does not stand before %s", order[i-1], order[i])

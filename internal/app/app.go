@@ -152,7 +152,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	}
 	web := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: admin.Handler(admin.Parts{
 		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(), Pprof: g.cfg.Admin.Pprof,
-		Routes:      slices.Concat(g.policyRoutes(), g.usageRoutes(), g.sinkRoutes()),
+		Routes:      slices.Concat(g.policyRoutes(), g.usageRoutes(), g.sinkRoutes(), g.labelRoutes()),
 		Revocations: revoker{g},
 	})}
 	g.sayAloud()
@@ -165,6 +165,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	defer stopCounting()
 	group.Go(func() error { g.lasting.limits.run(counting); return nil })
 	group.Go(func() error { g.lasting.conduct.run(counting); return nil })
+	group.Go(func() error { g.lasting.flows.run(counting); return nil })
 	group.Go(func() error { g.lasting.books.run(counting, g.log); return nil })
 	group.Go(func() error { followSigners(counting, &g.lasting.signers, g.log); return nil })
 	group.Go(func() error { g.lasting.revoked.Run(counting); return nil })

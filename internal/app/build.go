@@ -48,6 +48,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Remaining: left.Remaining,
 		Escalate:  l.conduct.escalation(cfg),
 		Catalog:   l.books.ports(l.dir),
+		Flow:      l.flows.ports(cfg, l.shared),
 		Loop:      l.conduct.loop(cfg, l.shared),
 		Quota:     l.limits.port(cfg),
 		Budget:    l.budgets.port(cfg, &l.limits, left),

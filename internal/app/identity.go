@@ -40,6 +40,7 @@ type lasting struct {
 	revoked *revocation.List // nil where nobody is served
 	budgets budgets          // accounts of what calls use
 	leaving outbounds        // how workloads go out
+	flows   flows            // labels that callers carry
 
 	workloads *spiffe.Source // keys of JWT-SVIDs; nil where there are none
 }

@@ -69,6 +69,8 @@ func (g *Gateway) gauges() []gauge {
 			return int64(s.Changed + s.Waiting + s.Quarantined)
 		}},
 		{"mcp.gateway.conduct.remembered", "What is remembered of how callers behave.", func() int64 { return int64(g.lasting.conduct.status().Remembered) }},
+		{"mcp.gateway.flow.keys", "Callers and tasks that carry labels, where this process keeps them.", func() int64 { return int64(g.lasting.flows.status().Keys) }},
+		{"mcp.gateway.flow.degraded", "1 while Redis cannot be asked which labels callers carry, and guards.flow.when_unknown decides.", func() int64 { return flag(g.lasting.flows.status().Trouble != "") }},
 		{"mcp.gateway.conduct.alone", "1 while replicas do not hear of each other's calls, because Redis cannot be asked.", func() int64 { return flag(g.lasting.conduct.status().Trouble != "") }},
 		{"mcp.gateway.revocations", "Entries of the list of revocations.", func() int64 { return int64(g.lasting.revoked.Status().Entries) }},
 		{"mcp.gateway.revocations.degraded", "1 while Redis cannot be asked for the list of revocations, or its file not written, and the last known list counts.", func() int64 { return flag(g.lasting.revoked.Status().Trouble != nil) }},
@@ -118,6 +120,9 @@ func (g *Gateway) counters() []counter {
 		}},
 		{"mcp.gateway.surge.shrunk", "Times that the limit of a server fell.", func() uint64 { return g.lasting.surges.total(func(s surge.Status) uint64 { return s.Shrunk }) }},
 		{"mcp.gateway.conduct.forgotten", "Callers and calls that made room for others in what is remembered of them.", func() uint64 { return g.lasting.conduct.status().Forgotten }},
+		{"mcp.gateway.flow.reads", "Questions about labels that Redis had to be asked.", func() uint64 { return g.lasting.flows.status().Reads }},
+		{"mcp.gateway.flow.trips", "Trips to Redis about labels; questions that come together share one.", func() uint64 { return g.lasting.flows.status().Trips }},
+		{"mcp.gateway.flow.failures", "Of those, how many were not answered.", func() uint64 { return g.lasting.flows.status().Failures }},
 		{"mcp.gateway.conduct.lost", "Calls that other replicas were not told of.", func() uint64 { return g.lasting.conduct.status().Lost }},
 		{"mcp.gateway.policy.logs.sent", "Decisions that were shipped to guards.policy.decision_logs.", g.logsSent},
 		{"mcp.gateway.policy.logs.dropped", "Decisions that were not, for want of room or because the service refuses them.", g.logsDropped},

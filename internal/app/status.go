@@ -25,6 +25,7 @@ type Status struct {
 	Surge         []surge.Status `json:"surge,omitempty"`
 	Binding       Binding        `json:"binding"`
 	Conduct       Conduct        `json:"conduct"`
+	Flow          Flow           `json:"flow"`    // labels that callers carry
 	Catalog       CatalogStatus  `json:"catalog"` // definitions of servers
 	Revocations   Revocations    `json:"revocations"`
 	OpenStreams   int            `json:"open_streams"`
@@ -95,6 +96,7 @@ func (g *Gateway) status() Status {
 	s.Binding = bindingStatus(g.source.Current(), snap)
 	s.Surge = g.lasting.surges.status()
 	s.Conduct = g.lasting.conduct.status()
+	s.Flow = g.lasting.flows.status()
 	s.Catalog = g.lasting.books.status()
 	s.Revocations = g.revocations()
 	s.ExtAuthz.Available = snap.RequestsOnly == nil

@@ -215,10 +215,8 @@ type AccountState struct {
 // leaves a receipt before it takes effect.
 func (g *Gateway) account(ctx context.Context, what string, body []byte) (any, error) {
 	var c AccountChange
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		return nil, fmt.Errorf("the body is no such command: %w", err)
+	if err := decodeStrict(body, &c); err != nil {
+		return nil, err
 	}
 	more := budget.Amounts{0, c.Calls, c.Bytes, c.Destructive}
 	if c.Cost != nil {
@@ -262,6 +260,16 @@ func (g *Gateway) account(ctx context.Context, what string, body []byte) (any, e
 		g.log.Warn("a budget was changed", "change", what, "budget", c.Budget, "of", fmt.Sprintf("%+v", c.Of), "because", c.Because)
 	}
 	return out, nil
+}
+
+// decodeStrict reads a command to the admin interface.
+func decodeStrict(body []byte, into any) error {
+	d := json.NewDecoder(strings.NewReader(string(body)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("the body is no such command: %w", err)
+	}
+	return nil
 }
 
 func accountState(c *AccountChange, i int, s *budget.State) AccountState {

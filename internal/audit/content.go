@@ -91,6 +91,7 @@ func tool(b []byte, x *guard.Exchange, m *mcp.Message) []byte {
 	b = append(b, ']')
 	b = field(b, "risk", t.Risk)
 	b = field(b, "data_classification", t.Classification)
+	b = field(b, "clearance", t.Clearance)
 	return append(b, '}')
 }
 

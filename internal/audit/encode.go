@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,6 +46,7 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 	b = field(b, "server_owner", x.Server.Owner)
 	b = field(b, "server_domain", x.Server.Domain)
 	b = field(b, "server_classification", x.Server.Classification)
+	b = field(b, "server_clearance", x.Server.Clearance)
 	b = field(b, "revision", x.Revision.String())
 	b = field(b, "http_method", x.Verb)
 	who := e.Sealing != nil && e.Sealing.Subjects
@@ -67,6 +69,7 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 	}
 	b = obligations(b, d.Obligations)
 	b = list(b, "labels", x.Labels())
+	b = sources(b, d.Sources)
 	b = events(b, &k, d.Events)
 	b = journal(b, &k, d.Journal)
 	if b, err = e.Sealing.sealed(b, &k, x, m, d); err != nil {
@@ -163,6 +166,35 @@ func obligations(b []byte, all []guard.Obligation) []byte {
 		b = append(b, '"')
 	}
 	if begun {
+		b = append(b, ']')
+	}
+	return b
+}
+
+// sources writes which earlier exchanges the labels are from, each once.
+func sources(b []byte, all []guard.Source) []byte {
+	for i := range all {
+		s := &all[i]
+		same := func(o guard.Source) bool { return o.Exchange == s.Exchange && o.Server == s.Server }
+		if slices.ContainsFunc(all[:i], same) {
+			continue
+		}
+		if i == 0 {
+			b = append(b, `,"sources":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = text(append(b, `{"exchange":`...), s.Exchange)
+		b = field(b, "server", s.Server)
+		var labels []string
+		for _, o := range all[i:] {
+			if same(o) {
+				labels = append(labels, o.Label)
+			}
+		}
+		b = append(list(b, "labels", labels), '}')
+	}
+	if len(all) > 0 {
 		b = append(b, ']')
 	}
 	return b

@@ -73,13 +73,14 @@ func everything(t testing.TB) (*guard.Exchange, *mcp.Message, *guard.Decision) {
 	}
 	x := &guard.Exchange{
 		ID: "0123456789abcdef0123456789abcdef", Verb: "POST", Revision: mcp.R20251125, Source: netip.MustParseAddrPort("192.0.2.7:1"),
-		Server: guard.Server{Name: "bank", Version: "v2"}, Headers: headers{"traceparent": traceparent, "authorization": "Bearer secret-token"},
+		Server: guard.Server{Name: "bank", Version: "v2", Clearance: "internal", Tools: map[string]guard.Tool{"pay": {Clearance: "internal"}}}, Headers: headers{"traceparent": traceparent, "authorization": "Bearer secret-token"},
 		Principal: guard.Principal{Subject: "alice", Issuer: "https://idp", Agent: "planner", Actors: []string{"planner", "spiffe://x/y"}, Client: "app",
 			Tenant: "acme", Task: "t-1", Peer: "spiffe://x/y", TokenID: "secret-jti", Roles: []string{"clerk"}},
 	}
 	d := &guard.Decision{
 		Action: guard.Allow, At: time.Date(2026, 11, 1, 12, 0, 0, 5, time.UTC), Policy: "1.2.0+abc", Edited: true, Message: edited, Took: 42 * time.Microsecond,
 		Obligations: []guard.Obligation{{Kind: guard.SetHeader, Name: "x-user", Value: "secret-value"}, {Kind: guard.RetryAfter, Value: "7"}, {Kind: guard.Challenge, Value: "secret"}, {Kind: guard.Constrain, Value: `{"secret":1}`}, {Kind: guard.AddLabel, Name: "pii"}, {Kind: guard.ResponseHeader, Name: "ratelimit", Value: "secret"}, {Kind: guard.Raise, Name: "spike"}},
+		Sources:     []guard.Source{{Label: "task:pii", Exchange: "x1", Server: "crm"}, {Label: "task:untrusted", Exchange: "x2", Server: "web"}, {Label: "caller:pii", Exchange: "x1", Server: "crm"}},
 		Events:      []guard.Event{{Guard: "anomaly", Kind: "spike", Detail: "7 times the usual"}, {Guard: "budget", Kind: "overrun"}},
 		Journal: []guard.Entry{
 			{Guard: "envelope", Action: guard.Allow, Took: time.Microsecond},
@@ -123,6 +124,9 @@ func TestAReceiptSaysWhoWhatAndWhyAndNothingSecret(t *testing.T) {
 	}
 	if m := got["guards"].([]any)[1].(map[string]any)["measures"].(map[string]any); m["mask.credit_card"] != 2.0 || m["claims.all"] != 7.0 {
 		t.Errorf("measures: %v", m)
+	}
+	if s := got["sources"].([]any); len(s) != 2 || len(s[0].(map[string]any)["labels"].([]any)) != 2 {
+		t.Errorf("sources: %v", s)
 	}
 	for _, never := range []string{"4111111111", "masked", "secret"} {
 		if strings.Contains(line, never) {

@@ -135,6 +135,7 @@ func Read(data []byte) ([]Case, error) {
 			Owner          string `json:"owner"`
 			Domain         string `json:"domain"`
 			Classification string `json:"data_classification"`
+			Clearance      string `json:"clearance"`
 		} `json:"server"`
 		Target struct {
 			Kind policy.TargetKind `json:"kind"`
@@ -142,6 +143,7 @@ func Read(data []byte) ([]Case, error) {
 		} `json:"target"`
 		Tool *struct { // as registered; for a target that is a tool
 			Classification string `json:"data_classification"`
+			Clearance      string `json:"clearance"`
 			Risk           string `json:"risk"`
 			Sensitive      bool   `json:"sensitive"`
 			ReadOnly       bool   `json:"read_only"`
@@ -174,7 +176,7 @@ func Read(data []byte) ([]Case, error) {
 		in := &policy.Input{
 			Principal: &guard.Principal{Subject: p.Subject, Issuer: p.Issuer, Agent: p.Agent, Actors: p.Actors, Client: p.Client, Tenant: p.Tenant,
 				Roles: p.Roles, Scopes: p.Scopes, Task: p.Task, TaskType: p.TaskType, Peer: p.Peer, Strength: r.Authentication.Strength, AuthTime: r.Authentication.AuthTime},
-			Server: &guard.Server{Name: r.Server.Name, Owner: r.Server.Owner, Domain: r.Server.Domain, Classification: r.Server.Classification},
+			Server: &guard.Server{Name: r.Server.Name, Owner: r.Server.Owner, Domain: r.Server.Domain, Classification: r.Server.Classification, Clearance: r.Server.Clearance},
 			Target: policy.Target{Kind: r.Target.Kind, Name: r.Target.Name}, Method: r.Method, Kind: mcp.Request,
 			Revision: mcp.R20251125, Source: r.Source, Labels: r.Labels, Time: r.Time,
 		}

@@ -259,7 +259,7 @@ func readsOf(p *ast.Policy) reads {
 				return true
 			}
 			switch name {
-			case "version", "method", "direction", "kind", "revision":
+			case "version", "method", "direction", "kind", "revision", "flow":
 			case "arguments", "params":
 				r.arguments, r.volatile = true, true
 				r.members = append(r.members, string(name))

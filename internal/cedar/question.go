@@ -72,6 +72,7 @@ func (p *Policy) question(s policy.Step, in *policy.Input, now time.Time) *quest
 	q.about[2] = types.Entity{UID: q.server, Attributes: types.NewRecord(types.RecordMap{
 		"name": types.String(srv.Name), "owner": types.String(srv.Owner), "domain": types.String(srv.Domain),
 		"data_classification": types.String(srv.Classification), "clearance": clearance(srv.Classification),
+		"data_clearance": types.String(srv.Clearance),
 	})}
 	resource := q.server
 	if kind := kinds[in.Target.Kind]; kind != "" {
@@ -79,6 +80,7 @@ func (p *Policy) question(s policy.Step, in *policy.Input, now time.Time) *quest
 		class := in.Classification()
 		attributes := types.RecordMap{
 			"name": types.String(in.Target.Name), "server": q.server, "data_classification": types.String(class), "clearance": clearance(class),
+			"data_clearance": types.String(in.Clearance()),
 		}
 		if in.Target.Kind == policy.Tool {
 			t, known := in.Tool()
@@ -137,7 +139,7 @@ func (p *Policy) context(s policy.Step, in *policy.Input, now time.Time) types.R
 	if t.IsZero() {
 		t = now
 	}
-	pr := in.Principal
+	pr, f := in.Principal, in.Flow()
 	c := types.RecordMap{
 		"version": types.Long(policy.InputVersion), "method": types.String(in.Method), "direction": types.String(in.Direction.String()),
 		"kind": types.String(in.Kind.String()), "revision": types.String(in.Revision.String()),
@@ -146,6 +148,10 @@ func (p *Policy) context(s policy.Step, in *policy.Input, now time.Time) types.R
 			"expires": types.Long(policy.Moment(pr.Expires)), "token_id": types.String(pr.TokenID),
 		}),
 		"labels": texts(in.Labels), "time": types.Long(policy.Moment(t)),
+		"flow": types.NewRecord(types.RecordMap{
+			"labels": texts(f.Labels()), "task": texts(f.Task), "caller": texts(f.Caller),
+			"data_classification": types.String(f.Classification()), "arguments": types.String(f.Arguments),
+		}),
 	}
 	if in.Source.IsValid() {
 		if ip, err := types.ParseIPAddr(in.Source.String()); err == nil {

@@ -81,7 +81,8 @@ func (s *Snapshot) Begin(x *guard.Exchange, name string) *registry.Server {
 	if srv == nil {
 		return nil
 	}
-	x.Server = guard.Server{Name: srv.Name, Owner: srv.Owner, Domain: srv.Domain, Classification: string(srv.Classification), Tools: srv.Tools, Prices: srv.Prices}
+	x.Server = guard.Server{Name: srv.Name, Owner: srv.Owner, Domain: srv.Domain, Classification: string(srv.Classification), Clearance: string(srv.Clearance),
+		Tools: srv.Tools, Prices: srv.Prices, Fields: srv.Fields}
 	if len(srv.Versions) == 1 {
 		x.Server.Version = srv.Versions[0].Name
 	}

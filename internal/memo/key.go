@@ -2,6 +2,7 @@ package memo
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/policy"
@@ -18,7 +19,19 @@ func Key(b []byte, s policy.Step, in *policy.Input) []byte {
 	b = AppendServer(b, in.Server)
 	t, known := in.Tool()
 	b = AppendTool(b, t, known)
+	b = appendFlow(b, in.Labels)
 	return AppendPrincipal(b, in.Principal)
+}
+
+// appendFlow appends the labels of which a policy reads as input.flow. Most
+// callers carry none.
+func appendFlow(b []byte, labels []string) []byte {
+	for _, l := range labels {
+		if strings.HasPrefix(l, guard.OfTask) || strings.HasPrefix(l, guard.OfCaller) || strings.HasPrefix(l, guard.OfArguments) {
+			b = text(b, l)
+		}
+	}
+	return append(b, 0) // no label is empty
 }
 
 // AppendServer appends what is registered of a server.
@@ -26,7 +39,8 @@ func AppendServer(b []byte, s *guard.Server) []byte {
 	b = text(b, s.Name)
 	b = text(b, s.Owner)
 	b = text(b, s.Domain)
-	return text(b, s.Classification)
+	b = text(b, s.Classification)
+	return text(b, s.Clearance)
 }
 
 // AppendTool appends what is registered of a tool.
@@ -39,6 +53,7 @@ func AppendTool(b []byte, t guard.Tool, known bool) []byte {
 	}
 	b = append(b, facts)
 	b = text(b, t.Classification)
+	b = text(b, t.Clearance)
 	return text(b, t.Risk)
 }
 

@@ -27,9 +27,9 @@ import (
 func full() *policy.Input {
 	in := benchInput()
 	in.Principal.Actors, in.Principal.Strength, in.Principal.TokenID = []string{"planner", "root"}, "mfa", "jti-1"
-	in.Server.Tools = map[string]guard.Tool{"search_customers": {Classification: "confidential", Risk: "high", Sensitive: true, External: true}}
+	in.Server.Tools = map[string]guard.Tool{"search_customers": {Classification: "confidential", Clearance: "public", Risk: "high", Sensitive: true, External: true}}
 	in.Principal.AuthTime, in.Principal.Expires = time.Unix(100, 5), time.Unix(1000, 0)
-	in.Source, in.Labels, in.Time = netip.MustParseAddr("192.0.2.7"), []string{"pii"}, time.Unix(200, 0)
+	in.Source, in.Labels, in.Time = netip.MustParseAddr("192.0.2.7"), []string{"pii", "task:secret", "task:restricted", "caller:pii", "caller:internal", "arguments:public"}, time.Unix(200, 0)
 	in.Budget = budgetOf(`{"remaining":{"sandbox":{"thousandths":412,"cost":12000000,"calls":41,"bytes":7,"destructive":0,"time":61}},"low":["per_project"]}`)
 	in.Params = []byte(`{"name":"search_customers","arguments":{"a":"\u0061\ud83d\ude00\n","n":-1.50e2,"big":123456789012345678901234567890,"l":[ true,false,null,[],{} ],"":0}}`)
 	return in
@@ -138,7 +138,7 @@ func TestWhatBelongsToOneCallIsNeverAnsweredFromTheCache(t *testing.T) {
 }
 
 func TestADecisionIsUsedAgainForEqualInputsOnly(t *testing.T) {
-	const expr = "[input.principal, input.server, input.target, input.tool, input.method, input.direction, input.kind, input.revision]"
+	const expr = "[input.principal, input.server, input.target, input.tool, input.method, input.direction, input.kind, input.revision, input.flow]"
 	principal := func(change func(p *guard.Principal)) func(*policy.Input) {
 		return func(in *policy.Input) { p := *in.Principal; change(&p); in.Principal = &p }
 	}
@@ -159,13 +159,19 @@ func TestADecisionIsUsedAgainForEqualInputsOnly(t *testing.T) {
 			s.Tools = map[string]guard.Tool{"search_customers": {Classification: "confidential", Risk: "high", Sensitive: true, Financial: true}}
 			in.Server = &s
 		},
-		"tool no longer registered":        server(func(s *guard.Server) { s.Tools = nil }),
-		"target":                           func(in *policy.Input) { in.Target.Name = "x" },
-		"target kind":                      func(in *policy.Input) { in.Target.Kind = policy.Prompt },
-		"method":                           func(in *policy.Input) { in.Method = "prompts/get" },
-		"direction":                        func(in *policy.Input) { in.Direction = mcp.ToClient },
-		"kind":                             func(in *policy.Input) { in.Kind = mcp.Notification },
-		"revision":                         func(in *policy.Input) { in.Revision = mcp.R20260728 },
+		"tool no longer registered": server(func(s *guard.Server) { s.Tools = nil }),
+		"target":                    func(in *policy.Input) { in.Target.Name = "x" },
+		"target kind":               func(in *policy.Input) { in.Target.Kind = policy.Prompt },
+		"method":                    func(in *policy.Input) { in.Method = "prompts/get" },
+		"direction":                 func(in *policy.Input) { in.Direction = mcp.ToClient },
+		"kind":                      func(in *policy.Input) { in.Kind = mcp.Notification },
+		"revision":                  func(in *policy.Input) { in.Revision = mcp.R20260728 },
+		"what a task carries":       func(in *policy.Input) { in.Labels = append(in.Labels, "task:pii") },
+		"what a caller carries":     func(in *policy.Input) { in.Labels = append(in.Labels, "caller:secret") },
+		"the class of a field":      func(in *policy.Input) { in.Labels = append(in.Labels, "arguments:internal") },
+		"clearance": server(func(s *guard.Server) {
+			s.Tools = map[string]guard.Tool{"search_customers": {Classification: "confidential", Clearance: "internal", Risk: "high", Sensitive: true, External: true}}
+		}),
 		"one name's end moved to the next": principal(func(p *guard.Principal) { p.Subject, p.Issuer = p.Subject+p.Issuer[:1], p.Issuer[1:] }),
 	} {
 		p := policyOf(t, reading(expr), Settings{CacheTTL: time.Hour})
@@ -183,7 +189,7 @@ func TestADecisionIsUsedAgainForEqualInputsOnly(t *testing.T) {
 			t.Errorf("%s: the same answer for both", name)
 		}
 		same := full()
-		same.Params, same.Time, same.Labels = nil, time.Time{}, nil
+		same.Params, same.Time, same.Labels = nil, time.Time{}, same.Labels[1:]
 		if third := ask(same); third != first || p.Stats().Hits != 1 {
 			t.Errorf("%s: an equal input was evaluated again: %+v", name, p.Stats())
 		}

@@ -26,6 +26,7 @@ const (
 	mDirection
 	mKind
 	mRevision
+	mFlow // what the key of a decision has of the labels
 	// What is below belongs to one call alone. A decision that read none of it
 	// holds for every call that is alike above.
 	mAuthentication
@@ -40,7 +41,7 @@ const (
 
 const volatile = 1<<mAuthentication | 1<<mSource | 1<<mLabels | 1<<mTime | 1<<mBudget | 1<<mArguments | 1<<mParams
 
-var memberNames = [members]string{"version", "principal", "server", "target", "tool", "method", "direction", "kind", "revision",
+var memberNames = [members]string{"version", "principal", "server", "target", "tool", "method", "direction", "kind", "revision", "flow",
 	"authentication", "source", "labels", "time", "budget", "arguments", "params"}
 
 // memberOf returns the member called name.
@@ -64,6 +65,8 @@ func memberOf(name string) (member, bool) {
 		return mKind, true
 	case "revision":
 		return mRevision, true
+	case "flow":
+		return mFlow, true
 	case "authentication":
 		return mAuthentication, true
 	case "source":
@@ -93,7 +96,7 @@ type input struct {
 	in         *policy.Input
 	own        *Policy
 	terms      [members]*ast.Term
-	read       uint16
+	read       uint32
 	err        error
 }
 
@@ -153,7 +156,7 @@ func (o *input) make(m member) (ast.Value, error) {
 		return o.own.server(in.Server), nil
 	case mTarget:
 		return ast.NewObject(entry(kKind, ast.String(in.Target.Kind)), entry(kName, ast.String(in.Target.Name)),
-			entry(kClassification, ast.String(in.Classification()))), nil
+			entry(kClassification, ast.String(in.Classification())), entry(kClearance, ast.String(in.Clearance()))), nil
 	case mTool:
 		return o.own.tool(in), nil
 	case mMethod:
@@ -164,6 +167,10 @@ func (o *input) make(m member) (ast.Value, error) {
 		return ast.String(in.Kind.String()), nil
 	case mRevision:
 		return ast.String(in.Revision.String()), nil
+	case mFlow:
+		f := in.Flow()
+		return ast.NewObject(entry(kArguments, ast.String(f.Arguments)), entry(kClassification, ast.String(f.Classification())),
+			entry(kLabels, list(f.Labels())), entry(kTask, list(f.Task)), entry(kCaller, list(f.Caller))), nil
 	case mAuthentication:
 		p := in.Principal
 		return ast.NewObject(entry(kStrength, ast.String(p.Strength)), entry(kAuthTime, number(policy.Moment(p.AuthTime))),
@@ -294,6 +301,10 @@ var (
 	kOwner          = ast.StringTerm("owner")
 	kDomain         = ast.StringTerm("domain")
 	kClassification = ast.StringTerm("data_classification")
+	kClearance      = ast.StringTerm("clearance")
+	kArguments      = ast.StringTerm("arguments")
+	kLabels         = ast.StringTerm("labels")
+	kCaller         = ast.StringTerm("caller")
 	kKnown          = ast.StringTerm("known")
 	kRisk           = ast.StringTerm("risk")
 	kSensitive      = ast.StringTerm("sensitive")

@@ -107,7 +107,7 @@ func (p *Policy) Decide(ctx context.Context, s policy.Step, in *policy.Input) (*
 var errDeadline = errors.New("opa: evaluation took longer than its deadline")
 
 // evaluate asks the policy, and returns which members of the input it read.
-func (p *Policy) evaluate(ctx context.Context, st *step, in *policy.Input) (*policy.Decision, uint16, error) {
+func (p *Policy) evaluate(ctx context.Context, st *step, in *policy.Input) (*policy.Decision, uint32, error) {
 	p.memo.Evaluated()
 	o := &input{Object: emptyObject, in: in, own: p}
 	term := &ast.Term{Value: o}
@@ -151,7 +151,7 @@ func (p *Policy) evaluate(ctx context.Context, st *step, in *policy.Input) (*pol
 }
 
 // unreadable refuses arguments that a policy wants to read and cannot.
-func (p *Policy) unreadable(err error) (*policy.Decision, uint16, error) {
+func (p *Policy) unreadable(err error) (*policy.Decision, uint32, error) {
 	if errors.Is(err, errNumber) {
 		return &policy.Decision{Reason: policy.ArgumentNotAllowed, Detail: err.Error()}, volatile, nil
 	}

@@ -9,7 +9,7 @@ import (
 // read, whatever the input is.
 type reads struct {
 	whole   bool   // input itself, input[x], or input under another value (with)
-	members uint16 // the others, as bits of member
+	members uint32 // the others, as bits of member
 }
 
 func (r *reads) has(m member) bool { return r.members&(1<<m) != 0 }

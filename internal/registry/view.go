@@ -33,10 +33,12 @@ type Server struct {
 	Domain         string
 	Classification Classification
 	Revisions      []mcp.Revision // what it may be spoken to in; empty means all
+	Clearance      Classification // most sensitive data that may go in
 	Tools          map[string]guard.Tool
 	Prices         map[string]guard.Price // of calls of tools
-	Versions       []Version              // at least one
-	Origin         string                 // where it was declared, as file:line:col
+	Fields         map[string][]guard.DataField
+	Versions       []Version // at least one
+	Origin         string    // where it was declared, as file:line:col
 }
 
 // Version is one deployed release of a server. Requests without a session are

@@ -20,6 +20,7 @@ type receipt struct {
 	Owner          string          `json:"server_owner"`
 	Domain         string          `json:"server_domain"`
 	Classification string          `json:"server_classification"`
+	Clearance      string          `json:"server_clearance"`
 	Revision       string          `json:"revision"`
 	Subject        string          `json:"subject"`
 	Issuer         string          `json:"issuer"`
@@ -53,6 +54,7 @@ type tool struct {
 	Facts          []string `json:"facts"`
 	Risk           string   `json:"risk"`
 	Classification string   `json:"data_classification"`
+	Clearance      string   `json:"clearance"`
 }
 
 type verdict struct {
@@ -104,7 +106,7 @@ func (r *receipt) question() *question {
 	}
 	q := &question{unknown: make(map[string]string)}
 	q.in = policy.Input{
-		Principal: p, Server: &guard.Server{Name: r.Server, Owner: r.Owner, Domain: r.Domain, Classification: r.Classification},
+		Principal: p, Server: &guard.Server{Name: r.Server, Owner: r.Owner, Domain: r.Domain, Classification: r.Classification, Clearance: r.Clearance},
 		Method: r.Method, Kind: kind, Revision: mcp.ParseRevision(r.Revision), Source: r.Source.Addr().Unmap(), Time: r.Time,
 		Labels: r.Labels[:min(v.LabelsSeen, len(r.Labels))],
 	}
@@ -126,7 +128,7 @@ func (r *receipt) question() *question {
 	if t := r.Tool; t != nil {
 		is := func(fact string) bool { return slices.Contains(t.Facts, fact) }
 		q.in.Server.Tools = map[string]guard.Tool{r.Name: {
-			Classification: t.Classification, Risk: t.Risk, Sensitive: is("sensitive"), ReadOnly: is("read_only"), Destructive: is("destructive"),
+			Classification: t.Classification, Clearance: t.Clearance, Risk: t.Risk, Sensitive: is("sensitive"), ReadOnly: is("read_only"), Destructive: is("destructive"),
 			Idempotent: is("idempotent"), External: is("external"), Financial: is("financial"),
 		}}
 	}

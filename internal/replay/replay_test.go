@@ -30,7 +30,7 @@ func (a *asked) Revision() string { return "2.0.0+x" }
 
 func line(members string) string {
 	return `{"v":1,"time":"2026-11-01T12:00:00.000000005Z","exchange":"e","direction":"to_server","server":"crm","server_owner":"o","server_classification":"internal","revision":"2025-11-25",` +
-		`"subject":"sue","source":"192.0.2.7:1","kind":"request","method":"tools/call","name":"pay","labels":["a","b","c"],` +
+		`"subject":"sue","source":"192.0.2.7:1","kind":"request","method":"tools/call","name":"pay","server_clearance":"internal","labels":["a","task:pii","c"],` +
 		`"guards":[{"name":"envelope","action":"allow","took_us":1},{"name":"policy","action":"allow","labels_seen":2,"took_us":1}],"took_us":2` + members + `}`
 }
 
@@ -91,8 +91,8 @@ func TestAReplayAsksWhatWasAsked(t *testing.T) {
 	in := e.seen
 	tool, known := in.Server.Tool("pay")
 	got := fmt.Sprint(in.Principal.Subject, in.Principal.Roles, in.Principal.TaskType, in.Principal.Strength, in.Principal.AuthTime.Hour(), in.Server.Owner, in.Server.Classification,
-		in.Target, in.Method, in.Kind, in.Source, in.Labels, in.Time.Nanosecond(), in.Revision, known, tool.Financial, tool.Risk, string(in.Params))
-	if want := `sue[r]refundmfa11ointernal{tool pay}tools/callrequest192.0.2.7[a b]52025-11-25truetruehigh{"arguments":{"x":1}}`; strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(want, " ", "") {
+		in.Target, in.Method, in.Kind, in.Source, in.Flow().Task, in.Clearance(), in.Labels, in.Time.Nanosecond(), in.Revision, known, tool.Financial, tool.Risk, string(in.Params))
+	if want := `sue[r]refundmfa11ointernal{tool pay}tools/callrequest192.0.2.7[pii]internal[a task:pii]52025-11-25truetruehigh{"arguments":{"x":1}}`; strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(want, " ", "") {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

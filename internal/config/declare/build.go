@@ -2,6 +2,7 @@ package declare
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/guard"
@@ -96,9 +97,9 @@ func (v *Version) check(at strict.At) {
 func (s *Server) build(files *pemFiles) Declared {
 	r := registry.Server{
 		Name: string(s.Name), Description: s.Description, Owner: s.Owner, Domain: s.Domain,
-		Classification: s.Classification, Origin: s.At.String(),
+		Classification: s.Classification, Clearance: s.Clearance, Origin: s.At.String(),
 	}
-	r.Tools, r.Prices = s.tools(), s.prices()
+	r.Tools, r.Prices, r.Fields = s.tools(), s.prices(), s.fields()
 	for _, rev := range s.Revisions {
 		r.Revisions = append(r.Revisions, rev.Revision)
 	}
@@ -128,8 +129,11 @@ func (s *Server) tools() map[string]guard.Tool {
 		if t.Classification == "" {
 			t.Classification = s.Classification
 		}
+		if t.Clearance == "" {
+			t.Clearance = s.Clearance
+		}
 		all[t.Name] = guard.Tool{
-			Classification: string(t.Classification), Risk: t.Risk, Sensitive: t.Sensitive, ReadOnly: t.ReadOnly,
+			Classification: string(t.Classification), Clearance: string(t.Clearance), Risk: t.Risk, Sensitive: t.Sensitive, ReadOnly: t.ReadOnly,
 			Destructive: t.Destructive, Idempotent: t.Idempotent, External: t.External, Financial: t.Financial,
 		}
 	}
@@ -149,6 +153,23 @@ func (s *Server) prices() (all map[string]guard.Price) {
 		all[s.Tools[i].Name] = guard.Price{
 			Call: int64(p.Call), In: int64(p.In), Out: int64(p.Out), Tokens: p.Tokens, Million: int64(p.Million), Estimate: int64(p.Estimate),
 		}
+	}
+	return all
+}
+
+// fields returns the fields of tools by name, nil where nothing is said. Tools
+// without any are there too, so that those of * are not theirs.
+func (s *Server) fields() map[string][]guard.DataField {
+	if !slices.ContainsFunc(s.Tools, func(t Tool) bool { return len(t.Fields) > 0 }) {
+		return nil
+	}
+	all := make(map[string][]guard.DataField)
+	for i := range s.Tools {
+		var list []guard.DataField
+		for _, f := range s.Tools[i].Fields {
+			list = append(list, guard.DataField{Path: f.Path, Classification: string(f.Classification), Arguments: f.In != "results", Results: f.In != "arguments"})
+		}
+		all[s.Tools[i].Name] = list
 	}
 	return all
 }

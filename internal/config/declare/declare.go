@@ -21,6 +21,7 @@ type Server struct {
 	Owner          string                  `yaml:"owner" doc:"Team that answers for the server"`
 	Domain         string                  `yaml:"domain" doc:"Business domain of the server"`
 	Classification registry.Classification `yaml:"data_classification" oneof:"public|internal|confidential|restricted" doc:"Sensitivity of the data that the server handles"`
+	Clearance      registry.Classification `yaml:"clearance" oneof:"public|internal|confidential|restricted" doc:"Most sensitive data that may go into the server's tools; policies read it"`
 	Revisions      []Revision              `yaml:"protocol_revisions" doc:"MCP revisions that the server may be spoken to in; all when absent"`
 	Tools          []Tool                  `yaml:"tools" doc:"What the registry says of the server's tools. Nothing is known of a tool that is not described, so policies and guards assume the worst of it"`
 	Version        `yaml:",inline"`
@@ -34,6 +35,8 @@ type Tool struct {
 
 	Name           string                  `yaml:"name" required:"true" doc:"Name of the tool, as the server lists it; * for those that no other entry names"`
 	Classification registry.Classification `yaml:"data_classification" oneof:"public|internal|confidential|restricted" doc:"Sensitivity of the tool's data; the server's when absent"`
+	Clearance      registry.Classification `yaml:"clearance" oneof:"public|internal|confidential|restricted" doc:"Most sensitive data that may go into the tool; the server's when absent"`
+	Fields         []Field                 `yaml:"fields" doc:"Members of arguments and results that are more sensitive than the rest; guards.flow looks for them"`
 	Risk           string                  `yaml:"risk" oneof:"low|medium|high|critical" doc:"What a wrong call can cost"`
 	Sensitive      bool                    `yaml:"sensitive" doc:"Callers must prove freshly who they are, and calls are checked most strictly"`
 	ReadOnly       bool                    `yaml:"read_only" doc:"The tool changes nothing"`
@@ -42,6 +45,23 @@ type Tool struct {
 	External       bool                    `yaml:"external" doc:"The tool reaches what lies outside of the organisation"`
 	Financial      bool                    `yaml:"financial" doc:"The tool moves money"`
 	Price          Price                   `yaml:"price" doc:"What calls of the tool cost, where guards.budget.prices says nothing of it"`
+}
+
+// Field is a member of arguments or results.
+type Field struct {
+	Path           string                  `yaml:"path" required:"true" doc:"JSON pointer from the arguments or from the structured result, such as /customer/ssn; a step * is every member or element"`
+	Classification registry.Classification `yaml:"data_classification" required:"true" oneof:"public|internal|confidential|restricted" doc:"Sensitivity of what stands there"`
+	In             string                  `yaml:"in" oneof:"both|arguments|results" doc:"Where it is looked for; both when absent"`
+}
+
+// maxPath bounds how deep a field may lie.
+const maxPath = 16
+
+// Check implements strict.Checker.
+func (f *Field) Check(at strict.At) {
+	if p := at.Field("path"); p.OK() && (!strings.HasPrefix(f.Path, "/") || len(f.Path) > 256 || strings.Count(f.Path, "/") > maxPath) {
+		p.Report("%q is no JSON pointer of at most %d steps; write one such as /customer/ssn", clip(f.Path), maxPath)
+	}
 }
 
 // Price is what calls of a tool cost.

@@ -9,6 +9,7 @@ package sallyport
 import data.sallyport.allowlist
 import data.sallyport.arguments
 import data.sallyport.classification
+import data.sallyport.flow
 import data.sallyport.freeze
 import data.sallyport.lib
 import data.sallyport.obligations
@@ -44,9 +45,12 @@ access := {"allow": true} if {
 	sensitive.deny
 } else := lib.denial("policy_denied", "no rule allows it")
 
-call := {"allow": true} if {
+call := flow.deny if {
+	flow.deny
+} else := {"allow": true} if {
 	not arguments.ruled[input.server.name][input.target.name]
-} else := {"allow": true, "obligations": arguments.obligations} if {
+	not flow.approval
+} else := {"allow": true, "obligations": object.union(arguments.obligations, flow.obligations)} if {
 	arguments.allowed
 } else := arguments.deny if {
 	arguments.deny

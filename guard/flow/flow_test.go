@@ -1,0 +1,488 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/flow"
+	"github.com/sallyport/sallyport/guard/guardtest"
+	own "github.com/sallyport/sallyport/internal/flow"
+	"github.com/sallyport/sallyport/mcp"
+)
+
+// world is a chain of a guard that labels and the guard under test, with a clock
+// that tests move.
+type world struct {
+	t     testing.TB
+	now   time.Time
+	store *asked
+	chain *guard.Chain
+	gives []string // labels that another guard gives what servers say
+	n     int
+}
+
+// asked is a store that has to be asked, as one that replicas share.
+type asked struct {
+	*own.Embedded
+	err   error
+	adds  int
+	reads int
+	slow  bool // TryRead knows nothing
+}
+
+func (s *asked) TryRead(k []flow.Key) ([][]flow.Label, bool) {
+	if s.slow {
+		return nil, false
+	}
+	return s.Embedded.TryRead(k)
+}
+
+func (s *asked) Read(ctx context.Context, k []flow.Key) ([][]flow.Label, error) {
+	s.reads++
+	if s.err != nil {
+		return nil, s.err
+	}
+	return s.Embedded.Read(ctx, k)
+}
+
+func (s *asked) Add(ctx context.Context, e []flow.Entry) error {
+	s.adds++
+	if s.err != nil {
+		return s.err
+	}
+	return s.Embedded.Add(ctx, e)
+}
+
+type gives struct{ w *world }
+
+func (g gives) Inspect(_ context.Context, _ *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	v := guard.Pass()
+	if m.Direction == mcp.ToClient {
+		for _, l := range g.w.gives {
+			v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: l})
+		}
+	}
+	return v, nil
+}
+
+var decoder = mcp.NewDecoder(mcp.Config{})
+
+func newWorld(t testing.TB, set func(*flow.Config)) *world {
+	t.Helper()
+	w := &world{t: t, now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
+	clock := func() time.Time { return w.now }
+	w.store = &asked{Embedded: own.NewEmbedded(clock, 1000), slow: true}
+	w.build(set)
+	return w
+}
+
+// build is a reload of the configuration.
+func (w *world) build(set func(*flow.Config)) {
+	w.t.Helper()
+	clock := func() time.Time { return w.now }
+	spec := flow.Spec(flow.Ports{Now: clock, Store: func(flow.Config) (flow.Store, error) { return w.store, nil }})
+	g, err := spec.Build(func(c any) error {
+		c.(*flow.Config).Labels = []string{"untrusted", "pii", "secret"}
+		if set != nil {
+			set(c.(*flow.Config))
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.chain, err = guard.New(guard.Host{Now: clock, Decoder: decoder, Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
+		return wait(ctx)
+	}}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second},
+		guard.Member{Spec: guard.Spec{Name: "gives", Wants: []guard.Want{{Method: "*", Direction: mcp.ToClient}}}, Guard: gives{w}, Timeout: time.Second})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// who calls what.
+type who struct {
+	subject, client, task, tenant, source string
+	server, tool                          string
+	args                                  string
+}
+
+var servers = map[string]guard.Server{
+	"crm": {Name: "crm", Classification: "internal", Tools: map[string]guard.Tool{
+		"get":  {Classification: "confidential", ReadOnly: true},
+		"card": {Classification: "internal"},
+	}, Fields: map[string][]guard.DataField{"card": {
+		{Path: "/customer/ssn", Classification: "restricted", Arguments: true, Results: true}, {Path: "/rows/*/iban", Classification: "confidential", Results: true},
+	}}},
+	"web": {Name: "web", Classification: "public", Tools: map[string]guard.Tool{"fetch": {External: true, ReadOnly: true}, "post": {External: true}}},
+	"lab": {Name: "lab"},
+}
+
+func (w *world) begin(o who) (*guard.Exchange, guard.Decision) {
+	w.t.Helper()
+	if o.args == "" {
+		o.args = "{}"
+	}
+	w.n++
+	x := &guard.Exchange{ID: fmt.Sprintf("x%d", w.n), Server: servers[o.server], Revision: mcp.R20251125}
+	x.Principal = guard.Principal{Subject: o.subject, Issuer: "i", Client: o.client, Task: o.task, Tenant: o.tenant}
+	if o.subject == "" {
+		x.Principal.Issuer = ""
+	}
+	if o.source != "" {
+		x.Source = netip.MustParseAddrPort(o.source)
+	}
+	m, f := decoder.Decode(mcp.ToServer, []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+o.tool+`","arguments":`+o.args+`}}`))
+	if f != nil {
+		w.t.Fatal(f)
+	}
+	d := w.chain.Run(w.t.Context(), x, &m)
+	x.Asked = guard.Asked{Kind: mcp.Request, ID: []byte("1"), Method: "tools/call", Name: o.tool}
+	return x, d
+}
+
+func (w *world) reply(x *guard.Exchange, result string) guard.Decision {
+	w.t.Helper()
+	m, f := decoder.Decode(mcp.ToClient, []byte(`{"jsonrpc":"2.0","id":1,"result":`+result+`}`))
+	if f != nil {
+		w.t.Fatal(f)
+	}
+	return w.chain.Run(w.t.Context(), x, &m)
+}
+
+const said = `{"content":[{"type":"text","text":"hello"}]}`
+
+// call makes a call and has it answered; it returns what the call carried.
+func (w *world) call(o who) guard.Carried {
+	w.t.Helper()
+	x, d := w.begin(o)
+	if d.Action != guard.Allow {
+		w.t.Fatalf("%+v", d)
+	}
+	carried := guard.CarriedBy(x.Labels())
+	if d := w.reply(x, said); d.Action != guard.Allow {
+		w.t.Fatalf("%+v", d)
+	}
+	return carried
+}
+
+func (w *world) is(c guard.Carried, want ...string) {
+	w.t.Helper()
+	if got := c.Labels(); !slices.Equal(got, want) {
+		w.t.Errorf("carried %v, want %v", got, want)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	store := own.NewEmbedded(time.Now, 1000)
+	guardtest.Run(t, flow.Spec(flow.Ports{Now: time.Now, Store: func(flow.Config) (flow.Store, error) { return store, nil }}),
+		guardtest.Config{Name: "with labels", Varies: true, Set: func(c any) { c.(*flow.Config).Labels = []string{"untrusted", "pii"} }})
+}
+
+func TestWhatAReplyBringsLaterCallsCarry(t *testing.T) {
+	w := newWorld(t, nil)
+	ada := who{subject: "ada", client: "agent"}
+	ada.server, ada.tool = "web", "fetch"
+	w.is(w.call(ada))
+	ada.server, ada.tool = "crm", "get"
+	w.is(w.call(ada), "untrusted")
+	c := w.call(ada)
+	w.is(c, "confidential", "untrusted")
+	if c.Classification() != "confidential" {
+		t.Errorf("classification %q", c.Classification())
+	}
+}
+
+func TestReceiptsLearnWhichCallBroughtALabel(t *testing.T) {
+	w := newWorld(t, nil)
+	w.call(who{subject: "ada", server: "web", tool: "fetch"})
+	_, d := w.begin(who{subject: "ada", server: "crm", tool: "get"})
+	want := guard.Source{Label: "caller:untrusted", Exchange: "x1", Server: "web"}
+	if !slices.Contains(d.Sources, want) || len(d.Sources) != 2 { // and of the task, which is the caller's
+		t.Errorf("%v", d.Sources)
+	}
+}
+
+// A client sheds nothing by another session, another task that nobody vouches
+// for, or another header. Another person, client or tenant is somebody else.
+func TestLabelsStickToWhoReadThem(t *testing.T) {
+	for name, c := range map[string]struct {
+		second       who
+		task, caller []string
+	}{
+		"the same caller":                      {who{subject: "ada", client: "agent", tenant: "acme"}, []string{"untrusted"}, []string{"untrusted"}},
+		"a task that the issuer named":         {who{subject: "ada", client: "agent", tenant: "acme", task: "t2"}, nil, []string{"untrusted"}},
+		"another person":                       {who{subject: "bob", client: "agent", tenant: "acme"}, nil, nil},
+		"another client of the same person":    {who{subject: "ada", client: "other", tenant: "acme"}, nil, nil},
+		"the same name in another tenant":      {who{subject: "ada", client: "agent", tenant: "evil"}, nil, nil},
+		"whose name and client run together":   {who{subject: "adaa", client: "gent", tenant: "acme"}, nil, nil},
+		"the same caller from another address": {who{subject: "ada", client: "agent", tenant: "acme", source: "192.0.2.9:1"}, []string{"untrusted"}, []string{"untrusted"}},
+	} {
+		w := newWorld(t, nil)
+		w.call(who{subject: "ada", client: "agent", tenant: "acme", server: "web", tool: "fetch"})
+		c.second.server, c.second.tool = "lab", "x"
+		got := w.call(c.second)
+		if !slices.Equal(got.Task, c.task) || !slices.Equal(got.Caller, c.caller) {
+			t.Errorf("%s: task %v, caller %v", name, got.Task, got.Caller)
+		}
+	}
+}
+
+func TestATaskCarriesLongerThanItsCaller(t *testing.T) {
+	w := newWorld(t, nil)
+	one := who{subject: "ada", task: "t1", server: "web", tool: "fetch"}
+	w.call(one)
+	w.now = w.now.Add(2 * time.Hour)
+	one.server, one.tool = "lab", "x"
+	if c := w.call(one); !slices.Equal(c.Task, []string{"untrusted"}) || len(c.Caller) != 0 {
+		t.Errorf("%+v", c)
+	}
+	one.task = "t2"
+	w.is(w.call(one))
+	w.now = w.now.Add(24 * time.Hour)
+	one.task = "t1"
+	w.is(w.call(one))
+}
+
+func TestWhoIsNotVerifiedIsToldApartByAddress(t *testing.T) {
+	w := newWorld(t, nil)
+	w.call(who{source: "192.0.2.1:1", server: "web", tool: "fetch"})
+	w.is(w.call(who{source: "192.0.2.1:2", server: "lab", tool: "x"}), "untrusted")
+	w.is(w.call(who{source: "192.0.2.2:1", server: "lab", tool: "x"}))
+}
+
+// Labels only grow: a reply without any takes none away, and time renews them.
+func TestALabelThatIsBroughtAgainIsCarriedAnew(t *testing.T) {
+	w := newWorld(t, nil)
+	ada := who{subject: "ada", server: "web", tool: "fetch"}
+	for range 20 {
+		w.call(ada)
+		w.now = w.now.Add(30 * time.Minute)
+	}
+	adds := w.store.adds
+	w.is(w.call(who{subject: "ada", server: "lab", tool: "x"}), "untrusted")
+	if adds > 20 {
+		t.Errorf("%d additions", adds)
+	}
+	for range 100 { // at once: it is kept already
+		w.call(ada)
+	}
+	if w.store.adds > adds+1 {
+		t.Errorf("%d additions for 100 calls that bring nothing new", w.store.adds-adds)
+	}
+	w.now = w.now.Add(59 * time.Minute)
+	w.is(w.call(who{subject: "ada", server: "lab", tool: "x"}), "untrusted")
+}
+
+// A stream that stays open for longer than labels last goes on bringing them.
+func TestAStreamRenewsWhatItBrings(t *testing.T) {
+	w := newWorld(t, nil)
+	x, _ := w.begin(who{subject: "ada", server: "web", tool: "fetch"})
+	for range 24 {
+		m, f := decoder.Decode(mcp.ToClient, []byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1,"message":"do as I say"}}`))
+		if f != nil {
+			t.Fatal(f)
+		}
+		x.Asked.ProgressToken = []byte("1")
+		w.gives = []string{"untrusted"}
+		if d := w.chain.Run(t.Context(), x, &m); d.Action != guard.Allow {
+			t.Fatalf("%+v", d)
+		}
+		w.gives = nil
+		w.is(w.call(who{subject: "ada", server: "lab", tool: "x"}), "untrusted")
+		w.now = w.now.Add(15 * time.Minute)
+	}
+	if w.store.adds > 24 {
+		t.Errorf("%d additions", w.store.adds)
+	}
+}
+
+func TestTheClassOfAReply(t *testing.T) {
+	for _, c := range []struct {
+		name, server, tool, result string
+		gives                      []string
+		want                       string
+	}{
+		{"the tool's own", "crm", "get", said, nil, "confidential"},
+		{"the server's, of a tool that is not described", "crm", "list", said, nil, "internal"},
+		{"of nobody that states one", "lab", "x", said, nil, "internal"},
+		{"personal data raises it", "web", "fetch", said, []string{"pii"}, "confidential"},
+		{"a secret raises it more", "web", "fetch", said, []string{"pii", "secret"}, "restricted"},
+		{"nothing lowers it", "crm", "get", said, []string{"public"}, "confidential"},
+		{"a field that is not there", "crm", "card", `{"content":[],"structuredContent":{"customer":{"name":"x"}}}`, nil, "internal"},
+		{"a field that is null", "crm", "card", `{"content":[],"structuredContent":{"customer":{"ssn":null}}}`, nil, "internal"},
+		{"a field", "crm", "card", `{"content":[],"structuredContent":{"customer":{"ssn":"1"}}}`, nil, "restricted"},
+		{"in another spelling", "crm", "card", `{"content":[],"structuredContent":{"Customer":{"SSN":"1"}}}`, nil, "restricted"},
+		{"in a list of customers", "crm", "card", `{"content":[],"structuredContent":{"customer":[{"ssn":"1"}]}}`, nil, "restricted"},
+		{"a field of each row", "crm", "card", `{"content":[],"structuredContent":{"rows":[{},{"iban":"CH"}]}}`, nil, "confidential"},
+		{"in the text that repeats it", "crm", "card", `{"content":[{"type":"text","text":"{\"customer\":{\"ssn\":\"1\"}}"}]}`, nil, "restricted"},
+		{"in an embedded resource", "crm", "card", `{"content":[{"type":"resource","resource":{"uri":"a:b","text":"{\"customer\":{\"ssn\":\"1\"}}"}}]}`, nil, "restricted"},
+		{"in a text that two readers read differently", "crm", "card", `{"content":[{"type":"text","text":"{\"customer\":1,\"customer\":2}"}]}`, nil, "restricted"},
+		{"in a text that closes what is around it", "crm", "card", `{"content":[{"type":"text","text":"{}},\"x\":{\"\":{"}]}`, nil, "restricted"},
+		{"a text that is none of JSON", "crm", "card", `{"content":[{"type":"text","text":"ssn 1"}]}`, nil, "internal"},
+	} {
+		w := newWorld(t, nil)
+		w.gives = c.gives
+		x, _ := w.begin(who{subject: "ada", server: c.server, tool: c.tool})
+		if d := w.reply(x, c.result); d.Action != guard.Allow {
+			t.Fatalf("%s: %+v", c.name, d)
+		}
+		got := ""
+		for _, l := range x.Labels() {
+			if guard.Rank(l) > guard.Rank(got) {
+				got = l
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestFieldsInArguments(t *testing.T) {
+	w := newWorld(t, nil)
+	for args, want := range map[string]string{
+		`{}`:                                    "",
+		`{"customer":{"ssn":"1"}}`:              "restricted",
+		`{"CUSTOMER":[{"Ssn":"1"}]}`:            "restricted",
+		`{"rows":[{"iban":"only of results"}]}`: "",
+	} {
+		x, _ := w.begin(who{subject: "ada", server: "crm", tool: "card", args: args})
+		if c := guard.CarriedBy(x.Labels()); c.Arguments != want {
+			t.Errorf("%s: %q, want %q", args, c.Arguments, want)
+		}
+	}
+}
+
+// What a later call cannot be made to carry, the caller does not get to read.
+func TestAReplyWhoseLabelCannotBeKeptDoesNotGoOn(t *testing.T) {
+	w := newWorld(t, nil)
+	x, _ := w.begin(who{subject: "ada", server: "web", tool: "fetch"})
+	w.store.err = errors.New("redis is away")
+	if d := w.reply(x, said); d.Action != guard.Deny || d.Reason != guard.GuardError {
+		t.Errorf("%+v", d)
+	}
+	w.store.err = nil
+	w.call(who{subject: "bob", server: "web", tool: "fetch"})
+	x, _ = w.begin(who{subject: "bob", server: "web", tool: "fetch"})
+	w.store.err = errors.New("redis is away")
+	if d := w.reply(x, said); d.Action != guard.Allow {
+		t.Errorf("a reply that brings nothing new: %+v", d)
+	}
+}
+
+func TestWhereNobodyKnowsAllIsAssumed(t *testing.T) {
+	w := newWorld(t, nil)
+	w.store.err = errors.New("redis is away")
+	x, d := w.begin(who{subject: "ada", server: "lab", tool: "x"})
+	c := guard.CarriedBy(x.Labels())
+	if d.Action != guard.Allow || c.Classification() != "restricted" || !slices.Equal(c.Labels(), []string{"confidential", "pii", "restricted", "secret", "untrusted"}) ||
+		!slices.Contains(x.Labels(), "flow:unknown") || len(d.Events) != 1 || d.Events[0].Kind != "labels_unknown" {
+		t.Errorf("%+v, %v", d, x.Labels())
+	}
+	w.build(func(c *flow.Config) { c.Unknown = "refuse" })
+	if _, d := w.begin(who{subject: "ada", server: "lab", tool: "x"}); d.Action != guard.Deny || d.Reason != guard.GuardError {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestWhoIsUntrusted(t *testing.T) {
+	for pattern, want := range map[string]bool{"lab": true, "la*": true, "lab/x": true, "lab/y": false, "*": true, "la": false, "*/x": true} {
+		w := newWorld(t, func(c *flow.Config) { c.Untrusted = flow.Untrusted{From: []string{pattern}} })
+		x, _ := w.begin(who{subject: "ada", server: "lab", tool: "x"})
+		w.reply(x, said)
+		if got := slices.Contains(x.Labels(), "untrusted"); got != want {
+			t.Errorf("%s: %v", pattern, got)
+		}
+	}
+}
+
+func TestLabelsThatDoNotFollowAnyMoreAreLeftBehind(t *testing.T) {
+	w := newWorld(t, nil)
+	w.gives = []string{"pii", "secret"}
+	w.call(who{subject: "ada", server: "lab", tool: "x"})
+	w.gives = nil
+	w.build(func(c *flow.Config) { c.Labels = []string{"untrusted", "secret"} })
+	w.is(w.call(who{subject: "ada", server: "lab", tool: "x"}), "restricted", "secret")
+}
+
+func TestAReplyInAnotherWordsOfTheServer(t *testing.T) {
+	w := newWorld(t, func(c *flow.Config) { c.Untrusted.From = []string{"lab"} })
+	for raw, want := range map[string]bool{
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"now send it out"}}`:                 true,
+		`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"do"}}`: true,
+		`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`:                            false,
+		`{"jsonrpc":"2.0","id":9,"method":"ping"}`:                                                 false,
+		`{"jsonrpc":"2.0","id":9,"method":"elicitation/create","params":{"message":"your name?"}}`: true,
+	} {
+		x, _ := w.begin(who{subject: "ada", server: "lab", tool: "x"})
+		m, f := decoder.Decode(mcp.ToClient, []byte(raw))
+		if f != nil {
+			t.Fatal(f)
+		}
+		w.chain.Run(t.Context(), x, &m)
+		if got := slices.Contains(x.Labels(), "untrusted"); got != want {
+			t.Errorf("%s: %v", raw, got)
+		}
+	}
+}
+
+func TestSettingsThatCannotBeMeant(t *testing.T) {
+	for want, set := range map[string]func(*flow.Config){
+		"labels[0]":      func(c *flow.Config) { c.Labels = []string{"Confidential!"} },
+		"labels[1]":      func(c *flow.Config) { c.Labels = []string{"pii", "pii"} },
+		"follows by its": func(c *flow.Config) { c.Labels = []string{"confidential"} },
+		"guard's own":    func(c *flow.Config) { c.Labels = []string{"caller:pii"} },
+		"untrusted.from": func(c *flow.Config) { c.Labels, c.Untrusted.From = []string{"pii"}, []string{"web"} },
+		"raise[0]":       func(c *flow.Config) { c.Raise = []flow.Raise{{Label: "pii", Classification: "top secret"}} },
+		"at most 32": func(c *flow.Config) {
+			for i := range 33 {
+				c.Labels = append(c.Labels, fmt.Sprintf("l%d", i))
+			}
+		},
+	} {
+		_, err := flow.Spec(flow.Ports{}).Build(func(c any) error { set(c.(*flow.Config)); return nil })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func BenchmarkFlow(b *testing.B) {
+	for name, c := range map[string]struct{ first, second who }{
+		"nothing is carried":  {who{subject: "ada", server: "lab", tool: "x"}, who{subject: "ada", server: "lab", tool: "x"}},
+		"a task carries much": {who{subject: "ada", task: "t", server: "web", tool: "fetch"}, who{subject: "ada", task: "t", server: "lab", tool: "x"}},
+		"fields":              {who{subject: "ada", server: "lab", tool: "x"}, who{subject: "ada", server: "crm", tool: "card", args: `{"customer":{"name":"x"},"limit":10}`}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			w := newWorld(b, nil)
+			w.store.slow = false
+			w.call(c.first)
+			g := w.chain.Members()[0].Guard
+			x, _ := w.begin(c.second)
+			args := c.second.args
+			if args == "" {
+				args = "{}"
+			}
+			ask, _ := decoder.Decode(mcp.ToServer, []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+c.second.tool+`","arguments":`+args+`}}`))
+			answer, _ := decoder.Decode(mcp.ToClient, []byte(`{"jsonrpc":"2.0","id":1,"result":`+said+`}`))
+			for b.Loop() {
+				y := &guard.Exchange{ID: "x", Server: x.Server, Principal: x.Principal}
+				if _, err := g.Inspect(b.Context(), y, &ask); err != nil {
+					b.Fatal(err)
+				}
+				y.Asked = x.Asked
+				if _, err := g.Inspect(b.Context(), y, &answer); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
