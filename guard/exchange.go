@@ -173,6 +173,7 @@ type Principal struct {
 	Actors   []string  // delegation chain, nearest first (RFC 8693, 4.1)
 	Client   string    // OAuth client
 	Tenant   string    // as the issuer's configuration maps it
+	Project  string    // of the tenant, likewise; empty for none
 	Roles    []string  // sorted
 	Scopes   []string  // sorted
 	Task     string    // task the token was issued for; empty for none

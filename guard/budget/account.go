@@ -92,7 +92,9 @@ type caller struct {
 	named        bool
 	vouched      bool // the issuer of the token named the task
 	project      string
+	of           string // tenant whose project it is, where a token named it
 	server, tool string
+	given        string // name of the task, if it has one
 }
 
 // claims appends the claims of a call on the budget's accounts: one, or one more
@@ -128,7 +130,9 @@ func (b *account) key(c *caller, ends time.Time) Key {
 		case byTenant:
 			k = guard.AppendText(k, c.p.Tenant)
 		case byProject:
-			k = guard.AppendText(k, c.project)
+			if k = guard.AppendText(k, c.project); c.of != "" {
+				k = guard.AppendText(k, c.of)
+			}
 		case bySession:
 			k = append(k, c.session[:]...)
 		case byTask:
@@ -170,8 +174,21 @@ func end(now time.Time, per string) time.Time {
 // says is an identity: it is only ever looked at together with the principal, and
 // what the client may choose is bounded by an account of the principal as well.
 func (g *budgets) identify(x *guard.Exchange, m *mcp.Message, c *caller) {
-	p := &x.Principal
-	*c = caller{p: p, who: principal(x), project: g.project(p), server: x.Server.Name, tool: m.Name}
+	g.begin(x, m, c)
+	g.finish(x, c)
+}
+
+// begin is the part that has to be done for each call.
+func (g *budgets) begin(x *guard.Exchange, m *mcp.Message, c *caller) {
+	*c = caller{p: &x.Principal, server: x.Server.Name, tool: m.Name}
+	c.given = g.task(x, m, c)
+}
+
+// finish is the part that is the same for calls of the same text.
+func (g *budgets) finish(x *guard.Exchange, c *caller) {
+	p := c.p
+	c.who = principal(x)
+	c.project, c.of = g.project(p)
 	var room [512]byte
 	b := append(append(room[:0], 's'), c.who[:]...)
 	if x.Session != "" {
@@ -180,12 +197,28 @@ func (g *budgets) identify(x *guard.Exchange, m *mcp.Message, c *caller) {
 		b = guard.AppendText(guard.AppendText(append(b, 0), p.Client), p.Agent)
 	}
 	c.session = digest(b)
-	task := g.task(x, m, c)
-	if task == "" {
+	if c.given == "" {
 		c.task = c.session
 		return
 	}
-	c.name(task)
+	c.name(c.given)
+}
+
+// text appends all that decides about the accounts of a call but the time, so that
+// no two look alike.
+func (c *caller) text(b []byte, x *guard.Exchange) []byte {
+	p := c.p
+	b = guard.AppendText(x.AppendCaller(append(b, 'c')), p.Issuer)
+	for _, s := range [...]string{p.Tenant, p.Project, p.Client, p.Agent, c.server, c.tool, x.Session, c.given} {
+		b = guard.AppendText(b, s)
+	}
+	if c.vouched {
+		b = append(b, 1)
+	}
+	for _, r := range p.Roles {
+		b = guard.AppendText(b, r)
+	}
+	return b
 }
 
 // name makes task the task of the call.
@@ -238,18 +271,23 @@ func principal(x *guard.Exchange) Key {
 	return digest(x.AppendCaller(room[:0]))
 }
 
-// project is the name of the project that a principal works for.
-func (g *budgets) project(p *guard.Principal) string {
+// project is the name of the project that a principal works for, and the tenant
+// whose project that is if its token named it: an issuer vouches for the projects of
+// its own tenants.
+func (g *budgets) project(p *guard.Principal) (name, of string) {
 	for i := range g.projects {
 		r := &g.projects[i]
 		if (len(r.Tenants) == 0 || p.Tenant != "" && notation.MatchAny(r.Tenants, p.Tenant)) &&
 			(len(r.Clients) == 0 || p.Client != "" && notation.MatchAny(r.Clients, p.Client)) &&
 			(len(r.Agents) == 0 || p.Agent != "" && notation.MatchAny(r.Agents, p.Agent)) &&
 			(len(r.Roles) == 0 || slices.ContainsFunc(p.Roles, func(role string) bool { return notation.MatchAny(r.Roles, role) })) {
-			return r.Name
+			return r.Name, ""
 		}
 	}
-	return p.Tenant
+	if p.Project == "" || p.Project == p.Tenant {
+		return p.Tenant, ""
+	}
+	return p.Project, p.Tenant
 }
 
 func digest(b []byte) Key {

@@ -5,7 +5,7 @@ package budget
 import (
 	"context"
 	"fmt"
-	"slices"
+	"hash/maphash"
 	"strconv"
 	"sync"
 	"time"
@@ -66,6 +66,7 @@ type budgets struct {
 	ledger     Ledger
 	usage      Recorder
 	now        func() time.Time
+	memo       *memo
 	accounts   []*account
 	perCall    int64
 	prices     prices
@@ -82,7 +83,7 @@ type budgets struct {
 func build(c *Config, p Port) (guard.Guard, error) {
 	all := append(append([]Budget(nil), c.Budgets...), p.Budgets...)
 	g := &budgets{
-		now: p.Now, perCall: int64(c.PerCall), projects: c.Projects, deadly: c.Destructive, registry: p.Priced,
+		now: p.Now, memo: &memo{seed: maphash.MakeSeed()}, perCall: int64(c.PerCall), projects: c.Projects, deadly: c.Destructive, registry: p.Priced,
 		taskHeader: c.Task.Header, taskMeta: c.Task.Meta, free: c.Failures == "free",
 	}
 	if p.PerCall > 0 && (g.perCall == 0 || p.PerCall < g.perCall) {
@@ -130,8 +131,10 @@ func (g *budgets) Wants() []guard.Want {
 // writes it from another goroutine, which may be late: whoever comes second
 // settles.
 type use struct {
-	claims []Claim
-	first  [5]Claim
+	known    *known
+	claims   []Claim
+	first    [5]Claim
+	measures [6]guard.Measure
 
 	price   *price
 	in      int
@@ -170,8 +173,9 @@ func (g *budgets) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) 
 		return guard.Pass(), nil
 	}
 	var c caller
-	g.identify(x, m, &c)
-	u := &use{price: g.priceOf(x, m.Name), in: len(m.Raw), project: c.project, tool: m.Name, deadly: g.destroys(x, m.Name)}
+	g.begin(x, m, &c)
+	k := g.charged(x, &c, g.now())
+	u := &use{known: k, price: g.priceOf(x, m.Name), in: len(m.Raw), project: k.project, tool: m.Name, deadly: g.destroys(x, m.Name)}
 	cost, bytes := u.price.reserve(u.in)
 	u.cost = cost
 	if g.perCall > 0 && cost > g.perCall {
@@ -183,12 +187,9 @@ func (g *budgets) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) 
 	if u.deadly {
 		amounts[Destructive] = 1
 	}
-	u.claims = u.first[:0]
-	now := g.now()
-	for _, a := range g.accounts {
-		if a.concerns(x.Server.Name, m.Name) {
-			u.claims = a.claims(u.claims, &c, amounts, now)
-		}
+	u.claims = append(u.first[:0], k.claims...)
+	for i := range u.claims {
+		u.claims[i].Amounts = amounts
 	}
 	a, known := Answer{Outcome: Reserved}, true
 	if len(u.claims) > 0 {
@@ -312,18 +313,18 @@ func (g *budgets) used(u *use, o *guard.Outcome) Amounts {
 func (g *budgets) verdict(a *Answer, u *use) guard.Verdict {
 	v := guard.Pass()
 	if u.cost > 0 || len(u.claims) > 0 {
-		v.Measures = append(make([]guard.Measure, 0, 1+len(u.claims)), guard.Measure{Name: "reserved_microusd", Value: u.cost})
+		v.Measures = append(u.measures[:0], guard.Measure{Name: "reserved_microusd", Value: u.cost})
 	}
 	for i := range u.claims {
-		c := &u.claims[i]
-		if !slices.ContainsFunc(u.claims[:i], func(o Claim) bool { return o.Limit.Name == c.Limit.Name }) { // one can have several accounts
-			v.Measures = append(v.Measures, guard.Measure{Name: "claims." + c.Limit.Name, Value: c.Amounts[Cost]})
+		c, called := &u.claims[i], &u.known.called[i]
+		if called.measure != "" {
+			v.Measures = append(v.Measures, guard.Measure{Name: called.measure, Value: c.Amounts[Cost]})
 		}
 		if c.Crossed {
 			v.Obligations = append(v.Obligations, event("budget_low", "budget "+c.Limit.Name+" is used to "+strconv.Itoa(c.Limit.Alert)+" % or more"))
 		}
 		if c.Low {
-			v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: "budget." + c.Limit.Name + ".low"})
+			v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.AddLabel, Name: called.low})
 		}
 	}
 	if a.Unshared {

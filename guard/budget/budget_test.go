@@ -458,6 +458,68 @@ func TestProjectsAreMapped(t *testing.T) {
 	}
 }
 
+// A token may name a project; that is one of its tenant, so that nobody uses up the
+// budget of another tenant's project by its name.
+func TestAProjectOfATokenIsOneOfItsTenant(t *testing.T) {
+	r := judge(t, keep(here()), func(o *budget.Config) {
+		o.Projects = []budget.Project{{Name: "ops", Roles: []string{"operator"}}}
+		o.Budgets = []budget.Budget{{Name: "p", By: []string{"project"}, Per: "month", Limit: budget.Bounds{Calls: 2}}}
+	})
+	call := func(tenant, project string, roles ...string) bool {
+		r.n++
+		x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Principal: guard.Principal{Subject: "ada", Issuer: "i", Tenant: tenant, Project: project, Roles: roles}}
+		d := r.Run(t.Context(), x, decode(t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"x","arguments":{}}}`, r.n)))
+		return d.Action == guard.Allow
+	}
+	for _, tt := range []struct {
+		tenant, project, role string
+		same                  bool // as the line before
+	}{
+		{"acme", "research", "", false},
+		{"globex", "research", "", false}, // by the same name
+		{"", "research", "", false},
+		{"acme", "", "", false}, // the tenant's own
+		{"acme", "acme", "", true},
+		{"globex", "acme", "", false},
+		{"acme", "research2", "operator", false}, // the operator's word comes first
+		{"globex", "", "operator", true},
+	} {
+		roles := []string(nil)
+		if tt.role != "" {
+			roles = []string{tt.role}
+		}
+		n := 0
+		for range 3 {
+			if call(tt.tenant, tt.project, roles...) {
+				n++
+			}
+		}
+		if want := map[bool]int{false: 2, true: 0}[tt.same]; n != want {
+			t.Errorf("%+v: %d calls, want %d", tt, n, want)
+		}
+	}
+}
+
+// What is remembered of a caller ends with the period of its budgets.
+func TestABudgetBeginsAnewForACallerThatIsRemembered(t *testing.T) {
+	now := time.Date(2026, 11, 30, 23, 59, 50, 0, time.UTC)
+	p := keep(embedded.NewEmbedded(func() time.Time { return now }, 1000))
+	p.Now = func() time.Time { return now }
+	r := judge(t, p, func(o *budget.Config) {
+		o.Budgets = []budget.Budget{{Name: "m", By: []string{"principal"}, Per: "month", Limit: budget.Bounds{Calls: 2}}, {Name: "h", By: []string{"server"}, Per: "hour", Limit: budget.Bounds{Calls: 100}}}
+	})
+	for _, month := range []string{"November", "December"} {
+		if n := r.until(func(int) caller { return caller{person: "ada"} }, "x"); n != 2 {
+			t.Errorf("%d calls in %s, want 2", n, month)
+		}
+		now = now.Add(10 * time.Second)
+	}
+	now = now.Add(time.Hour) // of the same month
+	if d := r.call(caller{person: "ada"}, "x"); d.Action == guard.Allow {
+		t.Error("the month began anew with the hour")
+	}
+}
+
 func TestPoliciesSeeWhatIsLeftWithoutAskingAnybody(t *testing.T) {
 	view := new(budget.View)
 	p := keep(here())

@@ -150,7 +150,11 @@ func (v *View) Accounts(name string, who *Who) ([]Claim, Books, error) {
 		c.name(who.Named)
 	}
 	if who.Project != "" {
-		c.project = who.Project
+		c.project, c.of = who.Project, ""
+		named := func(p Project) bool { return p.Name == who.Project }
+		if who.Project != who.Tenant && !slices.ContainsFunc(g.projects, named) {
+			c.of = who.Tenant
+		}
 	}
 	return g.accounts[i].claims(nil, &c, Amounts{}, g.now()), g.ledger, nil
 }

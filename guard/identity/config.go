@@ -70,6 +70,7 @@ type Reauth struct {
 type Claims struct {
 	Subject  string `yaml:"subject" doc:"Who it is"`
 	Tenant   string `yaml:"tenant" doc:"Tenant"`
+	Project  string `yaml:"project" doc:"Project of the tenant that the work is for, for budgets by project"`
 	Roles    string `yaml:"roles" doc:"Roles, as a list or as words"`
 	Scopes   string `yaml:"scopes" doc:"Scopes, as a list or as words"`
 	Client   string `yaml:"client" doc:"OAuth client; azp stands in where client_id is absent"`
@@ -89,7 +90,7 @@ func (i *Issuer) Default() {
 	i.Introspection.Default()
 	i.Algorithms = []string{"RS256", "ES256", "EdDSA"}
 	i.Claims = Claims{
-		Subject: "sub", Tenant: "tenant", Roles: "roles", Scopes: "scope", Client: "client_id",
+		Subject: "sub", Tenant: "tenant", Project: "project", Roles: "roles", Scopes: "scope", Client: "client_id",
 		Agent: "agent", Task: "task", TaskType: "task_type",
 	}
 }

@@ -21,6 +21,7 @@ func Principal(data []byte) (*guard.Principal, error) {
 		Actors   []string  `json:"actors"`
 		Client   string    `json:"client"`
 		Tenant   string    `json:"tenant"`
+		Project  string    `json:"project"`
 		Roles    []string  `json:"roles"`
 		Scopes   []string  `json:"scopes"`
 		Task     string    `json:"task"`
@@ -40,8 +41,8 @@ func Principal(data []byte) (*guard.Principal, error) {
 	slices.Sort(p.Roles)
 	slices.Sort(p.Scopes)
 	out := guard.Principal(p)
-	if out.IsAnonymous() && len(p.Roles)+len(p.Scopes)+len(p.Tenant) > 0 {
-		return nil, errors.New("principal: without subject, client and peer it is nobody, and has no roles, scopes or tenant")
+	if out.IsAnonymous() && len(p.Roles)+len(p.Scopes)+len(p.Tenant)+len(p.Project) > 0 {
+		return nil, errors.New("principal: without subject, client and peer it is nobody, and has no roles, scopes, tenant or project")
 	}
 	return &out, nil
 }

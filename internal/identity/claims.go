@@ -100,7 +100,7 @@ func (c claims) principal(i *own.Issuer) (guard.Principal, error) {
 	p := guard.Principal{
 		Subject: c.text(i.Claims.Subject), Issuer: i.URL, Client: c.text(i.Claims.Client), Tenant: i.Tenant,
 		Agent: c.text(i.Claims.Agent), Roles: c.words(i.Claims.Roles), Scopes: c.words(i.Claims.Scopes),
-		Task: c.text(i.Claims.Task), TaskType: c.text(i.Claims.TaskType),
+		Project: c.text(i.Claims.Project), Task: c.text(i.Claims.Task), TaskType: c.text(i.Claims.TaskType),
 		Strength: c.text("acr"), TokenID: c.text("jti"),
 	}
 	if p.Subject == "" {
@@ -122,7 +122,7 @@ func (c claims) principal(i *own.Issuer) (guard.Principal, error) {
 	if p.AuthTime, err = c.date("auth_time"); err != nil {
 		return p, err
 	}
-	for _, s := range append([]string{p.Subject, p.Client, p.Tenant, p.Agent, p.Task, p.TaskType, p.Strength, p.TokenID}, p.Actors...) {
+	for _, s := range append([]string{p.Subject, p.Client, p.Tenant, p.Project, p.Agent, p.Task, p.TaskType, p.Strength, p.TokenID}, p.Actors...) {
 		if len(s) > maxText || hasControl(s) {
 			return p, errors.New("a claim is too long or holds control characters")
 		}

@@ -118,7 +118,7 @@ const public = "https://mcp.example.com"
 func (p *provider) good(now time.Time) map[string]any {
 	return map[string]any{
 		"iss": p.URL, "sub": "ana", "aud": []string{public + "/mcp/crm"}, "iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
-		"tenant": "acme", "roles": []string{"support", "reader"}, "scope": "crm.write crm.read", "client_id": "desk", "jti": "t1",
+		"tenant": "acme", "project": "research", "roles": []string{"support", "reader"}, "scope": "crm.write crm.read", "client_id": "desk", "jti": "t1",
 		"act": map[string]any{"sub": "agent-7", "act": map[string]any{"sub": "planner"}}, "task": "T-1", "acr": "mfa", "auth_time": now.Unix(),
 	}
 }

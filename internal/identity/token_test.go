@@ -31,7 +31,7 @@ func TestAVerifiedTokenSaysWhoWithWhomAndForWhat(t *testing.T) {
 		t.Error("keys were known before they were fetched")
 	}
 	got := *answer.Principal
-	if got.Subject != "ana" || got.Issuer != p.URL || got.Tenant != "acme" || got.Client != "desk" || got.Agent != "agent-7" ||
+	if got.Subject != "ana" || got.Issuer != p.URL || got.Tenant != "acme" || got.Project != "research" || got.Client != "desk" || got.Agent != "agent-7" ||
 		!slices.Equal(got.Actors, []string{"agent-7", "planner"}) || !slices.Equal(got.Roles, []string{"reader", "support"}) ||
 		!slices.Equal(got.Scopes, []string{"crm.read", "crm.write"}) || got.Task != "T-1" || got.Strength != "mfa" || got.TokenID != "t1" ||
 		got.AuthTime.Unix() != now.Unix() || got.Expires.Unix() != now.Add(10*time.Minute).Unix() {
