@@ -22,9 +22,10 @@ import (
 
 func main() {
 	dir := flag.String("data", "eval/testdata", "folder with the data")
+	outside := flag.String("outside", ".tools/eval", "folder with what other tools found, and the sets of others")
 	verbose := flag.Bool("v", false, "print every miss and false alarm")
 	flag.Parse()
-	e := &evaluation{dir: *dir, out: os.Stdout, verbose: *verbose}
+	e := &evaluation{dir: *dir, outside: *outside, out: os.Stdout, verbose: *verbose}
 	if err := e.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "eval:", err)
 		os.Exit(1)
@@ -33,6 +34,7 @@ func main() {
 
 type evaluation struct {
 	dir     string
+	outside string
 	out     io.Writer
 	verbose bool
 }

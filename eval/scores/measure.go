@@ -3,6 +3,7 @@ package scores
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"os"
 	"slices"
@@ -118,24 +119,22 @@ type Labelled struct {
 
 // AUC is the chance that a positive scores higher than a negative.
 func AUC(list []Labelled) float64 {
-	var pairs, above float64
-	for _, p := range list {
-		for _, n := range list {
-			if p.Label == 1 && n.Label == 0 {
-				pairs++
-				switch {
-				case p.Score > n.Score:
-					above++
-				case p.Score == n.Score:
-					above += 0.5
-				}
-			}
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b Labelled) int { return cmp.Compare(a.Score, b.Score) })
+	var positives, negatives, above float64
+	for i := 0; i < len(list); {
+		var same [2]float64
+		score := list[i].Score
+		for ; i < len(list) && list[i].Score == score; i++ {
+			same[list[i].Label]++
 		}
+		above += same[1] * (negatives + same[0]/2)
+		positives, negatives = positives+same[1], negatives+same[0]
 	}
-	if pairs == 0 {
+	if positives*negatives == 0 {
 		return 0
 	}
-	return above / pairs
+	return above / (positives * negatives)
 }
 
 // RecallAt is the share of positives above the threshold that lets a share of

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/inspect/injection"
 	"github.com/sallyport/sallyport/internal/inspect/wire"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -63,9 +64,9 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 		return guard.Verdict{}, errors.New("injection: inspect: no detector")
 	}
 	defer g.pool.Put(s)
-	limits := g.Results
+	limits, from := g.Results, injection.Result
 	if topic := x.Topic(m); strings.HasSuffix(topic, "/list") || topic == "initialize" || topic == "server/discover" {
-		limits = g.Descriptions
+		limits, from = g.Descriptions, injection.Description
 	}
 	var places []place
 	for _, part := range [...]struct {
@@ -83,7 +84,7 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 			if t.Kind == mcp.LeafNumber || len(t.Value) < shortest {
 				return
 			}
-			score := s.detector.Score(t.Value)
+			score := s.detector.ScoreAs(from, t.Value)
 			if a := limits.action(score); a != nothing {
 				p := place{pointer: part.pointer + t.Pointer(), score: score, action: a, key: t.Kind == mcp.LeafKey}
 				p.start, p.end = t.Span(0, len(t.Value))

@@ -6,7 +6,6 @@ package injection
 import (
 	"bytes"
 	"errors"
-	"math"
 
 	"github.com/sallyport/sallyport/internal/inspect/view"
 )
@@ -18,6 +17,9 @@ type Detector struct {
 	view    view.View
 	folded  []byte
 	scratch []byte
+	spelled []byte
+	tokens  []token
+	at      []uint32
 }
 
 // New returns a detector with a model, or with rules alone when it is nil.
@@ -29,8 +31,12 @@ func New(m *Model) (*Detector, error) {
 	return &Detector{model: m, lexicon: l}, nil
 }
 
-// Score returns a number from 0 to 1, the higher the more likely.
-func (d *Detector) Score(text []byte) float64 {
+// Score returns a number from 0 to 1, the higher the more likely. It reads the
+// text as a tool's result.
+func (d *Detector) Score(text []byte) float64 { return d.ScoreAs(Result, text) }
+
+// ScoreAs scores a text of the channel from.
+func (d *Detector) ScoreAs(from Channel, text []byte) float64 {
 	tagged, tags, run := hidden(text)
 	hiddenScore := 0.0
 	switch {
@@ -43,64 +49,48 @@ func (d *Detector) Score(text []byte) float64 {
 		hiddenScore = 0.9
 	}
 	d.view.Reset(text)
-	best := d.plain(d.view.Text)
+	best := d.plain(d.view.Text, from)
 	d.scratch = view.EachEncoded(d.view.Text, d.scratch, func(e view.Encoded) {
-		if s := d.plain(e.Plain); s > 0.5 { // who encodes an instruction has a reason
+		if s := d.plain(e.Plain, from); s > 0.5 { // who encodes an instruction has a reason
 			best = max(best, min(0.98, s+0.1))
 		}
 	})
+	if d.spelled = spaced(d.spelled[:0], d.view.Text); len(d.spelled) > 0 {
+		best = max(best, d.plain(d.spelled, from))
+	}
 	return max(best, hiddenScore)
 }
 
 // plain scores a canonical text: its worst sentence, or pair of sentences, tells.
-func (d *Detector) plain(text []byte) float64 {
+func (d *Detector) plain(text []byte, from Channel) float64 {
 	d.folded = fold(d.folded[:0], text)
 	best := 0.0
 	var before concept
 	var last sum
-	suspicious := 0
 	sentences(d.folded, func(s []byte) {
-		c := d.lexicon.concepts(s)
-		byRule := judge(c)
-		if pair := judge(c | before); before != 0 && pair*0.9 > byRule {
-			byRule = pair * 0.9 // said in two sentences
+		d.tokens = tokenise(d.tokens[:0], s)
+		c := d.lexicon.concepts(s, d.tokens)
+		if d.model == nil {
+			best = max(best, judge(c), 0.9*judge(c|before))
+			before = c
+			return
 		}
-		before = c
-		byModel := 0.5
-		if d.model != nil {
-			now := d.model.sum(s, c)
-			byModel = d.model.probability(sum{now.total + last.total, now.n + last.n})
-			if now.n >= fewFeatures {
-				byModel = max(byModel, d.model.probability(now))
-			}
-			if now.n+last.n < 2*fewFeatures {
-				byModel = min(byModel, 0.5) // too little to tell
-			}
-			last = now
+		d.at = features(d.at[:0], s, d.tokens, c)
+		now := d.model.sum(d.at, from)
+		both := now.plus(last)
+		if now.n >= fewFeatures {
+			best = max(best, d.model.probability(now, from))
 		}
-		score := combine(byRule, byModel, d.model != nil)
-		if score >= 0.8 {
-			suspicious++
+		if both.n >= 2*fewFeatures {
+			best = max(best, d.model.probability(both, from))
 		}
-		best = max(best, score)
+		last = now
 	})
-	if suspicious > 1 { // whoever means it says more than one thing
-		best = 1 - (1-best)*math.Pow(0.9, float64(min(suspicious, 8)-1))
-	}
 	return 1 - (1-best)*(1-0.9*forged(d.folded))
 }
 
 // fewFeatures is how many features a sentence needs to tell anything.
-const fewFeatures = 16
-
-// combine weighs both: a rule counts half where the model has learnt that such
-// sentences are harmless, and together they convince more than alone.
-func combine(byRule, byModel float64, hasModel bool) float64 {
-	if !hasModel {
-		return byRule
-	}
-	return 1 - (1-0.9*byRule*(0.5+0.5*min(1, 3*byModel)))*(1-0.9*byModel)
-}
+const fewFeatures = 12
 
 // Sentences calls visit for the folded sentences of a text, as the model sees
 // them. Training uses it.

@@ -11,7 +11,7 @@ import (
 )
 
 // concept is a bit of what a sentence speaks of.
-type concept uint32
+type concept uint64
 
 const (
 	drop concept = 1 << iota
@@ -31,9 +31,32 @@ const (
 	answer
 	user
 	code
+	machine // a model, said so that nothing else can be meant
+	reading // whoever reads this
+	instead
+	meta   // talk about attacks, not attacks
+	report // what somebody said or did
+	people // whom only people write to
+	second // you, your
+	polite
+	produce
+	promote
+	authority
+	// What follows has no words but a form.
+	question
+	place
+	quote
+	program
+	short
+	long
+	starts // with a word that tells somebody to do something
 )
 
-var conceptNames = [...]string{"drop", "prior", "orders", "reveal", "inner", "secret", "you", "must", "hide", "send", "act", "tool", "role", "free", "answer", "user", "code"}
+var conceptNames = [...]string{"drop", "prior", "orders", "reveal", "inner", "secret", "you", "must", "hide", "send", "act", "tool", "role", "free", "answer", "user", "code",
+	"machine", "reading", "instead", "meta", "report", "people", "second", "polite", "produce", "promote", "authority"}
+
+// conceptCount includes those without words.
+const conceptCount = 35
 
 // rule says how suspicious a sentence is that speaks of all of these.
 type rule struct {
@@ -57,10 +80,12 @@ var conceptText []byte
 
 // lexicon finds concepts by words.
 type lexicon struct {
-	words    map[string]concept
-	prefixes map[string][]entry // by the first three bytes
-	phrases  map[string][]entry // by the first word
-	han      []entry            // scripts without spaces
+	known    [1 << 10]uint64    // a bit for the hash of each word, and of each first word of a phrase
+	heads    [1 << 10]uint64    // a bit for the first three bytes of each prefix
+	words    map[uint32]concept // by the hash of the word
+	prefixes map[uint32][]entry // by the first three bytes
+	phrases  map[uint32][]entry // by the hash of the first word
+	han      map[uint32][]entry // of scripts without spaces, by the first character
 }
 
 type entry struct {
@@ -73,73 +98,115 @@ var words = sync.OnceValue(func() *lexicon {
 	if err := yaml.Load(conceptText, &file); err != nil {
 		return nil // New reports it
 	}
-	l := &lexicon{words: make(map[string]concept), prefixes: make(map[string][]entry), phrases: make(map[string][]entry)}
+	l := &lexicon{words: make(map[uint32]concept), prefixes: make(map[uint32][]entry), phrases: make(map[uint32][]entry), han: make(map[uint32][]entry)}
 	for i, name := range conceptNames {
 		for _, w := range file[name] {
 			l.add(string(fold(nil, []byte(w))), 1<<i)
-		}
-	}
-	for what, list := range map[concept][]string{
-		drop | prior | orders: {"忽略之前", "忽略以上", "忽略前面", "无视之前", "忽略所有", "忽略上述", "無視して", "以前の指示", "이전 지시", "이전의 지시", "무시하", "忘记之前", "忘掉之前"},
-		reveal | inner:        {"系统提示", "システムプロンプト", "시스템 프롬프트", "系統提示"},
-		hide | user:           {"不要告诉用户", "不要告知用户", "ユーザーに言わない", "ユーザーには伝えない", "사용자에게 알리지"},
-		role | free:           {"没有任何限制", "不受限制", "制限なし", "제한 없이"},
-	} {
-		for _, w := range list {
-			l.han = append(l.han, entry{w, what})
 		}
 	}
 	return l
 })
 
 func (l *lexicon) add(w string, what concept) {
+	mark := func(set *[1 << 10]uint64, h uint32) uint32 {
+		set[h>>6&1023] |= 1 << (h & 63)
+		return h
+	}
+	// Words of scripts without spaces stand anywhere in a run.
+	if c := w[0]; c >= 0xe3 && c <= 0xed {
+		h := mark(&l.heads, head([]byte(w)))
+		l.han[h] = append(l.han[h], entry{w, what})
+		return
+	}
 	if first, rest, ok := strings.Cut(w, "_"); ok {
-		l.phrases[first] = append(l.phrases[first], entry{rest, what})
+		h := mark(&l.known, wordHash([]byte(first)))
+		l.phrases[h] = append(l.phrases[h], entry{rest, what})
 		return
 	}
 	if p, ok := strings.CutSuffix(w, "*"); ok && len(p) >= 3 {
-		l.prefixes[p[:3]] = append(l.prefixes[p[:3]], entry{p, what})
+		h := mark(&l.heads, head([]byte(p)))
+		l.prefixes[h] = append(l.prefixes[h], entry{p, what})
 		return
 	}
-	l.words[w] |= what
+	l.words[mark(&l.known, wordHash([]byte(w)))] |= what
 }
 
-// concepts returns what a folded sentence speaks of.
-func (l *lexicon) concepts(s []byte) concept {
-	var out concept
-	ascii := true
-	for i := 0; i < len(s); {
-		if !inWord(s[i]) {
-			i++
-			continue
+func has(set *[1 << 10]uint64, h uint32) bool { return set[h>>6&1023]>>(h&63)&1 == 1 }
+
+// head is a number for the first three bytes of a word.
+func head(w []byte) uint32 {
+	return (uint32(w[0])<<16 | uint32(w[1])<<8 | uint32(w[2])) * 0x9e3779b1 >> 12
+}
+
+// concepts returns what a folded sentence speaks of, whose words are tokens.
+func (l *lexicon) concepts(s []byte, tokens []token) concept {
+	out := shape(s, tokens)
+	for i, t := range tokens {
+		if i == 1 && out&(drop|reveal|send|act|produce) != 0 {
+			out |= starts
 		}
-		j := i
-		for j < len(s) && inWord(s[j]) {
-			ascii = ascii && s[j] < 0x80
-			j++
-		}
-		w := s[i:j]
-		out |= l.words[string(w)]
-		if len(w) >= 3 {
-			for _, e := range l.prefixes[string(w[:3])] {
-				if bytes.HasPrefix(w, []byte(e.rest)) {
+		w := s[t.start:t.end]
+		if has(&l.known, t.hash) {
+			out |= l.words[t.hash]
+			for _, e := range l.phrases[t.hash] {
+				if out&e.what != e.what && follows(s[t.end:], e.rest) {
 					out |= e.what
 				}
 			}
 		}
-		for _, e := range l.phrases[string(w)] {
-			if follows(s[j:], e.rest) {
-				out |= e.what
+		if t.beyond {
+			out |= l.inside(w, out)
+		}
+		if len(w) >= 3 {
+			if h := head(w); has(&l.heads, h) {
+				for _, e := range l.prefixes[h] {
+					if out&e.what != e.what && len(w) >= len(e.rest) && string(w[:len(e.rest)]) == e.rest {
+						out |= e.what
+					}
+				}
 			}
 		}
-		i = j
 	}
-	if !ascii {
-		for _, e := range l.han {
-			if bytes.Contains(s, []byte(e.rest)) {
-				out |= e.what
+	return out
+}
+
+// inside returns what words without spaces around them stand in a run.
+func (l *lexicon) inside(run []byte, have concept) concept {
+	for i := 0; i+2 < len(run); i++ {
+		if run[i] < 0xe3 || run[i] > 0xed {
+			continue
+		}
+		if h := head(run[i:]); has(&l.heads, h) {
+			for _, e := range l.han[h] {
+				if have&e.what != e.what && bytes.HasPrefix(run[i:], []byte(e.rest)) {
+					have |= e.what
+				}
 			}
 		}
+		i += 2
+	}
+	return have
+}
+
+// shape returns what is seen of a sentence without knowing its words.
+func shape(s []byte, tokens []token) concept {
+	var out concept
+	if n := len(s); n > 0 && (s[n-1] == '?' || bytes.HasSuffix(s, []byte("？"))) {
+		out |= question
+	}
+	if bytes.IndexByte(s, '@') > 0 || bytes.Contains(s, []byte("://")) || bytes.Contains(s, []byte("www.")) {
+		out |= place
+	}
+	if i := bytes.IndexByte(s, '"'); i >= 0 {
+		out |= quote
+	}
+	if bytes.IndexByte(s, '(') >= 0 && bytes.IndexByte(s, ')') >= 0 || bytes.IndexByte(s, '=') >= 0 || bytes.IndexByte(s, '_') >= 0 || bytes.IndexByte(s, '`') >= 0 {
+		out |= program
+	}
+	if len(tokens) < 6 {
+		out |= short
+	} else if len(tokens) > 24 {
+		out |= long
 	}
 	return out
 }
@@ -149,7 +216,7 @@ func follows(s []byte, phrase string) bool {
 	for phrase != "" {
 		want, rest, _ := strings.Cut(phrase, "_")
 		gap := 0
-		for gap < len(s) && gap < 3 && !inWord(s[gap]) {
+		for gap < len(s) && gap < 3 && !inWord[s[gap]] {
 			gap++
 		}
 		s = s[gap:]
@@ -158,17 +225,20 @@ func follows(s []byte, phrase string) bool {
 				return false
 			}
 			want = p
-		} else if !bytes.HasPrefix(s, []byte(want)) || len(s) > len(want) && inWord(s[len(want)]) {
+		} else if !bytes.HasPrefix(s, []byte(want)) || len(s) > len(want) && inWord[s[len(want)]] {
 			return false
 		}
 		n := len(want)
-		for n < len(s) && inWord(s[n]) {
+		for n < len(s) && inWord[s[n]] {
 			n++
 		}
 		s, phrase = s[n:], rest
 	}
 	return true
 }
+
+// worded are the concepts that rules count.
+const worded = code<<1 - 1
 
 // judge returns the score of the best rule for a set of concepts.
 func judge(c concept) float64 {
@@ -178,7 +248,7 @@ func judge(c concept) float64 {
 			best = r.score
 		}
 	}
-	if n := bits.OnesCount32(uint32(c)); best > 0 && n > 5 {
+	if n := bits.OnesCount64(uint64(c & worded)); best > 0 && n > 5 {
 		best = min(0.97, best+0.03*float64(n-5))
 	}
 	return best

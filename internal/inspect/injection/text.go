@@ -34,7 +34,20 @@ func fold(dst, text []byte) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRune(text[i:])
+		if r >= 0x3041 && (r <= 0x3096 || r >= 0x30a1 && r <= 0x30fa || r >= 0x4e00 && r <= 0x9fff || r >= 0xac00 && r <= 0xd7a3) {
+			dst, latin = append(dst, text[i:i+n]...), false // neither case nor likeness
+			i += n
+			continue
+		}
 		i += n
+		if small, ok := cyrillic(r); ok {
+			if like, ok := view.Lookalike(small); ok && (latin || nextIsLatin(text[i:])) {
+				dst, latin = append(dst, like), true
+			} else {
+				dst, latin = utf8.AppendRune(dst, small), false
+			}
+			continue
+		}
 		if unicode.Is(unicode.Mn, r) {
 			continue
 		}
@@ -61,11 +74,23 @@ func fold(dst, text []byte) []byte {
 	return dst
 }
 
+// cyrillic returns the small form of a letter of the Russian alphabet but for
+// those with marks, which are folded like others.
+func cyrillic(r rune) (rune, bool) {
+	if r < 0x410 || r > 0x44f || r == 0x419 || r == 0x439 {
+		return 0, false
+	}
+	if r < 0x430 {
+		r += 0x20
+	}
+	return r, true
+}
+
 func nextIsLatin(s []byte) bool { return len(s) > 0 && s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z' }
 
 // sentences calls visit for the parts of folded text that say one thing each.
 func sentences(text []byte, visit func([]byte)) {
-	const longest = 400
+	const longest = 160 // of what is read at once; the model reads it together with what follows
 	start := 0
 	emit := func(end int) {
 		s := bytes.Trim(text[start:end], " \t\n\"'<>|*#-")
@@ -84,7 +109,7 @@ func sentences(text []byte, visit func([]byte)) {
 			start, i = i+3, i+2
 			continue
 		}
-		if !end && i-start >= longest && (c == ' ' || i-start >= 2*longest) {
+		if !end && i-start >= longest*2/3 && (c == ',' || c == ':' || i-start >= longest && (c == ' ' || i-start >= 2*longest)) {
 			end = true
 		}
 		if end {
@@ -128,4 +153,36 @@ func hidden(text []byte) (tagged []byte, tags int, run int) {
 		flag, now = false, 0
 	}
 	return tagged, tags, run
+}
+
+// spaced appends what single letters with spaces between them spell, as in
+// "i g n o r e"; two spaces part words. It returns nothing for other texts.
+func spaced(dst, text []byte) []byte {
+	for i := 0; i+16 < len(text); i++ {
+		if !single(text, i) {
+			continue
+		}
+		from, n := len(dst), 0
+		for single(text, i) {
+			dst = append(dst, text[i])
+			n++
+			if i += 2; i < len(text) && text[i] == ' ' {
+				dst = append(dst, ' ')
+				for i < len(text) && text[i] == ' ' {
+					i++
+				}
+			}
+		}
+		if n < 8 {
+			dst = dst[:from]
+		} else {
+			dst = append(dst, '.', ' ')
+		}
+	}
+	return dst
+}
+
+// single reports whether a letter stands alone at i, with a space behind it.
+func single(text []byte, i int) bool {
+	return i+1 < len(text) && text[i]|0x20 >= 'a' && text[i]|0x20 <= 'z' && text[i+1] == ' ' && (i == 0 || text[i-1] == ' ' || text[i-1] == '\n')
 }

@@ -1,10 +1,9 @@
 package injection
 
 import (
-	"bytes"
 	"hash/fnv"
 	"math"
-	"math/rand/v2"
+	"slices"
 )
 
 // Record is one labelled text.
@@ -13,96 +12,131 @@ type Record struct {
 	Text     string
 	Label    int
 	Category string
+	Channel  string
+	Source   string // texts of one source are much alike
 	Spans    []struct{ Start, End int }
 }
 
-// Example is a folded sentence with its label and weight.
+// Example is what a sentence is to the model, with its label and weight.
 type Example struct {
-	sentence []byte
-	concepts concept
-	Label    int
-	Weight   float64
+	at     []uint32
+	from   Channel
+	text   int    // examples of one text have one number
+	source uint32 // and those of one source
+	Label  int
+	Weight float64
 }
 
-// Examples appends the sentences that a record teaches: of an injection only
-// what was injected, so that no model learns the documents around it. Long
-// texts of one kind do not count more than short ones.
-func (r *Record) Examples(dst []Example) []Example {
+// Corpus collects examples.
+type Corpus struct {
+	Examples []Example
+	texts    int
+}
+
+// Add adds the sentences that a record teaches: of an injection only what was
+// injected, so that no model learns the documents around it. Long texts do not
+// count more than short ones.
+func (c *Corpus) Add(r *Record) {
 	parts := []string{r.Text}
 	if r.Label == 1 {
-		if parts = parts[:0]; r.Category == "invisible_unicode" {
-			return dst // rules find these
+		if r.Category == "invisible_unicode" {
+			return // rules find these
 		}
-		for _, s := range r.Spans {
-			parts = append(parts, r.Text[s.Start:s.End])
+		if len(r.Spans) > 0 {
+			parts = parts[:0]
+			for _, s := range r.Spans {
+				parts = append(parts, r.Text[s.Start:s.End])
+			}
 		}
 	}
-	from := len(dst)
+	from := len(c.Examples)
+	c.texts++
+	source := wordHash([]byte(r.Source))
+	if r.Source == "" {
+		source = uint32(c.texts)
+	}
+	l := words()
 	for _, p := range parts {
 		Sentences([]byte(p), func(s []byte) {
-			n := 0
-			c := words().concepts(s)
-			features(s, c, func(uint32) { n++ })
-			if n >= 6 {
-				dst = append(dst, Example{sentence: bytes.Clone(s), concepts: c, Label: r.Label})
+			tokens := tokenise(nil, s)
+			at := features(nil, s, tokens, l.concepts(s, tokens))
+			if len(at) >= fewFeatures/2 {
+				c.Examples = append(c.Examples, Example{at: at, from: ChannelOf(r.Channel), text: c.texts, source: source, Label: r.Label})
 			}
 		})
 	}
-	for i := from; i < len(dst); i++ {
-		dst[i].Weight = 1 / math.Sqrt(float64(len(dst)-from))
+	for i := from; i < len(c.Examples); i++ {
+		c.Examples[i].Weight = 1 / math.Sqrt(float64(len(c.Examples)-from))
+		if r.Category == "sentences" {
+			c.Examples[i].Weight *= 0.3
+		}
 	}
-	return dst
 }
 
 const (
-	rounds = 12
+	rounds = 8
 	rate   = 0.35
-	decay  = 2e-6
+	decay  = 1e-5
+	// Each time an example is learnt from, a part of its features is hidden, so
+	// that no single one of them decides.
+	dropped = 0.1
+	// Features of fewer sources say more about those than about the matter.
+	sources = 2
 )
 
-// Train fits a logistic regression. Sentences that say the same, as templates
-// do, count once; both kinds weigh the same in all.
+// Train fits the model twice: the first shows which sentences of a long
+// injection are none, and the second leaves them out. Sentences that say the
+// same count once; both kinds weigh the same in all.
 func Train(examples []Example, seed uint64) *Model {
-	examples = distinct(examples)
-	var total [2]float64
+	examples = common(distinct(examples))
+	w := fit(examples, seed)
+	best := make(map[int]float64)
+	for i := range examples {
+		if e := &examples[i]; e.Label == 1 {
+			z := w.score(e.at, e.from)
+			if b, ok := best[e.text]; !ok || z > b {
+				best[e.text] = z
+			}
+		}
+	}
+	examples = slices.DeleteFunc(examples, func(e Example) bool {
+		return e.Label == 1 && w.score(e.at, e.from) < min(0, best[e.text])
+	})
+	w = fit(examples, seed)
+	var each [channels][]float64
+	var bias [channels]float64
+	for c := range each {
+		each[c] = make([]float64, buckets)
+		for k := range each[c] {
+			each[c][k] = w.shared[k] + w.own[c][k]
+		}
+		bias[c] = w.bias[channels] + w.bias[c]
+	}
+	return Quantise(each, bias)
+}
+
+// common drops features that only few sources have.
+func common(examples []Example) []Example {
+	var last [sources][buckets]uint32
 	for _, e := range examples {
-		total[e.Label] += e.Weight
+	next:
+		for _, k := range e.at {
+			for i := range last {
+				if last[i][k] == e.source {
+					continue next
+				}
+				if last[i][k] == 0 {
+					last[i][k] = e.source
+					continue next
+				}
+			}
+		}
 	}
 	for i := range examples {
 		e := &examples[i]
-		e.Weight *= (total[0] + total[1]) / (2 * total[e.Label]) / ((total[0] + total[1]) / float64(len(examples)))
+		e.at = slices.DeleteFunc(slices.Clone(e.at), func(k uint32) bool { return last[sources-1][k] == 0 })
 	}
-	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same training gives the same model
-	w := make([]float64, buckets)
-	mean := make([]float64, buckets)
-	squares := make([]float64, buckets)
-	bias, biasMean := 0.0, 0.0
-	var at []uint32
-	for range rounds {
-		rng.Shuffle(len(examples), func(i, j int) { examples[i], examples[j] = examples[j], examples[i] })
-		for i := range examples {
-			e := &examples[i]
-			at = at[:0]
-			features(e.sentence, e.concepts, func(k uint32) { at = append(at, k) })
-			norm := 1 / math.Sqrt(float64(len(at)))
-			z := bias
-			for _, k := range at {
-				z += w[k] * norm
-			}
-			g := (1/(1+math.Exp(-z)) - float64(e.Label)) * e.Weight
-			for _, k := range at {
-				step := g*norm + decay*w[k]
-				squares[k] += step * step
-				w[k] -= rate * step / (0.1 + math.Sqrt(squares[k]))
-			}
-			bias -= 0.01 * g
-		}
-		for k := range w {
-			mean[k] += w[k] / rounds
-		}
-		biasMean += bias / rounds
-	}
-	return Quantise(mean, biasMean)
+	return slices.DeleteFunc(examples, func(e Example) bool { return len(e.at) == 0 })
 }
 
 // distinct drops sentences that are the same but for numbers and word order.
@@ -110,12 +144,12 @@ func distinct(examples []Example) []Example {
 	seen := make(map[uint64]bool)
 	var out []Example
 	for _, e := range examples {
-		key := uint64(e.Label)
-		features(e.sentence, e.concepts, func(k uint32) {
+		key := uint64(e.Label) + uint64(e.from)<<8
+		for _, k := range e.at {
 			h := fnv.New64a()
 			_, _ = h.Write([]byte{byte(k), byte(k >> 8)})
 			key += h.Sum64()
-		})
+		}
 		if !seen[key] {
 			seen[key] = true
 			out = append(out, e)

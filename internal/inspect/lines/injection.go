@@ -30,15 +30,15 @@ func NewInjection() (Detector, error) {
 		if err := json.Unmarshal(line, &r); err != nil {
 			return nil, err
 		}
-		text := r.content()
+		text, from := r.content(), injection.ChannelOf(r.Channel)
 		score := 0.0
 		if isContainer(text) {
-			err := reader.EachText(text, func(t *wire.Text) { score = max(score, d.Score(t.Value)) })
+			err := reader.EachText(text, func(t *wire.Text) { score = max(score, d.ScoreAs(from, t.Value)) })
 			if err == nil {
 				return likelihood{r.ID, round(score)}, nil
 			}
 		}
-		return likelihood{r.ID, round(d.Score(text))}, nil
+		return likelihood{r.ID, round(d.ScoreAs(from, text))}, nil
 	}, nil
 }
 

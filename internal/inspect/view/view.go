@@ -108,6 +108,12 @@ func (v *View) rune(r rune, start, end int) {
 		return
 	}
 	switch {
+	case ordinary(r):
+		var raw [utf8.UTFMax]byte
+		for _, c := range raw[:utf8.EncodeRune(raw[:], r)] {
+			v.put(c, start, end)
+		}
+		return
 	case Invisible(r):
 		return
 	case unicode.Is(unicode.Pd, r), r == '\u2212', r == '\u02d7':
@@ -129,6 +135,12 @@ func (v *View) rune(r rune, start, end int) {
 	for _, c := range text {
 		v.put(c, start, end)
 	}
+}
+
+// ordinary reports whether r is a letter of a block whose letters are canonical
+// all together, which tells most text beyond ASCII fast.
+func ordinary(r rune) bool {
+	return r >= 0x4e00 && r <= 0x9fff || r >= 0x400 && r <= 0x481 || r >= 0x48a && r <= 0x52f || r >= 0x3041 && r <= 0x3096 || r >= 0x30a1 && r <= 0x30fa || r >= 0xac00 && r <= 0xd7a3
 }
 
 func isASCII(s []byte) bool {
