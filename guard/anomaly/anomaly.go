@@ -29,17 +29,30 @@ const Detected guard.Reason = "anomaly_detected"
 type Ports struct {
 	// Memory returns what is remembered, for a configuration. Without it the
 	// guard is left out.
-	Memory    func(Config) *Memory
-	Now       func() time.Time
-	Tickets   *guard.Tickets
-	Behaviour bool // anomaly_detection: rate, tools, destinations, arguments and errors
-	Resources bool // resource_monitoring: sizes of results and durations
+	Memory  func(Config) *Memory
+	Now     func() time.Time
+	Tickets *guard.Tickets
+	Watch   Watch // nothing: the guard is left out
 }
+
+// Watch is what is looked for, in the words of [words].
+type Watch uint8
+
+// What can be looked for.
+const (
+	Rates        Watch = 1 << iota // spikes
+	Tools                          // that are new to a caller
+	Destinations                   // likewise
+	Calls                          // sizes of arguments, and errors
+	Resources                      // sizes of results, and durations
+
+	Behaviour = Rates | Tools | Destinations | Calls
+)
 
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
 	return guard.Define("anomaly", "Learns how each caller usually uses each tool, and labels what is unusual.", DefaultConfig(), func(c Config) (guard.Guard, error) {
-		if err := c.validate(); err != nil || p.Memory == nil || !p.Behaviour && !p.Resources {
+		if err := c.validate(); err != nil || p.Memory == nil || p.Watch == 0 {
 			return nil, err
 		}
 		return &anomaly{Config: c, Ports: p, memory: p.Memory(c)}, nil
@@ -93,7 +106,7 @@ func (g *anomaly) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) 
 	who, use := keys(x, m.Name)
 	now := g.Now().UnixMilli()
 	var found []finding
-	if g.Behaviour {
+	if g.Watch&(Tools|Destinations) != 0 {
 		found = g.caller(found, who, x, m, now)
 	}
 	if m.Method == "tools/call" {
@@ -129,11 +142,14 @@ func short(s string) uint32 {
 
 // caller looks for tools and destinations that are new for who calls.
 func (g *anomaly) caller(found []finding, who recent.Key, x *guard.Exchange, m *mcp.Message, now int64) []finding {
-	hosts := hosts(m)
+	var hosts []string
+	if g.Watch&Destinations != 0 {
+		hosts = named(m)
+	}
 	tool := short(x.Server.Name + "/" + m.Name)
 	g.memory.callers.Do(who, func(c *caller) {
 		known := g.known(&c.since, &c.calls, now)
-		if m.Method == "tools/call" && c.tools.add(tool) && known {
+		if m.Method == "tools/call" && g.Watch&Tools != 0 && c.tools.add(tool) && known {
 			found = append(found, finding{newTool, fmt.Sprintf("the first call of this tool by this caller, after %d calls of %d others", c.calls-1, len(c.tools.has)-1), 0, first(&c.told, newTool, now)})
 		}
 		for _, h := range hosts {
@@ -172,13 +188,13 @@ func first(told *[signals]int64, s signal, now int64) bool {
 func (g *anomaly) use(found []finding, key recent.Key, m *mcp.Message, now int64) []finding {
 	g.memory.uses.Do(key, func(u *use) {
 		known := g.known(&u.since, &u.calls, now)
-		if !g.Behaviour {
-			return
-		}
 		n := u.rate.one(now/60_000, g.Deviations)
 		b := &u.rate.usual
-		if score := b.beyond(n, u.rate.least()); known && b.n >= 5 && score > g.Deviations {
+		if score := b.beyond(n, u.rate.least()); known && g.Watch&Rates != 0 && b.n >= 5 && score > g.Deviations {
 			found = append(found, finding{rate, fmt.Sprintf("%.0f calls of this tool in this minute, usually %.1f, give or take %.1f", n, b.mean, b.deviation(u.rate.least())), score, first(&u.told, rate, now)})
+		}
+		if g.Watch&Calls == 0 {
+			return
 		}
 		size := math.Log1p(float64(len(m.Params)))
 		if score := u.argument.beyond(size, leastLog); known && len(m.Params) > 1024 && score > g.Deviations {
@@ -219,7 +235,7 @@ func (g *anomaly) answered(x *guard.Exchange, m *mcp.Message) guard.Verdict {
 	g.memory.uses.Look(c.use, func(u *use) {
 		u.errors.learn(failed)
 		known := int(u.calls) > g.WarmUp && now-u.since >= g.WarmUpTime.Milliseconds()
-		if failed || !g.Resources {
+		if failed || g.Watch&Resources == 0 {
 			return
 		}
 		size, took := math.Log1p(float64(len(m.Raw))), math.Log1p(float64(now-c.began))
@@ -293,8 +309,8 @@ const (
 	noted    = 16
 )
 
-// hosts returns the hosts that a call names.
-func hosts(m *mcp.Message) []string {
+// named returns the hosts that a call names.
+func named(m *mcp.Message) []string {
 	part, _ := mcp.Member(m.Params, "arguments")
 	if m.Method == "resources/read" {
 		part, _ = mcp.Member(m.Params, "uri")

@@ -23,18 +23,25 @@ type world struct {
 	now    time.Time
 	memory *anomaly.Memory
 	rand   *rand.Rand
+	watch  anomaly.Watch
 }
 
 func ports(w *world) anomaly.Ports {
 	return anomaly.Ports{
 		Memory: func(c anomaly.Config) *anomaly.Memory { w.memory.Bound(c.MaxKeys); return w.memory },
-		Now:    func() time.Time { return w.now }, Tickets: guard.NewTickets(), Behaviour: true, Resources: true,
+		Now:    func() time.Time { return w.now }, Tickets: guard.NewTickets(), Watch: w.watch,
 	}
 }
 
 func newWorld(t testing.TB, set func(*anomaly.Config)) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), memory: anomaly.NewMemory(100_000), rand: rand.New(rand.NewPCG(1, 2))}
+	w := &world{t: t, now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), memory: anomaly.NewMemory(100_000), rand: rand.New(rand.NewPCG(1, 2)), watch: anomaly.Behaviour | anomaly.Resources}
+	return w.build(set)
+}
+
+func (w *world) build(set func(*anomaly.Config)) *world {
+	t := w.t
+	t.Helper()
 	g, err := anomaly.Spec(ports(w)).Build(func(c any) error {
 		if set != nil {
 			set(c.(*anomaly.Config))
@@ -353,5 +360,42 @@ func TestHostsAreLookedForInTheBeginningOnly(t *testing.T) {
 	ask, _ := w.call(one{args: `{"a":"` + strings.Repeat("see https://a.example/ ", 40_000) + `","b":"https://b.example"}`})
 	if got := event(ask, "egress_destination_change"); !strings.Contains(got, "a.example") || strings.Contains(ask.Detail, "b.example") {
 		t.Errorf("%q, %s", got, ask.Detail)
+	}
+}
+
+// The guide's alerts ask for two of the signals by themselves.
+func TestOnlyWhatIsWatchedIsTold(t *testing.T) {
+	for _, c := range []struct {
+		watch anomaly.Watch
+		want  []string
+	}{
+		{anomaly.Rates, []string{"anomaly:rate"}},
+		{anomaly.Destinations, []string{"anomaly:destination"}},
+		{anomaly.Rates | anomaly.Destinations, []string{"anomaly:destination", "anomaly:rate"}},
+		{anomaly.Tools, []string{"anomaly:new_tool"}},
+		{anomaly.Calls, []string{"anomaly:argument_size"}},
+		{anomaly.Resources, []string{"anomaly:result_size"}},
+	} {
+		w := newWorld(t, nil)
+		w.watch = c.watch
+		w.build(nil).usual(20, one{args: `{"q":"https://usual.example/"}`})
+		var told []string
+		note := func(vs ...guard.Verdict) {
+			for _, v := range vs {
+				told = append(told, labels(v)...)
+			}
+		}
+		ask, answer := w.call(one{args: `{"q":"https://new.example/` + strings.Repeat("x", 20_000) + `"}`, answer: `{"content":[{"type":"text","text":"` + strings.Repeat("x", 100_000) + `"}]}`})
+		note(ask, answer)
+		ask, _ = w.call(one{tool: "other"})
+		note(ask)
+		for range 200 {
+			ask, _ = w.call(one{})
+			note(ask)
+		}
+		slices.Sort(told)
+		if told = slices.Compact(told); !slices.Equal(told, c.want) {
+			t.Errorf("%b: %v, want %v", c.watch, told, c.want)
+		}
 	}
 }

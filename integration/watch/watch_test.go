@@ -75,8 +75,10 @@ gateway:
   authentication: {method: JWT}
   authorization: {policy_engine: OPA}
   rate_limiting: {adaptive_surge: true}
-autonomy_controls: {monitoring: {loop_detection: true, anomaly_detection: true}}
-telemetry_configuration: {metrics: {high_cardinality_labels: [tenant_id, agent_role, data_classification]}}
+autonomy_controls: {monitoring: {loop_detection: true}}
+telemetry_configuration:
+  metrics: {high_cardinality_labels: [tenant_id, agent_role, data_classification]}
+  alerts: {anomaly_detection: [tool_usage_spikes, egress_destination_changes, token_budget_overruns]}
 extproc: {address: "127.0.0.1:0"}
 xds: {address: "127.0.0.1:0"}
 admin: {address: "127.0.0.1:0"}

@@ -282,6 +282,9 @@ func (g *Gateway) sayAloud() {
 	if unpriced(g.source.Current()) {
 		g.log.Warn("budgets of money have no effect: no tool has a price; write guards.budget.prices, or price where servers declare their tools")
 	}
+	if slices.Contains(g.source.Current().Telemetry.Alerts.AnomalyDetection, "token_budget_overruns") && !slices.ContainsFunc(g.holder.Current().Chain.Members(), func(m guard.Member) bool { return m.Spec.Name == "budget" }) {
+		g.log.Warn("there is no budget that could be overrun; write cost_controls.budgets, or guards.budget", "telemetry_configuration.alerts.anomaly_detection", "token_budget_overruns")
+	}
 	if p := g.holder.Current().Policy; p != nil {
 		g.log.Info("authorization by policy", "revision", p.Revision())
 	} else {

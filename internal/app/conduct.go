@@ -57,13 +57,33 @@ func (c *conduct) loop(cfg *config.Config, shared *redis.Shared) loop.Ports {
 	}}
 }
 
-// anomaly is what guard/anomaly needs, if the guide's block asks for it.
-func (c *conduct) anomaly(cfg *config.Config) anomaly.Ports {
+// watched is what the guide's blocks ask guard/anomaly to look for.
+func watched(cfg *config.Config) (w anomaly.Watch) {
 	m := cfg.Autonomy.Monitoring
-	if !m.AnomalyDetection && !m.ResourceMonitoring {
+	if m.AnomalyDetection {
+		w |= anomaly.Behaviour
+	}
+	if m.ResourceMonitoring {
+		w |= anomaly.Resources
+	}
+	for _, alert := range cfg.Telemetry.Alerts.AnomalyDetection {
+		switch alert {
+		case "tool_usage_spikes":
+			w |= anomaly.Rates
+		case "egress_destination_changes":
+			w |= anomaly.Destinations
+		}
+	}
+	return w
+}
+
+// anomaly is what guard/anomaly needs, if the guide's blocks ask for it.
+func (c *conduct) anomaly(cfg *config.Config) anomaly.Ports {
+	w := watched(cfg)
+	if w == 0 {
 		return anomaly.Ports{}
 	}
-	p := anomaly.Ports{Now: time.Now, Tickets: c.ticket(), Behaviour: m.AnomalyDetection, Resources: m.ResourceMonitoring}
+	p := anomaly.Ports{Now: time.Now, Tickets: c.ticket(), Watch: w}
 	p.Memory = func(settings anomaly.Config) *anomaly.Memory {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -120,7 +140,7 @@ func checkAutonomy(cfg *config.Config) error {
 		defaults       any
 	}{
 		{"monitoring.loop_detection", "loop", a.Monitoring.LoopDetection, loop.DefaultConfig()},
-		{"monitoring.anomaly_detection or resource_monitoring", "anomaly", a.Monitoring.AnomalyDetection || a.Monitoring.ResourceMonitoring, anomaly.DefaultConfig()},
+		{"monitoring.anomaly_detection or resource_monitoring", "anomaly", watched(cfg) != 0, anomaly.DefaultConfig()},
 		{"boundary_controls", "escalation", b != (config.BoundaryControls{}), escalation.DefaultConfig()},
 	} {
 		section := cfg.Guards[s.guard]

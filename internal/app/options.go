@@ -38,6 +38,7 @@ func ConfigOptions() config.Options {
 			"autonomy_controls.sandbox_budgets",
 			"cost_controls.budgets",
 			"cost_controls.monitoring",
+			"telemetry_configuration.alerts",
 			"telemetry_configuration.metrics",
 		},
 	}

@@ -119,7 +119,7 @@ type Metrics struct {
 
 // Alerts says what is told to people.
 type Alerts struct {
-	AnomalyDetection []string `yaml:"anomaly_detection" oneof:"tool_usage_spikes|egress_destination_changes|token_budget_overruns" doc:"Anomalies that raise an alert"`
+	AnomalyDetection []string `yaml:"anomaly_detection" oneof:"tool_usage_spikes|egress_destination_changes|token_budget_overruns" doc:"What raises an event for alerts (deploy/prometheus): more calls of a tool than usual, a destination that the caller never named before (both as guards.anomaly finds them, and nothing else of it unless autonomy_controls.monitoring asks), and a budget that is used up"`
 }
 
 // CostControls is the guide's cost_controls block.
