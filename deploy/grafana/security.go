@@ -36,6 +36,11 @@ func security() Board {
 			}},
 			{"Evidence", []Panel{
 				{Title: "Receipts", Unit: "ops", Width: 12, Queries: []Query{{`sum(rate(mcp_gateway_receipts_written_total[$__rate_interval]))`, "written"}, {`sum(rate(mcp_gateway_receipts_dropped_total[$__rate_interval])) + sum(rate(mcp_gateway_receipts_failed_total[$__rate_interval]))`, "lost"}}},
+				{Title: "Receipts that wait for a sink", Unit: "short", Queries: []Query{{`sum by (sink) (mcp_gateway_sink_lag)`, "{{sink}}"}}},
+				{Title: "Age of the oldest that waits", Unit: "s", Queries: []Query{{`max by (sink) (mcp_gateway_sink_lag_age)`, "{{sink}}"}}},
+				{Title: "What sinks do not get", Unit: "short", Queries: []Query{
+					{`sum by (sink) (mcp_gateway_sink_missed_total)`, "{{sink}}: missed"}, {`sum by (sink) (mcp_gateway_sink_dead_letters_total)`, "{{sink}}: dead letters"},
+				}},
 				{Title: "Decision logs", Unit: "ops", Width: 12, Queries: []Query{{`sum(rate(mcp_gateway_policy_logs_sent_total[$__rate_interval]))`, "sent"}, {`sum(rate(mcp_gateway_policy_logs_dropped_total[$__rate_interval]))`, "dropped"}}},
 			}},
 		},

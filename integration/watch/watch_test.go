@@ -2,6 +2,9 @@ package watch
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -68,6 +71,21 @@ func bundle(t testing.TB, rego string) string {
 	return dir
 }
 
+func signingKey(t testing.TB) string {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "sign.key")
+	testenv.Write(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	return path
+}
+
 func configuration(t testing.TB, issuer, redis, crm, logs string) string {
 	return fmt.Sprintf(`
 listeners: [{address: "127.0.0.1:0"}]
@@ -83,7 +101,8 @@ extproc: {address: "127.0.0.1:0"}
 xds: {address: "127.0.0.1:0"}
 admin: {address: "127.0.0.1:0"}
 envoy: {admin_address: "127.0.0.1:0", concurrency: 1}
-receipts: {path: %q}
+receipts: {directory: %q, sign_with: "file:%s"}
+sinks: [{name: archive, file: {path: %q}}, {name: soc, webhook: {url: %q, sign_with: "env:WATCH_HOOK"}, retry_at_most: 300ms}]
 redis: {addresses: [%q], timeout: 900ms}
 guards:
   identity: {public_url: "https://mcp.test", issuers: [{url: %q, claims: {tenant: org, roles: roles}}]}
@@ -98,7 +117,7 @@ servers:
     url: %s
     data_classification: confidential
   - {name: away, url: "http://127.0.0.1:%d/"}
-`, filepath.Join(t.TempDir(), "receipts.jsonl"), redis, issuer, bundle(t, rules), bundle(t, shadow), logs, crm, testenv.FreePort(t))
+`, filepath.Join(t.TempDir(), "receipts"), signingKey(t), filepath.Join(t.TempDir(), "archive.jsonl"), logs+"/soc", redis, issuer, bundle(t, rules), bundle(t, shadow), logs, crm, testenv.FreePort(t))
 }
 
 // agent calls as one of a tenant.
@@ -152,6 +171,7 @@ func begin(t *testing.T) *Prometheus {
 	issuer, redis := testenv.StartIssuer(t), testenv.StartRedis(t)
 	logs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(logs.Close)
+	t.Setenv("WATCH_HOOK", "a secret of sixteen bytes")
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, configuration(t, issuer.URL, redis.Address, server(t), logs.URL))
 	g := testenv.StartFile(t, path)
