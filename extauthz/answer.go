@@ -43,6 +43,9 @@ func (c *check) allow(duties []gate.Header) *authv3.CheckResponse {
 			}
 		}
 	}
+	_, states := c.headers.Get("tracestate")
+	place, not := gate.Propagate(&c.x.Trace, states > 0)
+	set, remove = append(set, place...), append(remove, not...)
 	c.out.Ending, c.out.Reached = guard.Completed, true
 	facts := envoymap.Facts{ID: c.x.Asked.ID, Method: c.x.Asked.Method, Server: c.x.Server.Name}
 	return &authv3.CheckResponse{
@@ -64,7 +67,7 @@ func (c *check) refuse(d *guard.Decision) *authv3.CheckResponse {
 
 func (c *check) reply(r guard.Refusal, reason guard.Reason) *authv3.CheckResponse {
 	a := gate.Render(r, c.eventsOnly)
-	c.out.Ending, c.out.Reached = guard.Refused, false
+	c.out.Ending, c.out.Reached, c.out.Reason = guard.Refused, false, reason
 	c.out.Status, c.out.BytesOut = r.Status, int64(len(a.Body))
 	facts := envoymap.Facts{ID: c.x.Asked.ID, Method: c.x.Asked.Method, Server: c.x.Server.Name, Reason: string(reason)}
 	return &authv3.CheckResponse{

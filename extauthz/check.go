@@ -38,6 +38,10 @@ func (c *check) run(ctx context.Context, a *authv3.AttributeContext) *authv3.Che
 	c.x.Source = envoymap.CheckSource(a)
 	c.x.Verb = c.headers.Value(":method")
 	c.x.Path, _, _ = strings.Cut(c.headers.Value(":path"), "?")
+	if c.snap.Tracer != nil {
+		c.snap.Tracer.Begin(&c.x, envoymap.Ambient(ctx, c.headers))
+		ctx = guard.WithTrace(ctx, &c.x.Trace)
+	}
 	c.eventsOnly = gate.EventsOnly(c.headers)
 	body, f := wholeBody(c.headers, r)
 	c.body, c.out.BytesIn = body, int64(len(body))

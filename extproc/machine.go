@@ -53,6 +53,7 @@ type machine struct {
 	session    session
 	since      string // the event that it resumes from, where that had to be opened
 	eventsOnly bool   // the client accepts no JSON
+	tracestate bool   // it has that header
 	blind      bool   // Envoy does not send the response, since no guard wants it
 
 	// The response.

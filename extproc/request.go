@@ -28,6 +28,11 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 		return
 	}
 	m.asked = true
+	if m.snap.Tracer != nil {
+		m.snap.Tracer.Begin(&m.x, envoymap.Ambient(ctx, h))
+		_, n := h.Get("tracestate")
+		m.tracestate = n > 0
+	}
 	m.eventsOnly = gate.EventsOnly(h)
 	name := m.server
 	if name == "" && !query { // our own routes match the whole path, so a query leads nowhere
@@ -142,6 +147,7 @@ func (m *machine) bodyless(ctx context.Context, h envoymap.Headers, end bool, ve
 	}
 	c, reroute := m.cleaned(h, version)
 	c.set = append(c.set, set.duties...)
+	m.propagate(&c)
 	m.say(m.answer.requestHeaders(c, reroute))
 	m.release()
 }
@@ -193,8 +199,15 @@ func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 	if id := m.x.Asked.ID; m.lean && envoymap.HeaderID(id) {
 		c.add(envoymap.IDHeader, string(id))
 	}
+	m.propagate(&c)
 	m.say(m.answer.requestBody(c, edited, m.facts("")))
 	m.release()
+}
+
+// propagate tells the server its place in the trace.
+func (m *machine) propagate(c *change) {
+	set, remove := gate.Propagate(&m.x.Trace, m.tracestate)
+	c.set, c.remove = append(c.set, set...), append(c.remove, remove...)
 }
 
 // facts is the dynamic metadata about the exchange, nil where Envoy does not

@@ -63,6 +63,9 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 	}
 	st := &stream{m: newMachine(s.source.Current(), envoymap.ServerOf(ctx), g.Send), log: s.log}
 	st.m.lean = envoymap.LeanFacts(ctx)
+	if st.m.snap.Tracer != nil {
+		ctx = guard.WithTrace(ctx, &st.m.x.Trace)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.panicked(st, p)
@@ -80,7 +83,7 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 		open, err := st.step(ctx, req)
 		if err != nil {
 			if !isReset(err) {
-				s.log.Error("ext_proc: stream failed", "err", err, "exchange", st.m.x.ID)
+				s.log.ErrorContext(ctx, "ext_proc: stream failed", "err", err, "exchange", st.m.x.ID)
 			}
 			return failure(err)
 		}

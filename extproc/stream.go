@@ -117,7 +117,7 @@ func (st *stream) alone(f func(context.Context)) {
 	if st.closed {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	ctx, cancel := context.WithTimeout(guard.WithTrace(context.Background(), &st.m.x.Trace), settleTime)
 	defer cancel()
 	f(ctx)
 }
@@ -132,7 +132,7 @@ func (st *stream) close(ctx context.Context, err error) {
 	}
 	defer st.survive()
 	if err := st.m.settle(ctx, err); err != nil {
-		st.log.Error("ext_proc: settle", "err", err, "exchange", st.m.x.ID)
+		st.log.ErrorContext(ctx, "ext_proc: settle", "err", err, "exchange", st.m.x.ID)
 	}
 }
 

@@ -62,6 +62,11 @@ type Host struct {
 	// refuses such messages.
 	Seal func(x *Exchange, m *mcp.Message, claims []string) (header, value string, err error)
 
+	// Stamp returns what the host itself writes into a message to the server
+	// that all guards allowed, such as its place in a trace; nil: nothing. It is not
+	// asked where the host can forward nothing but the original.
+	Stamp func(x *Exchange, m *mcp.Message) []mcp.Edit
+
 	// Challenge completes the WWW-Authenticate header of a refusal, which says
 	// what would do, by what only the host knows: where to get it. Nil leaves it as
 	// it is.

@@ -45,10 +45,29 @@ func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
 		d.Action, d.Reason, d.Obligations = Deny, GuardError, nil
 		d.Detail = "guard: run: a guard edited the message, and the host can forward nothing but the original"
 	}
+	c.stamp(x, &d)
 	c.seal(x, &d)
 	d.Took = c.host.Now().Sub(d.At)
 	c.observe(ctx, x, m, &d)
 	return d
+}
+
+// stamp has the host write what it has to into a message that goes to the server.
+func (c *Chain) stamp(x *Exchange, d *Decision) {
+	if c.host.Stamp == nil || d.Action != Allow || d.Direction != mcp.ToServer || x.Original {
+		return
+	}
+	edits := c.host.Stamp(x, &d.Message)
+	if len(edits) == 0 {
+		return
+	}
+	m, err := c.host.Decoder.Apply(&d.Message, edits...)
+	if err != nil {
+		d.Action, d.Reason, d.Obligations = Deny, GuardError, nil
+		d.Detail = fmt.Sprintf("guard: stamp: %v", err)
+		return
+	}
+	d.Message, d.Edited = m, true
 }
 
 // policy names the policy that x meets.

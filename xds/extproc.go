@@ -40,6 +40,9 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 	if b.AccessLog == "" { // which alone needs more than the id
 		service.InitialMetadata = []*corev3.HeaderValue{{Key: envoymap.FactsMetadata, Value: envoymap.FactsInHeader}}
 	}
+	if b.Tracing != nil {
+		service.InitialMetadata = append(service.InitialMetadata, &corev3.HeaderValue{Key: envoymap.TraceMetadata, Value: envoymap.TraceRelayed})
+	}
 	return &extprocv3.ExternalProcessor{
 		StatPrefix:        l.Name,
 		GrpcService:       service,

@@ -47,6 +47,7 @@ func (b *builder) manager(l Listener) *hcmv3.HttpConnectionManager {
 		HttpFilters:      b.filters(l),
 		LocalReplyConfig: b.localReplies(),
 		AccessLog:        b.accessLog(),
+		Tracing:          b.tracing(),
 
 		// The peer's address is what the socket says; forwarding headers and
 		// certificates that a client claims are replaced.
@@ -95,7 +96,7 @@ func (b *builder) stripInternal() *corev3.TypedExtensionConfig {
 			}},
 		}})
 	}
-	return b.extension("envoy.http.early_header_mutation.header_mutation", &earlyv3.HeaderMutation{Mutations: m})
+	return b.extension("envoy.http.early_header_mutation.header_mutation", &earlyv3.HeaderMutation{Mutations: append(m, b.hideTrace()...)})
 }
 
 // filters are ext_proc, which decides, then the session envelope, which must

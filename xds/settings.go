@@ -74,6 +74,8 @@ type Settings struct {
 	// AccessLog is where Envoy writes one JSON line per request: "" for
 	// nowhere, "stdout", or the path of a file.
 	AccessLog string
+	// Tracing has Envoy take part in traces; nil for not at all.
+	Tracing *Tracing
 }
 
 // Listener is one address that MCP clients connect to.
@@ -164,6 +166,9 @@ func (s *Settings) validate() error {
 	}
 	if s.MaxHeadersKiB == 0 || s.MaxHeadersKiB > 8192 {
 		bad("header size: %d KiB is not in 1..8192", s.MaxHeadersKiB)
+	}
+	if err := s.Tracing.validate(); err != nil {
+		bad("%w", err)
 	}
 	if strings.ContainsAny(s.AccessLog, "\x00\n") {
 		bad("access log: %q is not a path", s.AccessLog)

@@ -54,6 +54,7 @@ type Gateway struct {
 	ports    addresses
 	holder   *gate.Holder
 	metrics  *telemetry.Metrics
+	traces   traces
 	receipts receipts
 	ring     *keyring.Ring // nil where receipts seal nothing
 	sinks    *deliver.Set  // nil without a receipt directory
@@ -87,6 +88,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if g.metrics, err = openMetrics(cfg.Export, g.lasting.id); err != nil {
 		return err
 	}
+	if g.traces, err = openTraces(cfg.Export, g.lasting.id, g.log); err != nil {
+		return err
+	}
 	if cfg.Receipts.Sealing.Keys != "" {
 		if g.ring, err = OpenKeyRing(ctx, cfg.Receipts.Sealing); err != nil {
 			return err
@@ -102,7 +106,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		defer cancel()
 		err = errors.Join(err, g.receipts.Close(ctx)) // a lost receipt is no clean end
 		g.closeSinks(ctx)
-		err = errors.Join(err, closeOut(), g.metrics.Close(ctx))
+		err = errors.Join(err, closeOut())
+		g.closeTelemetry(ctx)
 	}()
 	if err := g.openSinks(cfg); err != nil {
 		return err
@@ -140,6 +145,9 @@ func (g *Gateway) serve(ctx context.Context) error {
 	})
 	judge := g.grpcServer()
 	g.procs.Register(judge)
+	if g.traces.Tracer != nil {
+		g.traces.Register(judge)
+	}
 	g.checks = extauthz.New(g.holder, g.log)
 	g.checks.Register(judge)
 	control := g.grpcServer()

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
+	"github.com/sallyport/sallyport/internal/telemetry"
 	"github.com/sallyport/sallyport/mcp"
 	"github.com/sallyport/sallyport/xds"
 )
@@ -80,7 +81,7 @@ func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers 
 		ExtraMethods: methods(cfg.MCP.ExtraMethods),
 		AnyNames:     cfg.MCP.AnyNames,
 	})
-	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, AsResults: cfg.MCP.Refusals == "results", Challenge: s.Challenge, Observers: observers}
+	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, AsResults: cfg.MCP.Refusals == "results", Stamp: stamp(s, observers), Challenge: s.Challenge, Observers: observers}
 	if s.Policy != nil {
 		host.Policy = s.Policy.Revision()
 		if d, ok := s.Policy.(*deciders); ok && d.split != nil {
@@ -117,6 +118,7 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	s.MessageTimeout, s.HeadersTimeout, s.RequestTimeout = cfg.Limits.JudgeTime, cfg.Limits.HeadersTime, cfg.Limits.RequestTime
 	s.StreamIdle, s.ConnectionIdle, s.UpstreamIdle = cfg.Limits.StreamIdle, cfg.Limits.ConnectionIdle, cfg.Limits.UpstreamIdle
 	s.Drain = cfg.Limits.Drain
+	s.Tracing = envoyTracing(cfg)
 	// Requests are always read: nothing passes undecoded. Replies are sent to the
 	// service only if some guard looks at them.
 	s.Phases = xds.Phases{RequestBody: true, Response: chain.Wants(mcp.ToClient) || chain.Informs()}
@@ -148,7 +150,7 @@ func logger(c config.Log) (*slog.Logger, error) {
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, o)), nil
+		return slog.New(telemetry.WithTraces(slog.NewJSONHandler(os.Stderr, o))), nil
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
+	return slog.New(telemetry.WithTraces(slog.NewTextHandler(os.Stderr, o))), nil
 }

@@ -70,7 +70,11 @@ func (d *decisionLogs) all() []*decisionlog.Log {
 
 // observers learn of every decision under a configuration, in this order.
 func (g *Gateway) observers(cfg *config.Config) ([]guard.Observer, error) {
-	all := []guard.Observer{g.observer(cfg), g.counting(cfg), eventLog{g.log}}
+	all := []guard.Observer{g.observer(cfg)}
+	if o := g.traces.under(cfg); o != nil {
+		all = append(all, o) // before metrics, which show traces that are kept
+	}
+	all = append(all, g.counting(cfg), eventLog{g.log})
 	c, ok := cfg.Guards["policy"].Config.(*policy.Config)
 	if !ok || cfg.Gateway.Authorization.PolicyEngine == "none" {
 		return all, nil

@@ -3,6 +3,7 @@ package app
 import (
 	goflag "flag"
 	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -52,9 +53,17 @@ func TestMetricsHaveOneNameAndAWordAboutThem(t *testing.T) {
 
 // What the rules of deploy/prometheus ask for must exist.
 func TestEveryRuleAsksForAMetricThatExists(t *testing.T) {
-	rules, err := os.ReadFile("../../deploy/prometheus/sallyport.rules.yaml")
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("../../deploy/prometheus/*.yaml")
+	if err != nil || len(files) < 4 {
+		t.Fatal(files, err)
+	}
+	var rules []byte
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules = append(rules, b...)
 	}
 	known := make(map[string]bool)
 	for _, d := range new(Gateway).described() {

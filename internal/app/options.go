@@ -40,6 +40,7 @@ func ConfigOptions() config.Options {
 			"cost_controls.monitoring",
 			"telemetry_configuration.alerts",
 			"telemetry_configuration.metrics",
+			"telemetry_configuration.traces",
 		},
 	}
 	for _, spec := range standard.Specs(standard.Ports{Content: dlp.Ports{Read: os.ReadFile}}) {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"runtime/debug"
+	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
@@ -42,13 +45,23 @@ func openMetrics(c config.TelemetryExport, id string) (*telemetry.Metrics, error
 	return telemetry.New(about(c, id), &telemetry.Push{Exporter: exporter, Interval: c.Metrics.Interval, Timeout: c.OTLP.Timeout})
 }
 
+// closeTelemetry sends what is left, for a little while: a receiver that is away
+// must not keep the gateway from ending.
+func (g *Gateway) closeTelemetry(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := errors.Join(g.traces.close(ctx), g.metrics.Close(ctx)); err != nil {
+		g.log.Warn("not all traces and metrics were sent", "err", err)
+	}
+}
+
 // counting is told of what happens under a configuration.
 func (g *Gateway) counting(cfg *config.Config) guard.Observer {
 	var labels []telemetry.Label
 	for _, l := range cfg.Telemetry.Metrics.HighCardinalityLabels {
 		labels = append(labels, telemetry.Label(l))
 	}
-	return g.metrics.Under(labels, cfg.Export.Metrics.LabelSets, cfg.Export.OTLP.On())
+	return g.metrics.Under(labels, cfg.Export.Metrics.LabelSets, g.traces.Tracer != nil && slices.Contains(cfg.Telemetry.Traces.AISpans, "latency_percentiles"))
 }
 
 func metricExporter(c config.OTLP) (sdk.Exporter, error) {

@@ -56,9 +56,7 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 		b = x.Source.AppendTo(b)
 		b = append(b, '"')
 	}
-	if d.Direction == mcp.ToServer && x.Headers != nil {
-		b = trace(b, x.Headers)
-	}
+	b = trace(b, x, d)
 	if d.Direction == mcp.ToClient && x.Upstream > 0 {
 		b = append(b, `,"upstream_status":`...)
 		b = strconv.AppendInt(b, int64(x.Upstream), 10)

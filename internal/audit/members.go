@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -63,11 +64,23 @@ func digest(b []byte, name string, value []byte, limit int) []byte {
 	return append(b, '"')
 }
 
-// trace writes the trace that the caller says it is in, if it says so in the
-// one way that W3C Trace Context, 3.2 allows. It is a claim, not an identity.
-func trace(b []byte, h mcp.Headers) []byte {
-	v, n := h.Get("traceparent")
-	if n != 1 || !isTraceparent(v) {
+// trace writes the trace that the exchange is part of. Where the gateway traces
+// nothing, that is the one that the caller says it is in. It is a claim, not an
+// identity.
+func trace(b []byte, x *guard.Exchange, d *guard.Decision) []byte {
+	if x.Trace.On() {
+		b = x.Trace.AppendID(append(b, `,"trace_id":"`...))
+		b = x.Trace.AppendSpan(append(b, `","span_id":"`...))
+		return append(b, '"')
+	}
+	if d.Direction != mcp.ToServer || x.Headers == nil {
+		return b
+	}
+	v, n := x.Headers.Get("traceparent")
+	if n != 1 {
+		return b
+	}
+	if _, _, _, ok := guard.Traceparent(v); !ok {
 		return b
 	}
 	b = append(b, `,"trace_id":"`...)
@@ -75,23 +88,4 @@ func trace(b []byte, h mcp.Headers) []byte {
 	b = append(b, `","parent_id":"`...)
 	b = append(b, v[36:52]...)
 	return append(b, '"')
-}
-
-func isTraceparent(v string) bool {
-	const trace, parent = "00000000000000000000000000000000", "0000000000000000"
-	if len(v) < 55 || v[2] != '-' || v[35] != '-' || v[52] != '-' {
-		return false
-	}
-	version := v[:2]
-	return isHex(version) && version != "ff" && (version != "00" && (len(v) == 55 || v[55] == '-') || len(v) == 55) &&
-		isHex(v[3:35]) && v[3:35] != trace && isHex(v[36:52]) && v[36:52] != parent && isHex(v[53:55])
-}
-
-func isHex(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
 }

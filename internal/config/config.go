@@ -211,6 +211,7 @@ func Default() Config {
 		},
 		Export: TelemetryExport{
 			ServiceName: "sallyport", OTLP: OTLP{Protocol: "grpc", Compression: "none", Timeout: 10 * time.Second},
+			Traces:  TracesExport{Export: true, Sample: 0.1, SlowerThan: 2 * time.Second, PerSecond: 100, Queue: 2048, Envoy: "sampled"},
 			Metrics: MetricsExport{Export: true, Interval: time.Minute, LabelSets: 1000},
 		},
 		Log: Log{Level: "info", Format: "text"},

@@ -14,6 +14,7 @@ import (
 type TelemetryExport struct {
 	ServiceName string        `yaml:"service_name" restart:"true" doc:"Name of the gateway in traces and metrics (service.name)"`
 	OTLP        OTLP          `yaml:"otlp" doc:"Where traces and metrics are sent to"`
+	Traces      TracesExport  `yaml:"traces" doc:"Which exchanges are kept as traces"`
 	Metrics     MetricsExport `yaml:"metrics" doc:"Metrics, which /metrics shows in any case"`
 }
 
@@ -34,6 +35,17 @@ type OTLP struct {
 type OTLPHeader struct {
 	Name  string             `yaml:"name" required:"true" restart:"true" doc:"Name of the header"`
 	Value notation.SecretRef `yaml:"value" required:"true" restart:"true" doc:"Its value"`
+}
+
+// TracesExport says which exchanges are kept as traces.
+type TracesExport struct {
+	Export     bool               `yaml:"export" restart:"true" doc:"Send traces to otlp.endpoint, should there be one"`
+	Sample     float64            `yaml:"sample" min:"0" max:"1" doc:"Share of exchanges that is kept by chance; refusals, errors and slow ones are kept besides"`
+	SlowerThan time.Duration      `yaml:"slower_than" min:"0s" max:"1h" doc:"What takes longer is kept; 0s keeps nothing for that"`
+	PerSecond  int                `yaml:"per_second" min:"1" max:"100000" restart:"true" doc:"Traces that are kept by chance in a second at most, and as many again for what happened in them"`
+	Queue      int                `yaml:"queue" min:"1" max:"100000" restart:"true" doc:"Exchanges that may wait to be sent; those beyond are dropped and counted"`
+	Envoy      string             `yaml:"envoy" oneof:"none|sampled|all" doc:"Spans that Envoy makes: of what is kept by chance; of all, so that what is kept for other reasons has them too, for more CPU; or none"`
+	HashKey    notation.SecretRef `yaml:"hash_key" restart:"true" doc:"Key of the hashes in traces: of arguments, sessions and subjects. When absent the process makes one, and hashes of two processes cannot be compared"`
 }
 
 // MetricsExport says how metrics are counted and sent.

@@ -20,6 +20,14 @@ const (
 	// ServerMetadata is the gRPC initial metadata key by which an operator's
 	// own Envoy names the server of a route.
 	ServerMetadata = "x-sallyport-server"
+	// TraceHeader carries the traceparent that the client sent, where Envoy makes
+	// spans itself.
+	TraceHeader = "x-sallyport-traceparent"
+	// TraceMetadata is the gRPC initial metadata key by which an Envoy says, with
+	// [TraceRelayed], that it sends its spans to the gateway and keeps the client's
+	// place in a trace from itself, in [TraceHeader].
+	TraceMetadata = "x-sallyport-trace"
+	TraceRelayed  = "relayed"
 	// IDHeader carries the lexeme of a request's JSON-RPC id, which the body
 	// says too, to Envoy's local replies.
 	IDHeader = "x-sallyport-id"

@@ -51,6 +51,8 @@ type Snapshot struct {
 	// Outbound judges where workloads go through egress listeners; nil where there
 	// are none.
 	Outbound *outbound.Judge
+	// Tracer finds the place of exchanges in traces; nil where nothing is traced.
+	Tracer Tracer
 	// RequestsOnly says why a host that sees no responses must not serve
 	// this snapshot; nil where it may.
 	RequestsOnly error

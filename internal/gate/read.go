@@ -17,6 +17,9 @@ func (s *Snapshot) Read(x *guard.Exchange, srv *registry.Server, body []byte) (m
 	if f == nil {
 		f = s.place(x, srv, &m)
 	}
+	if f == nil && s.Tracer != nil {
+		s.Tracer.Read(x, &m)
+	}
 	return m, f
 }
 

@@ -49,7 +49,7 @@ func (m *Metrics) Under(wanted []Label, limit int, exemplars bool) guard.Observe
 // Ended counts an exchange that has ended.
 func (o *observer) Ended(_ context.Context, x *guard.Exchange, out *guard.Outcome) {
 	k := operation{server: x.Server.Name, method: method(x.Asked.Method)}
-	k.outcome, k.kind = judge(out)
+	k.outcome, k.kind = Judge(out)
 	k.values = o.of(&o.breakdown, x, out.Reply.Kind == mcp.Response && !out.Reply.Error)
 	t := o.operations.get(k, 0, newOperation)
 	i := t.add(out.Elapsed)

@@ -12,47 +12,47 @@ import (
 // all but upstream among ok, tool_error, error and upstream is the availability of
 // a server.
 const (
-	outcomeOK       = "ok"         // answered, or taken where nothing is to be answered
-	outcomeTool     = "tool_error" // the tool's result says isError
-	outcomeError    = "error"      // the server answered with a JSON-RPC error
-	outcomeRefused  = "refused"    // the gateway said no
-	outcomeUpstream = "upstream"   // the server failed, was late, or said what is no answer
-	outcomeGateway  = "gateway"    // the gateway failed
-	outcomeReset    = "reset"      // the client went away
+	OK           = "ok"         // answered, or taken where nothing is to be answered
+	ToolError    = "tool_error" // the tool's result says isError
+	ServerError  = "error"      // the server answered with a JSON-RPC error
+	Refused      = "refused"    // the gateway said no
+	Upstream     = "upstream"   // the server failed, was late, or said what is no answer
+	GatewayError = "gateway"    // the gateway failed
+	Reset        = "reset"      // the client went away
 )
 
-// judge says how an operation ended, and by what error. Both come from closed sets:
+// Judge says how an operation ended, and by what error. Both come from closed sets:
 // a server that makes up error codes makes no time series.
-func judge(o *guard.Outcome) (outcome, kind string) {
+func Judge(o *guard.Outcome) (outcome, kind string) {
 	switch o.Ending {
 	case guard.Reset:
-		return outcomeReset, outcomeReset
+		return Reset, Reset
 	case guard.Broken:
-		return outcomeGateway, "broken"
+		return GatewayError, "broken"
 	case guard.TimedOut:
-		return outcomeUpstream, string(guard.UpstreamTimeout)
+		return Upstream, string(guard.UpstreamTimeout)
 	case guard.Refused:
 		return ofReason(o.Reason), string(o.Reason)
 	}
 	switch {
 	case o.Status >= 500:
-		return outcomeUpstream, strconv.Itoa(min(o.Status, 599))
+		return Upstream, strconv.Itoa(min(o.Status, 599))
 	case o.Reply.Kind == mcp.Failure:
-		return outcomeError, code(o.Reply.Code)
+		return ServerError, code(o.Reply.Code)
 	case o.Reply.Error:
-		return outcomeTool, outcomeTool
+		return ToolError, ToolError
 	}
-	return outcomeOK, ""
+	return OK, ""
 }
 
 func ofReason(r guard.Reason) string {
 	switch r {
 	case guard.UpstreamUnavailable, guard.UpstreamTimeout, guard.UpstreamBadReply, guard.UpstreamTooLarge:
-		return outcomeUpstream
+		return Upstream
 	case guard.GuardError, guard.DeadlineExceeded, guard.ReceiptUnavailable, guard.GatewayStopping, "":
-		return outcomeGateway
+		return GatewayError
 	}
-	return outcomeRefused
+	return Refused
 }
 
 // code is a JSON-RPC error code as a label: those of JSON-RPC and MCP.

@@ -1,0 +1,72 @@
+package xds
+
+import (
+	"fmt"
+	"math"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/sallyport/sallyport/internal/envoymap"
+)
+
+// Tracing has Envoy take part in traces. Its spans go to the judging service,
+// which alone knows which traces are kept and where they go to, secrets included.
+type Tracing struct {
+	// Sample is the share of requests, from 0 to 1, of which Envoy makes spans.
+	Sample float64
+	// ServiceName is what Envoy is called in traces.
+	ServiceName string
+}
+
+func (t *Tracing) validate() error {
+	if t != nil && (t.Sample < 0 || t.Sample > 1 || math.IsNaN(t.Sample) || t.ServiceName == "") {
+		return fmt.Errorf("tracing: sample %v of %q: a share from 0 to 1, and a name", t.Sample, t.ServiceName)
+	}
+	return nil
+}
+
+// tracing is nil where Envoy takes no part.
+func (b *builder) tracing() *hcmv3.HttpConnectionManager_Tracing {
+	if b.Tracing == nil || b.NoExtProc {
+		return nil
+	}
+	return &hcmv3.HttpConnectionManager_Tracing{
+		ClientSampling:    &typev3.Percent{}, // a client asks for nothing
+		RandomSampling:    &typev3.Percent{Value: 100 * b.Tracing.Sample},
+		OverallSampling:   &typev3.Percent{Value: 100},
+		SpawnUpstreamSpan: yes(),
+		// The judge tells the server its place: it may have to in the body as
+		// well, and the two must agree.
+		NoContextPropagation: true,
+		Provider: &tracev3.Tracing_Http{Name: "envoy.tracers.opentelemetry", ConfigType: &tracev3.Tracing_Http_TypedConfig{
+			TypedConfig: b.pack(&tracev3.OpenTelemetryConfig{
+				ServiceName: b.Tracing.ServiceName,
+				GrpcService: &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+					EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ExtProcCluster},
+				}},
+			}),
+		}},
+	}
+}
+
+// hideTrace takes the caller's place in a trace out of Envoy's sight, before Envoy
+// makes its own spans. Envoy would believe it, flags included: who chooses those
+// could have all of its requests recorded. So Envoy begins a trace of its own, of
+// which it records a share at random, and the judge, who checks what the caller
+// says, moves Envoy's spans to where they belong.
+func (b *builder) hideTrace() []*mutationv3.HeaderMutation {
+	if b.Tracing == nil || b.NoExtProc {
+		return nil
+	}
+	return []*mutationv3.HeaderMutation{
+		{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+			Header:       &corev3.HeaderValue{Key: envoymap.TraceHeader, Value: "%REQ(traceparent)%"},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		}}},
+		{Action: &mutationv3.HeaderMutation_Remove{Remove: "traceparent"}},
+	}
+}
