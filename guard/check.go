@@ -85,6 +85,10 @@ func (o *Obligation) check(a Action, admission bool, dir mcp.Direction) error {
 		if dir != mcp.ToServer || !isLabel(o.Name) || o.Value == "" || len(o.Value) > 256 || !isFieldValue(o.Value) {
 			return errors.New("cite: only about a message to the server, with a label and an exchange")
 		}
+	case Mark:
+		if o.Name != "values" && o.Name != "values_cut" || len(o.Value) > 4096 || !isFieldValue(o.Value) || len(o.Value)%12 != 11 {
+			return errors.New("mark: it takes fingerprints of 11 characters")
+		}
 	case Raise:
 		if !isEventKind(o.Name) {
 			return fmt.Errorf("raise: %q is not 1 to 64 of a-z 0-9 _", o.Name)

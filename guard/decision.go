@@ -21,6 +21,8 @@ type Decision struct {
 	Obligations []Obligation
 	Ticket      *Ticket
 	Result      bool     // a refusal that the client of a tool gets as a result with isError
+	Values      []string // fingerprints of values in the message, of which others may have the same
+	ValuesCut   bool     // there are more
 	Sources     []Source // earlier exchanges that the message may carry something of
 	Events      []Event  // what guards raised, in order; the first message's begin with those of its admission
 	Journal     []Entry  // every verdict in the order given; the first message's begins with those of its admission

@@ -247,6 +247,8 @@ func (x *Exchange) note(d *Decision, guard string, duties []Obligation) {
 			d.Events = append(d.Events, Event{guard, o.Name, o.Value})
 		case ResponseHeader:
 			x.setReply(o.Name, o.Value)
+		case Mark:
+			d.Values, d.ValuesCut = strings.Fields(o.Value), o.Name == "values_cut"
 		case Cite:
 			d.Sources = append(d.Sources, sourceOf(o))
 		}

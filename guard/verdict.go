@@ -91,6 +91,7 @@ const (
 	Constrain                                // with an allowed message to the server: the server gets Value, a JSON object, signed together with the body that reaches it
 	Raise                                    // with any verdict: an event of the kind Name, in snake_case, of a closed vocabulary; Value says to operators what happened. It outlives a later refusal
 	ResponseHeader                           // with any verdict about a message to the server: header Name of the reply to the client becomes Value; of several the last counts. It outlives a later refusal
+	Mark                                     // with any verdict: Value is fingerprints of values in the message, 11 characters each, with spaces between; Name is values, or values_cut where there are more. Receipts list them
 	Cite                                     // with any verdict about a message to the server: label Name is on it because of an earlier exchange; Value is that exchange's id, a space and its server. Receipts list it
 )
 

@@ -20,6 +20,7 @@ type Config struct {
 	Unstated   string        `yaml:"unclassified" oneof:"public|internal|confidential|restricted" doc:"Classification of replies of which the registry does not state one"`
 	From       string        `yaml:"classified_from" oneof:"internal|confidential|restricted" doc:"Lowest classification that follows. With a low one, more replies have to be kept in mind before they go on"`
 	Unknown    string        `yaml:"when_unknown" oneof:"assume|refuse" doc:"What happens while the labels cannot be read: assume takes the caller for one that carries all of them, so that whatever no rule about labels forbids goes on; refuse reaches no decision, and on_error says what that means"`
+	ValuesKey  string        `yaml:"values_key" doc:"Reference to a key, such as env:FLOW_KEY, of at least 16 bytes and the same for all replicas: receipts then hold fingerprints of values, by which an audit sees what of one reply stands among another call's arguments. Without it there are none"`
 	MaxKeys    int           `yaml:"max_keys" min:"1000" max:"10000000" doc:"Callers and tasks with labels that this process keeps, where there is no Redis; replies that would need more are withheld"`
 }
 

@@ -21,6 +21,10 @@ type Ports struct {
 	// guard is left out.
 	Store func(Config) (Store, error)
 	Now   func() time.Time
+
+	// Secret resolves a reference; nil leaves it unresolved, for checks of a
+	// configuration by itself.
+	Secret func(reference string) ([]byte, error)
 }
 
 // Spec presents the guard to the chain.
@@ -33,7 +37,19 @@ func Spec(p Ports) guard.Spec {
 		if err != nil {
 			return nil, err
 		}
-		return newFlow(c, s, p.Now), nil
+		f := newFlow(c, s, p.Now)
+		if c.ValuesKey == "" || p.Secret == nil {
+			return f, nil
+		}
+		key, err := p.Secret(c.ValuesKey)
+		if err == nil && len(key) < 16 {
+			err = errors.New("is shorter than 16 bytes")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("values_key: %w", err)
+		}
+		f.marker = newMarker(key)
+		return f, nil
 	}, guard.Want{Method: "*", Direction: mcp.ToServer}, guard.Want{Method: "*", Direction: mcp.ToClient})
 }
 
@@ -41,6 +57,7 @@ type flow struct {
 	Config
 	store   Store
 	now     func() time.Time
+	marker  *marker // nil where values get no fingerprints
 	follows map[string]*carriedAs
 	assumed []guard.Obligation // where nobody knows
 	told    atomic.Int64       // when an event last said so, in seconds
@@ -94,7 +111,7 @@ func (f *flow) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gu
 		}
 		v := guard.Pass()
 		v.Detail = "the labels cannot be read, so all are assumed: " + err.Error()
-		v.Obligations = append(f.arguments(x, m, v.Obligations), f.assumed...)
+		v.Obligations = append(f.described(x, m), f.assumed...)
 		if now, last := f.now().Unix(), f.told.Load(); now-last >= repeat && f.told.CompareAndSwap(last, now) {
 			v.Obligations = append(v.Obligations, guard.Obligation{Kind: guard.Raise, Name: eventUnknown, Value: err.Error()})
 		}
@@ -102,10 +119,19 @@ func (f *flow) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gu
 	}}, nil
 }
 
+// described is what the message to the server says by itself.
+func (f *flow) described(x *guard.Exchange, m *mcp.Message) []guard.Obligation {
+	out := f.arguments(x, m, nil)
+	if f.marker != nil {
+		out = f.marker.mark(x, m, out)
+	}
+	return out
+}
+
 // carries labels a message with what its caller and task carry.
 func (f *flow) carries(x *guard.Exchange, m *mcp.Message, s *state, carried [][]Label) guard.Verdict {
 	v := guard.Pass()
-	v.Obligations = f.arguments(x, m, nil)
+	v.Obligations = f.described(x, m)
 	ofCaller, ofTask := carried[0], carried[len(carried)-1]
 	now := f.now()
 	s.ofCaller = learn(s.ofCaller[:0], ofCaller, now)
@@ -147,13 +173,17 @@ func (f *flow) cite(out []guard.Obligation, caller bool, carried []Label) []guar
 func (f *flow) brings(x *guard.Exchange, m *mcp.Message) guard.Verdict {
 	s := begin(x)
 	v := guard.Pass()
-	v.Obligations = f.label(x, m)
+	given := f.label(x, m)
+	v.Obligations = given
+	if f.marker != nil && substanceOf(x.Topic(m)) == data {
+		v.Obligations = f.marker.mark(x, m, given)
+	}
 	now := f.now()
-	labels := len(x.Labels()) + len(v.Obligations)
+	labels := len(x.Labels()) + len(given)
 	if s.seen == labels && now.Before(s.due) {
 		return v
 	}
-	entries := s.missing(f, x, f.brought(x, v.Obligations), now)
+	entries := s.missing(f, x, f.brought(x, given), now)
 	if len(entries) == 0 {
 		s.seen = labels
 		return v

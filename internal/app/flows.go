@@ -21,7 +21,10 @@ type flows struct {
 
 // ports are what guard/flow needs. shared is where replicas meet; nil for nowhere.
 func (f *flows) ports(cfg *config.Config, shared *redis.Shared) flow.Ports {
-	return flow.Ports{Now: time.Now, Store: func(c flow.Config) (flow.Store, error) {
+	return flow.Ports{Now: time.Now, Secret: func(reference string) ([]byte, error) {
+		s, err := secret(reference)
+		return []byte(s), err
+	}, Store: func(c flow.Config) (flow.Store, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		switch {

@@ -68,6 +68,9 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 	b = obligations(b, d.Obligations)
 	b = list(b, "labels", x.Labels())
 	b = sources(b, d.Sources)
+	if b = list(b, "values", d.Values); d.ValuesCut {
+		b = append(b, `,"values_cut":true`...)
+	}
 	b = events(b, &k, d.Events)
 	b = journal(b, &k, d.Journal)
 	if b, err = e.Sealing.sealed(b, &k, x, m, d); err != nil {

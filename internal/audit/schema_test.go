@@ -80,8 +80,9 @@ func everything(t testing.TB) (*guard.Exchange, *mcp.Message, *guard.Decision) {
 	d := &guard.Decision{
 		Action: guard.Allow, At: time.Date(2026, 11, 1, 12, 0, 0, 5, time.UTC), Policy: "1.2.0+abc", Edited: true, Message: edited, Took: 42 * time.Microsecond,
 		Obligations: []guard.Obligation{{Kind: guard.SetHeader, Name: "x-user", Value: "secret-value"}, {Kind: guard.RetryAfter, Value: "7"}, {Kind: guard.Challenge, Value: "secret"}, {Kind: guard.Constrain, Value: `{"secret":1}`}, {Kind: guard.AddLabel, Name: "pii"}, {Kind: guard.ResponseHeader, Name: "ratelimit", Value: "secret"}, {Kind: guard.Raise, Name: "spike"}},
-		Sources:     []guard.Source{{Label: "task:pii", Exchange: "x1", Server: "crm"}, {Label: "task:untrusted", Exchange: "x2", Server: "web"}, {Label: "caller:pii", Exchange: "x1", Server: "crm"}},
-		Events:      []guard.Event{{Guard: "anomaly", Kind: "spike", Detail: "7 times the usual"}, {Guard: "budget", Kind: "overrun"}},
+		Values:      []string{"AbCdEfGhIj0", "-_CdEfGhIj0"}, ValuesCut: true,
+		Sources: []guard.Source{{Label: "task:pii", Exchange: "x1", Server: "crm"}, {Label: "task:untrusted", Exchange: "x2", Server: "web"}, {Label: "caller:pii", Exchange: "x1", Server: "crm"}},
+		Events:  []guard.Event{{Guard: "anomaly", Kind: "spike", Detail: "7 times the usual"}, {Guard: "budget", Kind: "overrun"}},
 		Journal: []guard.Entry{
 			{Guard: "envelope", Action: guard.Allow, Took: time.Microsecond},
 			{Guard: "dlp", Mode: guard.Shadow, Reason: "denied", Detail: "why", Took: 3 * time.Microsecond, Measures: []guard.Measure{{Name: "mask.credit_card", Value: 2}, {Name: "claims.all", Value: 7}}},

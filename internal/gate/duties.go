@@ -17,7 +17,7 @@ func Duties(list []guard.Obligation, dir mcp.Direction) ([]Header, *mcp.Fault) {
 	var set []Header
 	for _, o := range list {
 		switch {
-		case o.Kind == guard.AddLabel, o.Kind == guard.Raise, o.Kind == guard.Cite: // the chain has done it
+		case o.Kind == guard.AddLabel, o.Kind == guard.Raise, o.Kind == guard.Cite, o.Kind == guard.Mark: // the chain has done it
 		case o.Kind == guard.ResponseHeader && dir == mcp.ToServer: // the exchange keeps it for the reply
 		case o.Kind == guard.SetHeader && dir == mcp.ToServer:
 			set = append(set, Header{Name: o.Name, Value: o.Value})
