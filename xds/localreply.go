@@ -150,7 +150,7 @@ func inMetadata() idSource {
 func (b *builder) egressReplies() *hcmv3.LocalReplyConfig {
 	c := &hcmv3.LocalReplyConfig{}
 	for _, r := range []ownReply{
-		{when: `response.code_details == "ext_proc_error_gRPC_error_8"`, status: 413, reason: guard.TooLarge, text: "This is more than the workload may send or receive at a time."},
+		{when: `response.code_details.startsWith("ext_proc_error_gRPC_error_8")`, status: 413, reason: guard.TooLarge, text: "This is more than the workload may send or receive at a time."},
 		{when: `response.code_details.startsWith("ext_proc") || response.code_details.startsWith("ext_authz_error") || response.code_details == "direct_response" || response.code_details == "route_not_found"`, status: 503, reason: guard.GuardError, text: "The gateway could not judge this destination and therefore does not lead there. Try again later."},
 		{when: `response.code == 413 || response.code == 431`, reason: guard.TooLarge, text: "The HTTP headers are larger or more than this gateway accepts."},
 		{when: `response.code_details.contains("overflow")`, status: 503, reason: guard.UpstreamUnavailable, text: "This workload has as many connections as it may have. Try again later."},

@@ -176,3 +176,26 @@ func write(t testing.TB, g *testenv.Gateway, change func(string) string) {
 	}
 	testenv.Write(t, filepath.Clean(g.Config), change(string(b)))
 }
+
+var exchangeID = regexp.MustCompile(`"exchange":"([0-9a-f]+)"`)
+
+// exchangeOf returns the exchange of the call that had a trace.
+func exchangeOf(t testing.TB, g *testenv.Gateway, trace string) string {
+	t.Helper()
+	config, err := os.ReadFile(g.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := receiptsPath.FindStringSubmatch(string(config))[1]
+	var id string
+	testenv.Eventually(t, 10*time.Second, "the receipt of the call", func() bool {
+		b, err := os.ReadFile(path)
+		for line := range strings.Lines(string(b)) {
+			if strings.Contains(line, `"method":"tools/call"`) && strings.Contains(line, trace) {
+				id = exchangeID.FindStringSubmatch(line)[1]
+			}
+		}
+		return err == nil && id != ""
+	})
+	return id
+}

@@ -45,11 +45,22 @@ func TestARebindingNameLeadsNowhereElse(t *testing.T) {
 	z := startZone(t)
 	z.set("steady.example", "127.0.0.2")
 	z.set("broken.example")
-	g := start(t, nothing, fmt.Sprintf(`egress:
+	work := make(chan func(trace string), 1)
+	crm := startSite(t, "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case f := <-work:
+			f(r.Header.Get("traceparent"))
+		default:
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":{"content":[]}}`)
+	}))
+	g := start(t, fmt.Sprintf("  - {name: crm, url: \"http://127.0.0.1:%d/\"}\n", crm.port), fmt.Sprintf(`egress:
   resolver: {address: %q, keep: 1ms}
   listeners: [{address: "127.0.0.1:0", workload: sandbox}]
   workloads:
     - name: sandbox
+      servers: [crm]
       allow:
         - {host: "*.example", schemes: [http], ports: [%d], addresses: [127.0.0.2]}
 `, z.address, public.port))
@@ -114,6 +125,52 @@ func TestARebindingNameLeadsNowhereElse(t *testing.T) {
 	if m := g.Get(t, "/metrics"); !strings.Contains(m, "\nmcp_gateway_egress_allowed_total{workload=\"sandbox\"}") || !strings.Contains(m, "\nmcp_gateway_egress_refused_total{reason=\"egress_denied\"}") {
 		t.Error("metrics do not count")
 	}
+
+	t.Run("a receipt names the call whose trace the request carries, and those that may be meant where it carries none", func(t *testing.T) {
+		call := func(trace string, during func(trace string)) {
+			t.Helper()
+			work <- during
+			req, err := http.NewRequest(http.MethodPost, g.MCP+"/mcp/crm", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"lookup","arguments":{}}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, v := range map[string]string{"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2025-06-18", "Traceparent": trace} {
+				req.Header.Set(k, v)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if b, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 {
+				t.Fatalf("%d %s", resp.StatusCode, b)
+			}
+		}
+		out := func(trace string) {
+			req, err := http.NewRequest(http.MethodGet, at("steady.example", "/traced"), nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if trace != "" {
+				req.Header.Set("Traceparent", trace)
+			}
+			if resp, err := c.Do(req); err != nil || resp.Body.Close() != nil || resp.StatusCode != 200 {
+				t.Error(resp, err)
+			}
+		}
+		const mine, next = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		call(mine, func(trace string) {
+			if !strings.Contains(trace, "0af7651916cd43dd8448eb211c80319c") {
+				t.Errorf("the server got the trace %q", trace)
+			}
+			out(trace)
+		})
+		call(next, func(string) { out("") })
+		first, second := exchangeOf(t, g, "0af7651916cd43dd8448eb211c80319c"), exchangeOf(t, g, "1af7651916cd43dd8448eb211c80319c")
+		receipts(t, g, `"cause":"`+first+`"`)
+		receipts(t, g, `"candidates":["`+second+`"]`)
+	})
 
 	t.Run("what a client says of itself is not passed on, and leads nowhere", func(t *testing.T) {
 		got := raw(t, g.Egress[0], fmt.Sprintf("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nX-Envoy-Original-Dst-Host: 127.0.0.1:%[2]d\r\nX-Sallyport-Egress: other\r\nProxy-Authorization: Basic c2VjcmV0\r\nX-Forwarded-Client-Cert: URI=spiffe://a/b\r\nX-Envoy-Attempt-Count: 3\r\nConnection: close\r\n\r\n", at("steady.example", "/x?y=%2e%2e/"), public.port))

@@ -31,7 +31,7 @@ type Egressor struct {
 	IDs            []string      `yaml:"ids" doc:"SPIFFE ids of its certificates; spiffe://domain/path/* for all below a path"`
 	Servers        []string      `yaml:"servers" doc:"Registered servers that it is; receipts of its connections name their calls as causes"`
 	Allow          []Destination `yaml:"allow" doc:"Where it may go; when absent, to the hosts of gateway.egress_control.url_allowlist, by https"`
-	MaxConnections uint32        `yaml:"max_connections" max:"100000" doc:"Connections to destinations at a time; 256 when absent"`
+	MaxConnections uint32        `yaml:"max_connections" max:"100000" doc:"Connections to destinations at a time; as many more wait, and then there is 503. Each of Envoy's workers may open one to each destination whatever the limit; 256 when absent"`
 	MaxRequest     notation.Size `yaml:"max_request" max:"1024GiB" doc:"What it may send in one request or tunnel; any number of bytes when absent"`
 	MaxResponse    notation.Size `yaml:"max_response" max:"1024GiB" doc:"What it may receive in one; any number of bytes when absent"`
 	MaxTime        time.Duration `yaml:"max_time" max:"30d" doc:"How long one may last; any time when absent"`
