@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/audit"
 	"github.com/sallyport/sallyport/internal/audit/deliver"
+	"github.com/sallyport/sallyport/internal/audit/siem"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/remote"
@@ -99,6 +100,26 @@ func sinkSpec(c *config.Sink, stdout io.Writer) (deliver.Spec, error) {
 		s.Open = func() (deliver.Sink, error) { return file.Open(o) }
 	case c.Webhook != nil:
 		s.Open, err = webhookSink(c.Webhook)
+	case c.Kafka != nil:
+		s.Facts = true // the tenant is the key
+		s.Open, err = kafkaSink(c)
+	case c.OTLP != nil:
+		s.Facts = true
+		s.Open, err = otlpSink(c.OTLP)
+	case c.Splunk != nil:
+		s.Facts = true
+		s.Open, err = splunkSink(c.Splunk)
+	case c.Elastic != nil:
+		s.Open, err = elasticSink(c.Elastic)
+	case c.Syslog != nil:
+		s.Facts = true
+		s.Open, err = syslogSink(c.Syslog)
+	}
+	switch c.FormatOf() {
+	case "cef":
+		s.Format = siem.CEF
+	case "ocsf":
+		s.Format = siem.OCSF
 	}
 	return s, err
 }

@@ -29,6 +29,23 @@ var rules = []struct {
 	{"internal/outbound", []string{module + "mcp", module + "guard", module + "internal/inspect/destination"}, []string{"net/http/", "os", "net", "log"}},
 	{"internal/gate", []string{module + "mcp", module + "guard", module + "internal/registry", module + "internal/outbound"}, nil},
 	{"internal/audit", []string{module + "mcp", module + "guard", module + "internal/audit", module + "internal/config/notation"}, nil},
+	{"internal/sink/file", sinks(), nil},
+	{"internal/sink/web", sinks("internal/remote"), nil},
+	{"internal/sink/webhook", sinks("internal/remote", "internal/sink/web"), nil},
+	{"internal/sink/elastic", sinks("internal/remote", "internal/sink/web"), nil},
+	{"internal/sink/splunk", sinks("internal/remote", "internal/sink/web"), nil},
+	{"internal/sink/syslog", append(sinks(), "golang.org/x/sys/unix"), nil},
+	{"internal/sink/kafka", append(sinks(), "github.com/twmb/franz-go/pkg"), nil},
+	{"internal/sink/otlp", append(sinks("internal/remote", "internal/sink/web", "mcp"), "go.opentelemetry.io/proto/otlp", "google.golang.org/grpc", "google.golang.org/protobuf"), nil},
+}
+
+// sinks are what each sink may import: what it delivers, and so much of this module.
+func sinks(own ...string) []string {
+	out := []string{module + "internal/audit/deliver"}
+	for _, p := range own {
+		out = append(out, module+p)
+	}
+	return out
 }
 
 func TestTheCoreKnowsNoEnvoyRedisOrOPA(t *testing.T) {

@@ -12,7 +12,8 @@ var sinkName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // kinds are the systems that a sink may be: one of them is written.
 func (s *Sink) kinds() map[string]bool {
-	return map[string]bool{"file": s.File != nil, "webhook": s.Webhook != nil}
+	return map[string]bool{"file": s.File != nil, "webhook": s.Webhook != nil, "kafka": s.Kafka != nil, "otlp": s.OTLP != nil,
+		"splunk": s.Splunk != nil, "elasticsearch": s.Elastic != nil, "syslog": s.Syslog != nil}
 }
 
 // Kind names the system.
@@ -38,7 +39,7 @@ func (s *Sink) Check(at strict.At) {
 	}
 	switch {
 	case n == 0 && at.OK():
-		at.Report("says not where to: write one of file, webhook")
+		at.Report("says not where to: write one of file, webhook, kafka, otlp, splunk, elasticsearch, syslog")
 	case n > 1:
 		at.Report("is more than one system: write a sink for each")
 	}
@@ -46,12 +47,71 @@ func (s *Sink) Check(at strict.At) {
 		format.Report("cef is no JSON, which %s needs", kind)
 	}
 	s.checkMask(at.Field("mask"))
-	if w := s.Webhook; w != nil {
-		checkSinkURL(at.Field("webhook").Field("url"), w.URL)
-		w.TLS.check(at.Field("webhook").Field("tls"))
-	}
+	s.checkSystem(at.Field(s.Kind()))
 	if s.File != nil && s.File.Path == "" && at.Field("file").OK() {
 		at.Field("file").Field("path").Report("is empty")
+	}
+}
+
+// checkSystem reports what is wrong with the system's own settings.
+func (s *Sink) checkSystem(at strict.At) {
+	switch {
+	case s.Webhook != nil:
+		checkSinkURL(at.Field("url"), s.Webhook.URL)
+		s.Webhook.TLS.check(at.Field("tls"))
+	case s.OTLP != nil:
+		checkSinkURL(at.Field("endpoint"), s.OTLP.Endpoint)
+		s.OTLP.TLS.check(at.Field("tls"))
+	case s.Splunk != nil:
+		checkSinkURL(at.Field("url"), s.Splunk.URL)
+		s.Splunk.TLS.check(at.Field("tls"))
+	case s.Elastic != nil:
+		checkSinkURL(at.Field("url"), s.Elastic.URL)
+		s.Elastic.check(at)
+	case s.Syslog != nil:
+		if p := at.Field("protocol"); s.Syslog.Protocol == "tcp" && p.OK() && !loopback(s.Syslog.Address.Host) {
+			p.Report("must be tls to another machine: receipts tell who did what")
+		}
+		s.Syslog.TLS.check(at.Field("tls"))
+	case s.Kafka != nil:
+		s.Kafka.check(at)
+	}
+}
+
+func (e *ElasticSink) check(at strict.At) {
+	e.TLS.check(at.Field("tls"))
+	if !at.OK() {
+		return
+	}
+	if !indexName.MatchString(e.Index) {
+		at.Field("index").Report("is no name of an index: lower-case letters, digits, dots, hyphens and underscores, a letter or digit first")
+	}
+	switch {
+	case (e.Username == "") != (e.Password.Kind == ""):
+		at.Report("needs username and password together")
+	case e.Username != "" && e.APIKey.Kind != "":
+		at.Field("api_key").Report("cannot be beside username")
+	}
+}
+
+var indexName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,200}$`)
+
+func (k *KafkaSink) check(at strict.At) {
+	k.TLS.check(at.Field("tls"))
+	if !at.OK() {
+		return
+	}
+	sasl := k.SASL.Mechanism != ""
+	if (k.SASL.Username != "") != sasl || (k.SASL.Password.Kind != "") != sasl {
+		at.Field("sasl").Report("needs mechanism, username and password together")
+	}
+	if !k.TLS.Enabled && (k.TLS.CA.Kind != "" || k.TLS.Certificate.Kind != "") {
+		at.Field("tls").Report("needs enabled: true, or nothing of it takes effect")
+	}
+	for i, b := range k.Brokers {
+		if !k.TLS.Enabled && !loopback(b.Host) {
+			at.Field("brokers").Item(i).Report("needs tls: receipts tell who did what")
+		}
 	}
 }
 

@@ -21,6 +21,11 @@ type Sink struct {
 
 	File    *FileSink    `yaml:"file" doc:"Lines in a file, or on stdout"`
 	Webhook *WebhookSink `yaml:"webhook" doc:"JSON lines by HTTP POST, signed"`
+	Kafka   *KafkaSink   `yaml:"kafka" doc:"A topic of Apache Kafka"`
+	OTLP    *OTLPSink    `yaml:"otlp" doc:"Logs of OpenTelemetry"`
+	Splunk  *SplunkSink  `yaml:"splunk" doc:"A Splunk HTTP Event Collector"`
+	Elastic *ElasticSink `yaml:"elasticsearch" doc:"Elasticsearch or OpenSearch, in bulk"`
+	Syslog  *SyslogSink  `yaml:"syslog" doc:"Syslog (RFC 5424) over TLS"`
 }
 
 // Default implements strict.Defaulter.
@@ -77,3 +82,77 @@ type WebhookSink struct {
 	Token    notation.SecretRef `yaml:"token" doc:"Bearer token to show"`
 	TLS      SinkTLS            `yaml:"tls" doc:"How both prove who they are"`
 }
+
+// KafkaSink is a topic of Apache Kafka.
+type KafkaSink struct {
+	Brokers []notation.DialAddress `yaml:"brokers" required:"true" min:"1" doc:"Some brokers of the cluster"`
+	Topic   string                 `yaml:"topic" required:"true" doc:"Topic, which must exist; receipts of one tenant go to one partition"`
+	SASL    KafkaSASL              `yaml:"sasl" doc:"Who the gateway is"`
+	TLS     KafkaTLS               `yaml:"tls" doc:"How both prove who they are; needed unless all brokers are this machine"`
+}
+
+// KafkaSASL says who the gateway is to Kafka.
+type KafkaSASL struct {
+	Mechanism string             `yaml:"mechanism" oneof:"PLAIN|SCRAM-SHA-256|SCRAM-SHA-512" doc:"How the password is shown"`
+	Username  string             `yaml:"username" doc:"User"`
+	Password  notation.SecretRef `yaml:"password" doc:"Password"`
+}
+
+// KafkaTLS says how brokers and gateway prove who they are.
+type KafkaTLS struct {
+	Enabled bool `yaml:"enabled" doc:"Speak TLS 1.2 or newer"`
+	SinkTLS `yaml:",inline"`
+}
+
+// OTLPSink is a receiver of OpenTelemetry logs.
+type OTLPSink struct {
+	Endpoint string             `yaml:"endpoint" required:"true" doc:"URL of the receiver, such as https://collector:4317; with http, v1/logs below it is posted to"`
+	Protocol string             `yaml:"protocol" oneof:"grpc|http" doc:"Way of OTLP; http sends protobuf"`
+	Token    notation.SecretRef `yaml:"token" doc:"Bearer token to show"`
+	TLS      SinkTLS            `yaml:"tls" doc:"How both prove who they are"`
+}
+
+// Default implements strict.Defaulter.
+func (o *OTLPSink) Default() { o.Protocol = "grpc" }
+
+// SplunkSink is a Splunk HTTP Event Collector.
+type SplunkSink struct {
+	URL         string             `yaml:"url" required:"true" doc:"Root of the collector, such as https://splunk:8088"`
+	Token       notation.SecretRef `yaml:"token" required:"true" doc:"Token of the collector"`
+	Acknowledge bool               `yaml:"acknowledge" doc:"Wait until indexers acknowledge, which must be enabled for the token; without it, what a collector loses before it is indexed is lost there"`
+	Index       string             `yaml:"index" doc:"Index; the token's own when absent"`
+	Source      string             `yaml:"source" doc:"Source of the events"`
+	SourceType  string             `yaml:"sourcetype" doc:"Source type of the events"`
+	TLS         SinkTLS            `yaml:"tls" doc:"How both prove who they are"`
+}
+
+// Default implements strict.Defaulter.
+func (s *SplunkSink) Default() {
+	s.Acknowledge, s.Source, s.SourceType = true, "sallyport", "sallyport:receipt"
+}
+
+// ElasticSink is Elasticsearch or OpenSearch.
+type ElasticSink struct {
+	URL      string             `yaml:"url" required:"true" doc:"Root of the cluster, such as https://opensearch:9200"`
+	Index    string             `yaml:"index" doc:"Documents go to INDEX-2026.11.26, by the day of the receipt (UTC)"`
+	Username string             `yaml:"username" doc:"User, with password"`
+	Password notation.SecretRef `yaml:"password" doc:"Password of the user"`
+	APIKey   notation.SecretRef `yaml:"api_key" doc:"API key, encoded, instead of a user"`
+	TLS      SinkTLS            `yaml:"tls" doc:"How both prove who they are"`
+}
+
+// Default implements strict.Defaulter.
+func (e *ElasticSink) Default() { e.Index = "sallyport-receipts" }
+
+// SyslogSink is a receiver of syslog.
+type SyslogSink struct {
+	Address    notation.DialAddress `yaml:"address" required:"true" doc:"Receiver, such as siem.internal:6514"`
+	Protocol   string               `yaml:"protocol" oneof:"tls|tcp" doc:"tls (RFC 5425), or the same without TLS to a receiver on this machine"`
+	Facility   string               `yaml:"facility" oneof:"user|daemon|auth|authpriv|audit|local0|local1|local2|local3|local4|local5|local6|local7" doc:"Facility of the messages; audit is number 13"`
+	Hostname   string               `yaml:"hostname" doc:"Host that messages are from; this machine's name when absent"`
+	ServerName string               `yaml:"server_name" doc:"Name that the receiver's certificate must have; the host of its address when absent"`
+	TLS        SinkTLS              `yaml:"tls" doc:"How both prove who they are"`
+}
+
+// Default implements strict.Defaulter.
+func (s *SyslogSink) Default() { s.Protocol, s.Facility = "tls", "audit" }
