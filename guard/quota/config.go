@@ -16,6 +16,7 @@ type Config struct {
 	Rules   []Rule      `yaml:"rules" doc:"Limits. A call is charged to every rule that matches it, and passes if all have room"`
 	MaxKeys int         `yaml:"max_keys" min:"1000" max:"10000000" doc:"Counters that this process keeps; further ones share one counter per rule"`
 	Lease   LeaseConfig `yaml:"lease" doc:"What a replica takes from Redis ahead of calls"`
+	Lend    int         `yaml:"lend" min:"0" max:"100" doc:"By how many percent the limits of gateway.rate_limiting may be exceeded while the server of the call is idle; needs adaptive_surge. 0 lends nothing"`
 	Headers bool        `yaml:"headers" doc:"Tell callers in RateLimit headers what is left of their own limits"`
 }
 
@@ -36,6 +37,7 @@ type Rule struct {
 	Servers  []string       `yaml:"servers" doc:"Servers it is about, such as crm or crm-*; all when absent"`
 	Tools    []string       `yaml:"tools" doc:"Tools it is about, such as delete_*; makes it a rule for tools/call"`
 	Methods  []string       `yaml:"methods" doc:"Methods it is about, such as resources/*; when absent, every request but initialize, ping and server/discover, or tools/call where tools matter"`
+	Lend     int            `yaml:"lend" min:"0" max:"100" doc:"By how many percent limit may be exceeded while the server of the call is idle; needs adaptive_surge. 0 lends nothing"`
 	Exact    bool           `yaml:"exact" doc:"Ask Redis about every call, so that no replica can exceed the limit by what it holds ready"`
 	OnError  string         `yaml:"on_error" oneof:"deny|allow|local" doc:"What happens while Redis cannot be asked: deny refuses, allow does not count, local counts here with this replica's share of the limit"`
 }
@@ -81,6 +83,12 @@ func validate(rules []Rule) error {
 		}
 		if kinds != 1 {
 			bad("limit: one of limit, in_flight, streams and bytes is required; there are %d", kinds)
+		}
+		switch {
+		case r.Lend > 0 && len(r.Limit) == 0:
+			bad("lend: only a limit of calls lends")
+		case r.Lend > 0 && r.Exact:
+			bad("lend: an exact limit is never exceeded")
 		}
 		if r.Streams > 0 && (r.aboutTools() || len(r.Methods) > 0) {
 			bad("streams: no tools and no methods have any")

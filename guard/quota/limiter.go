@@ -10,7 +10,9 @@ import (
 //
 // A counter slides: in any span as long as a window, at most its count of calls
 // is admitted, over all replicas, plus what replicas held ready when the span
-// began (see [Lease]). What is refused is charged nowhere.
+// began (see [Lease]). A charge that may use what is lent counts against more: so
+// in any span at most that many are admitted, beyond the window's own count only
+// such charges. What is refused is charged nowhere.
 type Limiter interface {
 	// TryTake charges one call to every counter or to none, from what is known
 	// in this process. It reports false, and has charged nothing, when somebody
@@ -58,8 +60,10 @@ type Charge struct {
 	Limit *Limit
 	Key   Key
 	Group uint64 // counters of one group can be charged together
+	Lend  bool   // what windows lend may be used, as the server is idle
 
-	Left  uint32 // set with Admitted, if Known: what the tightest window has left, as far as this process knows
+	Lent  bool   // set with Admitted: some window's own count may be exceeded
+	Left  uint32 // likewise, if Known: what the tightest window's own count has left, as far as this process knows
 	Tight uint8  // index of that window
 	Known bool
 
@@ -106,6 +110,15 @@ const Unit = 256
 type Window struct {
 	Count uint32 // at least 1
 	Per   time.Duration
+	Lend  uint32 // further calls, for charges that may use what is lent
+}
+
+// Most is how many calls the window may hold with a charge in it.
+func (w *Window) Most(lend bool) uint32 {
+	if lend {
+		return w.Count + w.Lend
+	}
+	return w.Count
 }
 
 // Longest returns the longest span.

@@ -22,7 +22,10 @@ const (
 )
 
 // Labels of this guard.
-const labelUnshared = "quota.unshared"
+const (
+	labelUnshared = "quota.unshared"
+	labelLent     = "quota.lent"
+)
 
 // Port is what the guard needs from outside.
 type Port struct {
@@ -30,12 +33,20 @@ type Port struct {
 	// left out.
 	Limiter func(Config) (Limiter, error)
 	Rules   []Rule // that stand elsewhere in the configuration
+
+	// Idle reports whether a server has little to do, so that limits of its callers
+	// may be exceeded by what they lend. Without it nothing is lent.
+	Idle func(server string) bool
 }
 
 // Spec presents the guard to the chain.
 func Spec(p Port) guard.Spec {
 	s := guard.Define("quota", "Limits how many calls may be made in a span of time.", DefaultConfig(), func(c Config) (guard.Guard, error) {
-		rules := append(append([]Rule(nil), c.Rules...), p.Rules...)
+		rules := append([]Rule(nil), c.Rules...)
+		for _, r := range p.Rules {
+			r.Lend = c.Lend
+			rules = append(rules, r)
+		}
 		if err := validate(rules); err != nil || p.Limiter == nil || len(rules) == 0 {
 			return nil, err
 		}
@@ -43,7 +54,7 @@ func Spec(p Port) guard.Spec {
 		if err != nil {
 			return nil, err
 		}
-		g := &quota{limiter: l, headers: c.Headers, memo: &memo{seed: maphash.MakeSeed()}}
+		g := &quota{limiter: l, idle: p.Idle, headers: c.Headers, memo: &memo{seed: maphash.MakeSeed()}}
 		for _, r := range rules {
 			g.rules = append(g.rules, compile(r, c.Lease))
 		}
@@ -60,6 +71,7 @@ func Spec(p Port) guard.Spec {
 
 type quota struct {
 	limiter  Limiter
+	idle     func(server string) bool
 	rules    []rule
 	headers  bool
 	memo     *memo
@@ -83,7 +95,7 @@ type taken struct {
 	rules   []uint8 // whose they are
 	first   [2]Charge
 	firstOf [2]uint8
-	duties  [3]guard.Obligation
+	duties  [4]guard.Obligation
 	parts   parts
 	partOf  [4]part // of the first charges
 
@@ -106,6 +118,7 @@ var charged = guard.NewSlot[*taken]()
 // Inspect charges a message to every rule that counts it.
 func (q *quota) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
 	var t *taken
+	looked, idle := false, false
 	for i := range q.rules {
 		r := &q.rules[i]
 		if !r.counts(x, m) {
@@ -117,7 +130,10 @@ func (q *quota) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (g
 		}
 		var room [512]byte
 		k := q.memo.find(r.text(room[:0], x, m))
-		t.charges = append(t.charges, Charge{Limit: &r.limit, Key: k.key, Group: k.group})
+		if r.lends && q.idle != nil && !looked {
+			looked, idle = true, q.idle(x.Server.Name)
+		}
+		t.charges = append(t.charges, Charge{Limit: &r.limit, Key: k.key, Group: k.group, Lend: idle && r.lends})
 		if n := len(t.rules); q.headers && r.own && r.parted && n < len(t.partOf) {
 			t.partOf[n] = t.parts.add(r, x, m)
 		}
@@ -208,6 +224,12 @@ func (q *quota) verdict(a Answer, t *taken) guard.Verdict {
 	duties := t.duties[:0]
 	if a.Unshared {
 		duties = append(duties, guard.Obligation{Kind: guard.AddLabel, Name: labelUnshared})
+	}
+	for i := range t.charges {
+		if t.charges[i].Lent {
+			duties = append(duties, guard.Obligation{Kind: guard.AddLabel, Name: labelLent})
+			break
+		}
 	}
 	v.Obligations = q.inform(duties, t, -1, 0)
 	return v

@@ -270,6 +270,50 @@ func TestALateGrantIsGivenBackOnce(t *testing.T) {
 	}
 }
 
+// A limit is exceeded while the server is idle, up to what it lends, and the receipt
+// says so.
+func TestALimitLendsWhileTheServerIsIdle(t *testing.T) {
+	idle := map[string]bool{}
+	p := counting(here(), quota.Rule{Name: "r", By: []string{"principal"}, Limit: rates("4/hour")})
+	p.Idle = func(server string) bool { return idle[server] }
+	spec := quota.Spec(p)
+	g, err := spec.Build(func(c any) error { c.(*quota.Config).Lend = 50; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := func(server string) (n int, labels string) {
+		for range 20 {
+			x := exchange("ada", server)
+			v, err := g.Inspect(t.Context(), x, tool(t, "x"))
+			if err != nil || v.Action != guard.Allow {
+				return n, labels
+			}
+			n++
+			for _, o := range v.Obligations {
+				switch {
+				case o.Kind == guard.AddLabel:
+					labels += o.Name + " "
+				case o.Name == "ratelimit" && o.Value != fmt.Sprintf(`"r";r=%d;t=3600`, max(0, 4-n)):
+					if server == "busy" || o.Value != `"r";r=0;t=3600` { // what is lent is promised to nobody
+						t.Errorf("call %d: %s", n, o.Value)
+					}
+				}
+			}
+		}
+		return n, labels
+	}
+	if n, labels := made("busy"); n != 4 || labels != "" {
+		t.Errorf("a busy server: %d calls, %s", n, labels)
+	}
+	idle["quiet"] = true
+	if n, labels := made("quiet"); n != 2 || labels != "quota.lent quota.lent " {
+		t.Errorf("an idle server: %d calls more, %q", n, labels)
+	}
+	if n, _ := made("busy"); n != 0 {
+		t.Errorf("a busy server again: %d calls", n)
+	}
+}
+
 func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 	for want, r := range map[string]quota.Rule{
 		"rules[0]: name: ":                    {Name: "No", Limit: rates("1/hour")},
@@ -280,6 +324,8 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 		"rules[0]: limit: more than":          {Name: "x", Limit: rates("1000000001/day")},
 		"rules[0]: by[1]: tool is listed":     {Name: "x", Limit: rates("1/hour"), By: []string{"tool", "tool"}},
 		"rules[0]: methods: a rule by tool":   {Name: "x", Limit: rates("1/hour"), By: []string{"tool"}, Methods: []string{"tools/list"}},
+		"lend: only a limit of calls lends":   {Name: "x", InFlight: 3, Lend: 10},
+		"lend: an exact limit is never":       {Name: "x", Limit: rates("1/hour"), Exact: true, Lend: 10},
 		`rules[0]: servers[0]: "" is no patt`: {Name: "x", Limit: rates("1/hour"), Servers: []string{""}},
 	} {
 		_, err := quota.Spec(quota.Port{}).Build(func(c any) error {

@@ -20,6 +20,7 @@ type rule struct {
 	servers, tools, methods []string
 	streams                 bool
 
+	lends  bool
 	own    bool     // it is about the caller alone
 	parted bool     // and there is a counter for each server, tool or method
 	policy string   // what headers say of it
@@ -70,6 +71,9 @@ func compile(r Rule, lease LeaseConfig) rule {
 		id = binary.BigEndian.AppendUint64(append(id, 0xff), uint64(w.Per))
 	}
 	out.id = digest(id)
+	for _, w := range out.limit.Windows {
+		out.lends = out.lends || w.Lend > 0
+	}
 	out.describe()
 	return out
 }
@@ -89,7 +93,7 @@ func (r *rule) measure(from Rule, lease LeaseConfig) {
 	case len(from.Bytes) > 0:
 		l.Kind = Bytes
 		for _, f := range from.Bytes {
-			l.Windows = append(l.Windows, Window{uint32(max(1, f.Size/Unit)), f.Per})
+			l.Windows = append(l.Windows, Window{Count: uint32(max(1, f.Size/Unit)), Per: f.Per})
 		}
 		l.Lease.Max *= 64 // 16 KiB for a call
 		if lease.Max == 1 {
@@ -97,7 +101,7 @@ func (r *rule) measure(from Rule, lease LeaseConfig) {
 		}
 	}
 	for _, rate := range from.Limit {
-		l.Windows = append(l.Windows, Window{uint32(rate.Count), rate.Per})
+		l.Windows = append(l.Windows, Window{Count: uint32(rate.Count), Per: rate.Per, Lend: uint32(uint64(rate.Count) * uint64(from.Lend) / 100)})
 	}
 	slices.SortFunc(l.Windows, func(a, b Window) int { return int(a.Per/time.Second) - int(b.Per/time.Second) })
 	l.Lease.Time = min(l.Lease.Time, l.Windows[0].Per/10)

@@ -15,6 +15,7 @@ type Config struct {
 	Tolerance int         `yaml:"tolerance" min:"1" max:"1000" doc:"By how many percent a server may be slower than when it has little to do, before it gets less"`
 	Errors    int         `yaml:"errors" min:"1" max:"100" doc:"Percentage of calls that may fail before it gets less"`
 	Lend      int         `yaml:"lend" min:"1" max:"100" doc:"Percentage of the limit that tenants beyond their share may use while nobody else wants it; the rest is kept for who comes next"`
+	Idle      int         `yaml:"idle" min:"1" max:"100" doc:"Percentage of the limit up to which a server counts as idle, so that guards.quota may lend"`
 	Queue     QueueConfig `yaml:"queue" doc:"Calls that wait for their turn"`
 	Classes   []Class     `yaml:"classes" doc:"Kinds of calls, most urgent first; a call is of the first class that it fits, and of the first without any condition otherwise"`
 	Tenants   []Tenant    `yaml:"tenants" doc:"Tenants whose share is not one part"`
@@ -52,7 +53,7 @@ type Tenant struct {
 // DefaultConfig returns what holds where a configuration says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Limit: LimitConfig{Min: 4, Start: 20, Max: 1000}, Tolerance: 5, Errors: 10, Lend: 90,
+		Limit: LimitConfig{Min: 4, Start: 20, Max: 1000}, Tolerance: 5, Errors: 10, Lend: 90, Idle: 50,
 		Queue:   QueueConfig{Length: 100, Time: 500 * time.Millisecond},
 		Classes: []Class{{Name: "interactive"}, {Name: "batch", Labels: []string{"priority:batch"}}},
 	}

@@ -102,6 +102,16 @@ func caller(t testing.TB, g *testenv.Gateway, revision string) func(tool string)
 	return func(tool string) error { return call(tool, map[string]any{"text": "x"}) }
 }
 
+func TestAnIdleServerLendsWhatTheLimitAllows(t *testing.T) {
+	g := gateway(t, server(t), "  rate_limiting: {per_principal: 10/hour, adaptive_surge: true}\n", "guards: {quota: {lend: 50}}\n")
+	for i := range 16 {
+		code, h, body := stateless(t, g, "echo", "x")
+		if want := map[bool]int{true: 200, false: 429}[i < 15]; code != want {
+			t.Errorf("call %d of 10 and 5 lent: %d, %s, %s", i+1, code, h.Get("RateLimit"), body)
+		}
+	}
+}
+
 func TestTheGuidesBlockTakesEffectForClientsOfBothEras(t *testing.T) {
 	g := gateway(t, server(t), guide, "")
 	call, free := caller(t, g, "2025-11-25"), caller(t, g, "2026-07-28")

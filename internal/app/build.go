@@ -51,7 +51,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Catalog:   l.books.ports(l.dir),
 		Flow:      l.flows.ports(cfg, l.shared),
 		Loop:      l.conduct.loop(cfg, l.shared),
-		Quota:     l.limits.port(cfg),
+		Quota:     l.limits.port(cfg, l.surges.idle(cfg.Gateway.RateLimiting.AdaptiveSurge)),
 		Budget:    l.budgets.port(cfg, &l.limits, left),
 		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),
 		Egress:    l.egressPorts(cfg),

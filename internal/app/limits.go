@@ -26,8 +26,8 @@ type limits struct {
 }
 
 // port is what guard/quota needs: where calls are counted, and the guide's rules.
-func (l *limits) port(cfg *config.Config) quota.Port {
-	p := quota.Port{Limiter: func(c quota.Config) (quota.Limiter, error) { return l.limiter(cfg.Redis, c) }}
+func (l *limits) port(cfg *config.Config, idle func(server string) bool) quota.Port {
+	p := quota.Port{Idle: idle, Limiter: func(c quota.Config) (quota.Limiter, error) { return l.limiter(cfg.Redis, c) }}
 	add := func(name string, limit notation.Rates, by ...string) {
 		if len(limit) > 0 {
 			p.Rules = append(p.Rules, quota.Rule{Name: name, By: by, Limit: limit, OnError: "deny"})

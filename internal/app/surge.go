@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/guard/quota"
 	"github.com/sallyport/sallyport/guard/surge"
 	"github.com/sallyport/sallyport/internal/config"
 	valves "github.com/sallyport/sallyport/internal/surge"
@@ -33,6 +35,19 @@ func (s *surges) port(on bool) surge.Port {
 			s.valves.Configure(c)
 		}
 		return s.valves, nil
+	}
+}
+
+// idle is what guard/quota asks before it lends; nil where nobody knows.
+func (s *surges) idle(on bool) func(server string) bool {
+	if !on {
+		return nil
+	}
+	return func(server string) bool {
+		s.mu.Lock()
+		v := s.valves
+		s.mu.Unlock()
+		return v != nil && v.Idle(server)
 	}
 }
 
@@ -70,6 +85,14 @@ func surgeEnforced(cfg *config.Config) error {
 		return fmt.Errorf("guards.surge.queue.time: must be less than guards.surge.timeout, which is %v", g.Timeout)
 	case !on && !reflect.DeepEqual(*c, defaults):
 		return errors.New("guards.surge: takes effect with gateway.rate_limiting.adaptive_surge: true only")
+	case !on && lends(cfg):
+		return errors.New("guards.quota: lend takes effect with gateway.rate_limiting.adaptive_surge: true only, which knows what servers have to do")
 	}
 	return nil
+}
+
+// lends reports whether some limit may be exceeded while servers are idle.
+func lends(cfg *config.Config) bool {
+	c, ok := cfg.Guards["quota"].Config.(*quota.Config)
+	return ok && (c.Lend > 0 || slices.ContainsFunc(c.Rules, func(r quota.Rule) bool { return r.Lend > 0 }))
 }

@@ -72,19 +72,22 @@ func (e *Embedded) Charge(c *quota.Charge, shares uint32) time.Duration {
 		return n.enter(c, now, shares)
 	}
 	var wait time.Duration
-	for i, q := range c.Limit.Windows {
+	for i := range c.Limit.Windows {
+		q := &c.Limit.Windows[i]
 		n.windows[i].slide(now, q.Per)
-		wait = max(wait, n.windows[i].free(now, q, max(1, q.Count/shares)))
+		wait = max(wait, n.windows[i].free(now, *q, max(1, q.Most(c.Lend)/shares)))
 	}
 	if wait > 0 {
 		return wait
 	}
-	c.Known = false
+	c.Known, c.Lent = false, false
 	for i := range n.windows {
 		n.windows[i].add(1)
-		if left := max(1, c.Limit.Windows[i].Count/shares) - n.windows[i].sum; !c.Known || left < c.Left {
+		own, sum := max(1, c.Limit.Windows[i].Count/shares), n.windows[i].sum
+		if left := own - min(own, sum); !c.Known || left < c.Left {
 			c.Left, c.Tight, c.Known = left, uint8(i), true
 		}
+		c.Lent = c.Lent || sum > own
 	}
 	n.keep(c.Limit, now)
 	c.Held, c.Stamp = quota.Own, now

@@ -90,7 +90,7 @@ func (l *Limiter) ask(ctx context.Context, asks []question) (refused int, wait t
 			continue
 		case q.grant.calls > 0:
 			q.charge.Held, q.charge.Stamp = quota.Shared, q.grant.stamp
-			q.charge.Left, q.charge.Tight, q.charge.Known = q.grant.calls-1+q.grant.left, q.grant.tight, true
+			q.charge.Left, q.charge.Tight, q.charge.Known, q.charge.Lent = q.grant.calls-1+q.grant.left, q.grant.tight, true, q.grant.lent
 		case q.grant.full > 0:
 			refused, wait = q.index, max(wait, q.grant.full)
 		default:
@@ -146,23 +146,24 @@ func (l *Limiter) send(ctx context.Context, asks []question) {
 		members[at] = append(members[at], q)
 		calls[at].keys = append(calls[at].keys, l.key(q.charge.Group, q.charge.Key))
 		calls[at].args = append(calls[at].args, q.want, len(q.charge.Limit.Windows))
-		for _, w := range q.charge.Limit.Windows {
-			calls[at].args = append(calls[at].args, w.Count, sliceMillis(w.Per))
+		for j := range q.charge.Limit.Windows {
+			w := &q.charge.Limit.Windows[j]
+			calls[at].args = append(calls[at].args, w.Count, w.Most(q.charge.Lend)-w.Count, sliceMillis(w.Per))
 		}
 	}
 	l.counts.trips.Add(1)
 	run(ctx, l.client, takeScript, calls)
 	var failed error
 	for i := range calls {
-		out, err := numbers(calls[i].out, 1+4*len(members[i]))
+		out, err := numbers(calls[i].out, 1+5*len(members[i]))
 		for j, q := range members[i] {
 			if err != nil {
 				failed = fmt.Errorf("redis: take: %w", err)
 				q.err = failed
 				continue
 			}
-			of := out[1+4*j:]
-			q.grant = grant{calls: uint32(of[0]), stamp: out[0], left: uint32(of[1]), full: time.Duration(of[2]) * time.Millisecond, tight: uint8(of[3])}
+			of := out[1+5*j:]
+			q.grant = grant{calls: uint32(of[0]), stamp: out[0], left: uint32(of[1]), full: time.Duration(of[2]) * time.Millisecond, tight: uint8(of[3]), lent: of[4] != 0, all: q.charge.Lend}
 		}
 	}
 	if failed != nil {

@@ -22,9 +22,11 @@ type lease struct {
 	want  uint32        // what to ask for next time
 	left  uint32        // beside them, when Redis was asked
 	tight uint8         // window that this is of
+	lent  bool          // they are beyond a window's own count
 
 	full time.Duration // until then there is no room
 	hush time.Duration // until then Redis is not asked again
+	all  bool          // there is no room with what is lent either
 	used time.Duration // last asked for
 	trip *trip         // under way for this counter
 }
@@ -56,13 +58,16 @@ func (n *lease) take(c *quota.Charge, now time.Duration) (f finding, wait time.D
 		stale, stamp = n.calls, n.stamp
 		n.calls, n.want = 0, n.want/2
 	}
+	if n.calls > 0 && n.lent && !c.Lend { // the server is idle no more
+		stale, stamp, n.calls = n.calls, n.stamp, 0
+	}
 	switch {
 	case n.calls > 0 && !c.Limit.Exact:
 		n.calls--
 		c.Held, c.Stamp = quota.Shared, n.stamp
-		c.Left, c.Tight, c.Known = n.calls+n.left, n.tight, true
+		c.Left, c.Tight, c.Known, c.Lent = n.calls+n.left, n.tight, true, n.lent
 		return took, 0, stale, stamp
-	case now < n.hush:
+	case now < n.hush && (n.all || !c.Lend):
 		return none, n.full - now, stale, stamp
 	}
 	return ask, 0, stale, stamp
@@ -88,6 +93,8 @@ type grant struct {
 	left  uint32
 	full  time.Duration
 	tight uint8
+	lent  bool
+	all   bool // Redis was asked with what is lent
 }
 
 // fill takes in what Redis granted, but for the call that asked. stale calls have
@@ -95,10 +102,10 @@ type grant struct {
 func (n *lease) fill(g grant, l *quota.Limit, sent, now time.Duration) (stale uint32, stamp int64) {
 	if g.calls == 0 {
 		n.full = now + g.full
-		n.hush = now + min(g.full, hushed)
+		n.hush, n.all = now+min(g.full, hushed), g.all
 		return 0, 0
 	}
-	n.hush, n.left, n.tight = 0, g.left, g.tight
+	n.hush, n.left, n.tight, n.lent = 0, g.left, g.tight, g.lent
 	if l.Exact {
 		return g.calls - 1, g.stamp
 	}

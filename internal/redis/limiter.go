@@ -199,6 +199,7 @@ func (l *Limiter) without(charges []quota.Charge, why error) quota.Answer {
 		case quota.OnErrorAllow:
 			c.Held = quota.Unlimited
 		case quota.OnErrorLocal:
+			c.Lend = false // a share is not the whole, of which something could be left
 			if wait := l.local.Charge(c, max(1, l.replicas.Load())); wait > 0 {
 				l.Return(charges)
 				return quota.Answer{Outcome: quota.Exceeded, Charge: i, After: wait}

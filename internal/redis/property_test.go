@@ -15,7 +15,10 @@ import (
 )
 
 // span is when a call was admitted: after from and before to.
-type span struct{ from, to time.Time }
+type span struct {
+	from, to time.Time
+	own      bool // it could use nothing that is lent
+}
 
 // TestReplicasNeverExceedTheBound has four replicas take and give back at random,
 // die and come back, and looks at every span as long as a window.
@@ -27,6 +30,9 @@ func TestReplicasNeverExceedTheBound(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			short, long := quota.Window{Count: 40, Per: 500 * time.Millisecond}, quota.Window{Count: 150, Per: 3 * time.Second}
+			if !exact { // which lends nothing
+				short.Lend, long.Lend = 10, 30
+			}
 			limit := quotatest.Limit("x", exact, short, long)
 			other := quotatest.Limit("y", exact, quota.Window{Count: 60, Per: time.Second}) // refuses, too
 			prefix := fmt.Sprintf("p%d", seed)
@@ -54,6 +60,8 @@ func TestReplicasNeverExceedTheBound(t *testing.T) {
 								for time.Now().Before(dies) {
 									who := fmt.Sprint(random.IntN(2))
 									charges := []quota.Charge{quotatest.Charge(limit, who)}
+									idle := !exact && (time.Now().UnixMilli()/300)%2 == 0
+									charges[0].Lend = idle
 									if random.IntN(3) == 0 {
 										charges = append(charges, quotatest.Charge(other, "all"))
 									}
@@ -70,7 +78,7 @@ func TestReplicasNeverExceedTheBound(t *testing.T) {
 										l.Return(charges)
 									default:
 										mu.Lock()
-										made[who] = append(made[who], span{from, to})
+										made[who] = append(made[who], span{from, to, !idle})
 										mu.Unlock()
 									}
 									time.Sleep(time.Duration(random.IntN(2000)) * time.Microsecond)
@@ -90,9 +98,12 @@ func TestReplicasNeverExceedTheBound(t *testing.T) {
 			for who, spans := range made {
 				slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
 				for _, w := range limit.Windows {
-					bound := int(w.Count)
+					bound := int(w.Most(!exact))
 					if !exact { // what is held ready when a span begins
-						bound += replicas * max(1, int(w.Count)/8)
+						bound += replicas * max(1, bound/8)
+					}
+					if n := most(unlent(spans), w.Per); n > int(w.Count)+bound-int(w.Most(!exact)) {
+						t.Errorf("%s: %d calls within %v that nothing was lent to; the limit is %d", who, n, w.Per, w.Count)
 					}
 					if n := most(spans, w.Per); n > bound {
 						t.Errorf("%s: %d calls within %v; the bound is %d", who, n, w.Per, bound)
@@ -103,6 +114,16 @@ func TestReplicasNeverExceedTheBound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unlent returns those that could use nothing that is lent.
+func unlent(spans []span) (out []span) {
+	for _, s := range spans {
+		if s.own {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // most returns the most calls that were surely made within one span of per.

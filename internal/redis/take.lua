@@ -1,9 +1,10 @@
 -- Charges calls to counters, to all or to none. A counter is a hash: field
 -- "w:s" holds the calls of slice s of window w.
 -- KEYS: the counters. ARGV, for each: calls wanted, number of windows, and for
--- each window its limit and the milliseconds of a slice.
+-- each window its limit, what it lends beyond, and the milliseconds of a slice.
 -- Returns the time in milliseconds, and for each counter: calls granted, calls
--- left, milliseconds until there is room, number of the window that has least left.
+-- left of the limit, milliseconds until there is room, number of the window that has
+-- least left, and 1 if what is granted is lent.
 local SLICES = 20
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -11,12 +12,13 @@ local out, plan, a, room = {now}, {}, 1, true
 for k = 1, #KEYS do
   local want, windows = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
   a = a + 2
-  local limit, width, sum, at, moved, ttl = {}, {}, {}, {}, {}, 0
+  local own, limit, width, sum, at, moved, ttl = {}, {}, {}, {}, {}, {}, 0
   for w = 1, windows do
-    limit[w], width[w] = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
+    own[w], width[w] = tonumber(ARGV[a]), tonumber(ARGV[a + 2])
+    limit[w] = own[w] + tonumber(ARGV[a + 1])
     sum[w], at[w], moved[w] = 0, {}, 0
     ttl = math.max(ttl, width[w] * (SLICES + 1))
-    a = a + 2
+    a = a + 3
   end
   local all, old = redis.call('HGETALL', KEYS[k]), {}
   for i = 1, #all, 2 do
@@ -34,10 +36,11 @@ for k = 1, #KEYS do
       table.insert(at[w], {s, n})
     end
   end
-  local left, wait, tight = math.huge, 0, 0
+  local left, free, wait, tight = math.huge, math.huge, 0, 0
   for w = 1, windows do
-    if limit[w] - sum[w] < left then
-      left, tight = limit[w] - sum[w], w - 1
+    left = math.min(left, limit[w] - sum[w])
+    if own[w] - sum[w] < free then
+      free, tight = own[w] - sum[w], w - 1
     end
     if sum[w] >= limit[w] then
       table.sort(at[w], function(x, y) return x[1] < y[1] end)
@@ -51,22 +54,25 @@ for k = 1, #KEYS do
       end
     end
   end
-  local grant = 0
-  if left >= 1 then
-    grant = math.min(want, math.max(1, math.floor(left / 8)))
+  local grant, lent = 0, 0
+  if free >= 1 then
+    grant = math.min(want, math.max(1, math.floor(free / 8)))
+  elseif left >= 1 then
+    grant, lent = math.min(want, math.max(1, math.floor(left / 8))), 1
   else
-    room, left = false, 0
+    room = false
   end
   plan[k] = {grant, width, moved, old, ttl}
   table.insert(out, grant)
-  table.insert(out, left - grant)
+  table.insert(out, math.max(0, free - grant))
   table.insert(out, wait)
   table.insert(out, tight)
+  table.insert(out, lent)
 end
 for k = 1, #KEYS do
   local grant, width, moved, old, ttl = unpack(plan[k])
   if not room then
-    grant, out[k * 4 - 2] = 0, 0
+    grant, out[k * 5 - 3] = 0, 0
   end
   if #old > 0 then
     redis.call('HDEL', KEYS[k], unpack(old))

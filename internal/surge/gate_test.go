@@ -150,6 +150,28 @@ func TestOneTenantCannotFillTheQueue(t *testing.T) {
 	}
 }
 
+// Idle is who has few calls for his limit, and is well.
+func TestWhenAServerIsIdle(t *testing.T) {
+	v := fixed(4, nil)
+	if !v.Idle("crm") || !v.Idle("never seen") {
+		t.Error("nobody is there")
+	}
+	one := enter(t, v, of("a", "x", 0))
+	if !v.Idle("crm") {
+		t.Error("one call of four")
+	}
+	two := enter(t, v, of("a", "x", 0))
+	if v.Idle("crm") {
+		t.Error("half of the limit is in use")
+	}
+	v.Leave(one, surge.Done)
+	v.Leave(two, surge.Done)
+	v.gates["crm"].law.doubt = true
+	if v.Idle("crm") {
+		t.Error("it was slow when looked at last")
+	}
+}
+
 func TestWhoWaitsIsToldWhenTheTimeIsOver(t *testing.T) {
 	v := fixed(1, func(c *surge.Config) { c.Queue.Time = 5 * time.Millisecond })
 	enter(t, v, of("a", "x", 0))

@@ -158,6 +158,20 @@ func (v *Valves) Wait(ctx context.Context, c *surge.Call) (surge.Answer, error) 
 	return t.refusal, err
 }
 
+// Idle reports whether a server has little to do: few calls for its limit, nobody
+// who waits, and no sign of strain. One that nobody calls is idle.
+func (v *Valves) Idle(server string) bool {
+	v.mu.RLock()
+	g := v.gates[server]
+	v.mu.RUnlock()
+	if g == nil {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting) == 0 && g.n*100 < g.limit()*g.config.Idle && g.law.strain == 0 && !g.law.doubt
+}
+
 // Replied times the first sign of the server.
 func (v *Valves) Replied(c *surge.Call) {
 	t, ok := c.State.(*ticket)

@@ -37,6 +37,7 @@ func Run(t *testing.T, fresh func(t *testing.T) quota.Limiter) {
 		{"many at once are never more in flight than the limit", (*suite).swarm},
 		{"what was used is charged, and refuses until it is left behind", (*suite).spend},
 		{"what is left is told", (*suite).tells},
+		{"what is lent is for those who may have it, up to the ceiling", (*suite).lends},
 	} {
 		for _, exact := range []bool{false, true} {
 			name := c.name
@@ -441,5 +442,40 @@ func (s *suite) tells(t *testing.T) {
 		if _, charges := s.take(t, Charge(f, "a")); !charges[0].Known || int(charges[0].Left) != want {
 			t.Fatalf("%d places left, want %d", charges[0].Left, want)
 		}
+	}
+}
+
+// lends: 20 calls of a window's own, and 10 lent.
+func (s *suite) lends(t *testing.T) {
+	l := s.limit(quota.Window{Count: 20, Per: long, Lend: 10}, quota.Window{Count: 25, Per: 2 * long, Lend: 50})
+	take := func(lend bool) (quota.Outcome, bool) {
+		c := Charge(l, "a")
+		c.Lend = lend
+		a, charges := s.take(t, c)
+		return a.Outcome, charges[0].Lent
+	}
+	for n := range 20 {
+		if o, _ := take(n%2 == 0); o != quota.Admitted {
+			t.Fatalf("call %d of 20 is refused", n)
+		}
+	}
+	if o, _ := take(false); o != quota.Exceeded {
+		t.Fatalf("call 21 of 20 comes to %v, and nothing may be lent", o)
+	}
+	got, lent := 0, 0
+	for range 30 {
+		if o, is := take(true); o == quota.Admitted {
+			got++
+			if is {
+				lent++
+			}
+		}
+		if o, _ := take(false); o == quota.Admitted {
+			t.Fatal("what was lent to others is used by who may not")
+		}
+		time.Sleep(10 * time.Millisecond) // what goes back, goes back by and by
+	}
+	if got != 10 || lent != 10 {
+		t.Errorf("%d calls were lent, %d of them marked; 10 may be", got, lent)
 	}
 }
