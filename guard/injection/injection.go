@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/inspect/injection"
@@ -18,6 +19,7 @@ type Config struct {
 	Results      Thresholds `yaml:"results" doc:"Scores from which on something happens to results, prompts, resources and notifications"`
 	Descriptions Thresholds `yaml:"descriptions" doc:"The same for the descriptions of tools, prompts and resources"`
 	Trusted      []string   `yaml:"trusted" doc:"Registered servers whose content is not inspected"`
+	Critic       Critic     `yaml:"critic" doc:"A service that is asked for a second opinion on texts that look suspicious"`
 }
 
 // Thresholds are scores between 0 and 1; 0 stands for never.
@@ -34,11 +36,15 @@ const Suspected guard.Reason = "injection_suspected"
 // Ports say what other parts of the configuration ask for.
 type Ports struct {
 	Annotate bool // annotate whatever would only be alerted about
+
+	// Critic makes who asks it; nil: a configuration is checked by itself.
+	Critic func(Critic) (Asker, error)
+	Now    func() time.Time // with Critic
 }
 
 // Default alerts, and changes nothing.
 func Default() Config {
-	return Config{Results: Thresholds{Alert: 0.85}, Descriptions: Thresholds{Alert: 0.9}}
+	return Config{Results: Thresholds{Alert: 0.85}, Descriptions: Thresholds{Alert: 0.9}, Critic: defaultCritic()}
 }
 
 // Spec presents the guard to the chain.
@@ -66,8 +72,9 @@ func wants() []guard.Want {
 
 type detector struct {
 	Config
-	model *injection.Model
-	pool  sync.Pool // of *scan
+	model  *injection.Model
+	pool   sync.Pool // of *scan
+	second *second   // nil where nobody is asked
 }
 
 type scan struct {
@@ -91,6 +98,7 @@ func build(c Config, p Ports) (guard.Guard, error) {
 			}
 		}
 	}
+	errs = append(errs, c.Critic.validate())
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -102,6 +110,9 @@ func build(c Config, p Ports) (guard.Guard, error) {
 		return nil, err
 	}
 	g := &detector{Config: c, model: m}
+	if g.second, err = newSecond(c.Critic, p); err != nil {
+		return nil, err
+	}
 	g.pool.New = func() any {
 		d, err := injection.New(m)
 		if err != nil {

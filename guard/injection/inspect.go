@@ -49,6 +49,8 @@ type place struct {
 	action     action
 	start, end int // in Raw, inside the quotes
 	key        bool
+	question   *Question // to the critic; nil where it is not asked, or has answered
+	said       string    // what became of its opinion
 }
 
 // shortest is the length of the shortest text that can instruct anybody.
@@ -64,9 +66,9 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 		return guard.Verdict{}, errors.New("injection: inspect: no detector")
 	}
 	defer g.pool.Put(s)
-	limits, from := g.Results, injection.Result
+	limits, from, kind := g.Results, injection.Result, "result"
 	if topic := x.Topic(m); strings.HasSuffix(topic, "/list") || topic == "initialize" || topic == "server/discover" {
-		limits, from = g.Descriptions, injection.Description
+		limits, from, kind = g.Descriptions, injection.Description, "description"
 	}
 	var places []place
 	for _, part := range [...]struct {
@@ -85,10 +87,14 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 				return
 			}
 			score := s.detector.ScoreAs(from, t.Value)
-			if a := limits.action(score); a != nothing {
+			a, ask := limits.action(score), g.second.wants(score, t.Value)
+			if a != nothing || ask {
 				p := place{pointer: part.pointer + t.Pointer(), score: score, action: a, key: t.Kind == mcp.LeafKey}
 				p.start, p.end = t.Span(0, len(t.Value))
 				p.start, p.end = p.start+base, p.end+base
+				if ask {
+					p.question = &Question{Kind: kind, Text: string(t.Value), Score: score}
+				}
 				places = append(places, p)
 			}
 		})
@@ -98,6 +104,9 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 	}
 	if len(places) == 0 {
 		return guard.Pass(), nil
+	}
+	if g.second != nil {
+		return g.second.review(x, m, limits, places), nil
 	}
 	return verdict(m, places), nil
 }
@@ -109,7 +118,11 @@ func verdict(m *mcp.Message, places []place) guard.Verdict {
 	for i, p := range places {
 		worst = max(worst, p.action)
 		if i < 10 {
-			detail = append(detail, fmt.Sprintf("%s scores %.2f: %s", p.pointer, p.score, p.action))
+			said := ""
+			if p.said != "" {
+				said = " (critic: " + p.said + ")"
+			}
+			detail = append(detail, fmt.Sprintf("%s scores %.2f%s: %s", p.pointer, p.score, said, p.action))
 		}
 	}
 	v.Detail = strings.Join(detail, "; ")

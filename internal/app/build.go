@@ -11,7 +11,6 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/budget"
-	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
@@ -56,7 +55,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),
 		Egress:    l.egressPorts(cfg),
 		Normalise: normalisePorts(cfg),
-		Injection: injection.Ports{Annotate: egress.ContentInspection},
+		Injection: injectionPorts(egress),
 		Content:   contentPorts(egress),
 		Schema:    l.books.schemas(cfg, l.dir, l.tasks()),
 		Segment:   l.segmentPorts(cfg),
@@ -65,7 +64,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 
 // fill builds s with guards that have these ports.
 func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers ...guard.Observer) error {
-	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg), surgeEnforced(cfg), checkAutonomy(cfg), checkReauth(cfg)); err != nil {
+	if err := errors.Join(checkPolicy(cfg), egressEnforced(cfg), surgeEnforced(cfg), criticInTime(cfg), checkAutonomy(cfg), checkReauth(cfg)); err != nil {
 		return err
 	}
 	specs := standard.Specs(ports)

@@ -2,12 +2,18 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"time"
 
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
+	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/normalise"
+	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/critic"
+	"github.com/sallyport/sallyport/internal/remote"
 )
 
 // contentPorts are what the guard of content may read, and what the guide's
@@ -66,4 +72,30 @@ func egressEnforced(cfg *config.Config) error {
 		errs = append(errs, errors.New("gateway.egress_control.content_inspection: guards.normalise.mode is off, so nothing takes hidden parts out"))
 	}
 	return errors.Join(errs...)
+}
+
+// injectionPorts have the guard ask the critic that the operator names.
+func injectionPorts(c config.EgressControl) injection.Ports {
+	return injection.Ports{Annotate: c.ContentInspection, Now: time.Now, Critic: func(c injection.Critic) (injection.Asker, error) {
+		o, err := remoteOptions(c.URL, policy.Service{Token: c.Token, Certificate: c.Certificate, Key: c.Key, CA: c.CA})
+		if err != nil {
+			return nil, err
+		}
+		o.MaxReply = critic.MaxReply
+		r, err := remote.New(o)
+		if err != nil {
+			return nil, fmt.Errorf("url: %w", err)
+		}
+		return critic.New(r, c.Timeout, c.Concurrency, time.Now), nil
+	}}
+}
+
+// criticInTime reports a critic that the guard would not wait for.
+func criticInTime(cfg *config.Config) error {
+	section, ok := cfg.Guards["injection"]
+	c, is := section.Config.(*injection.Config)
+	if !ok || !is || c.Critic.URL == "" || section.Mode == "off" || c.Critic.Timeout < section.Timeout {
+		return nil
+	}
+	return fmt.Errorf("guards.injection.critic.timeout: is %v, and guards.injection.timeout %v: the guard would give up first", c.Critic.Timeout, section.Timeout)
 }
