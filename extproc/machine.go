@@ -37,6 +37,7 @@ type machine struct {
 	snap   *gate.Snapshot
 	server string // from the operator's route; empty: the path decides
 	lean   bool   // Envoy wants the id as a header and no dynamic metadata
+	logs   bool   // Envoy's access log says what was decided
 	srv    *registry.Server
 	x      guard.Exchange
 	phase  phase
@@ -72,6 +73,8 @@ type machine struct {
 	reached  bool // the request was released to the upstream
 	ending   guard.Ending
 	ended    bool
+	untold   bool         // Envoy's access log does not know of it yet
+	verdict  guard.Action // of the refusal, likewise
 	why      guard.Reason // of the refusal that was the response, or ended it
 	replied  guard.Reply
 	in, sent int64

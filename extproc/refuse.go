@@ -16,6 +16,7 @@ const (
 
 // refuse answers in place of whatever was to come.
 func (m *machine) refuse(d *guard.Decision) {
+	m.verdict = d.Action
 	m.reply(m.snap.Chain.Refusal(&m.x, d), d.Reason)
 }
 

@@ -160,7 +160,11 @@ func (m *machine) emit(b []byte, last bool) {
 		b = b[maxChunk:]
 	}
 	if len(b) > 0 || last {
-		m.say(m.answer.chunk(b, last))
+		r := m.answer.chunk(b, last)
+		if m.untold {
+			r.DynamicMetadata, m.untold = m.facts(m.why), false
+		}
+		m.say(r)
 	}
 	if last {
 		m.phase = done

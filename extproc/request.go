@@ -204,8 +204,18 @@ func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 	m.release()
 }
 
-// propagate tells the server its place in the trace.
+// propagate tells the server its place in the trace, and Envoy's access log what
+// went upstream.
 func (m *machine) propagate(c *change) {
+	if m.logs {
+		c.add(envoymap.ExchangeHeader, m.x.ID)
+		if s := m.x.Asked.Method; loggable(s) {
+			c.add(envoymap.MethodHeader, s)
+		}
+		if s := m.x.Asked.Name; loggable(s) {
+			c.add(envoymap.NameHeader, s)
+		}
+	}
 	set, remove := gate.Propagate(&m.x.Trace, m.tracestate)
 	c.set, c.remove = append(c.set, set...), append(c.remove, remove...)
 }
@@ -214,12 +224,22 @@ func (m *machine) propagate(c *change) {
 // want any.
 func (m *machine) facts(reason guard.Reason) *structpb.Struct {
 	id := m.x.Asked.ID
-	if m.lean && (reason != "" || len(id) == 0 || envoymap.HeaderID(id)) {
+	told := m.lean && (reason != "" || len(id) == 0 || envoymap.HeaderID(id))
+	if told && (!m.logs || reason == "") {
 		return nil
 	}
 	f := envoymap.Facts{ID: id, Method: m.x.Asked.Method, Server: m.x.Server.Name, Reason: string(reason)}
+	if reason != "" {
+		f.Exchange, f.Decision, f.Name = m.x.ID, m.verdict.String(), m.x.Asked.Name
+		if m.x.Trace.On() {
+			f.Trace = string(m.x.Trace.AppendID(nil))
+		}
+	}
 	return envoymap.InNamespace(f.Metadata())
 }
+
+// loggable reports whether s can be a header for the access log.
+func loggable(s string) bool { return len(s) <= 128 && envoymap.HeaderID([]byte(s)) }
 
 // allowed is a decision that lets the request go, and what it asks for.
 type allowed struct {

@@ -37,9 +37,11 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 	service := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
 		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ExtProcCluster},
 	}}
-	if b.AccessLog == "" { // which alone needs more than the id
-		service.InitialMetadata = []*corev3.HeaderValue{{Key: envoymap.FactsMetadata, Value: envoymap.FactsInHeader}}
+	facts := envoymap.FactsInHeader
+	if b.AccessLog != "" { // which alone needs more than the id
+		facts = envoymap.FactsForLog
 	}
+	service.InitialMetadata = []*corev3.HeaderValue{{Key: envoymap.FactsMetadata, Value: facts}}
 	if b.Tracing != nil {
 		service.InitialMetadata = append(service.InitialMetadata, &corev3.HeaderValue{Key: envoymap.TraceMetadata, Value: envoymap.TraceRelayed})
 	}

@@ -56,7 +56,7 @@ func (b *builder) manager(l Listener) *hcmv3.HttpConnectionManager {
 		SetCurrentClientCertDetails: &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{
 			Uri: true, Dns: true,
 		},
-		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.stripInternal()},
+		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.stripInternal(b.hideTrace()...)},
 
 		// One spelling per path, before anything looks at it.
 		NormalizePath:                yes(),
@@ -87,7 +87,7 @@ func (b *builder) manager(l Listener) *hcmv3.HttpConnectionManager {
 // stripInternal removes what only the gateway may say. It must happen before
 // the first look at the routes, because a client's version header would pick
 // one, and x-envoy headers change timeouts and retries.
-func (b *builder) stripInternal() *corev3.TypedExtensionConfig {
+func (b *builder) stripInternal(more ...*mutationv3.HeaderMutation) *corev3.TypedExtensionConfig {
 	var m []*mutationv3.HeaderMutation
 	for _, prefix := range []string{internalPrefix, envoyPrefix} {
 		m = append(m, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
@@ -96,7 +96,7 @@ func (b *builder) stripInternal() *corev3.TypedExtensionConfig {
 			}},
 		}})
 	}
-	return b.extension("envoy.http.early_header_mutation.header_mutation", &earlyv3.HeaderMutation{Mutations: append(m, b.hideTrace()...)})
+	return b.extension("envoy.http.early_header_mutation.header_mutation", &earlyv3.HeaderMutation{Mutations: append(m, more...)})
 }
 
 // filters are ext_proc, which decides, then the session envelope, which must

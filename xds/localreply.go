@@ -127,12 +127,17 @@ func inHeader() idSource {
 }
 
 func inMetadata() idSource {
-	return idSource{`%DYNAMIC_METADATA(` + metadataNamespace + `:` + metadataID + `)%`, &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
+	return idSource{`%DYNAMIC_METADATA(` + metadataNamespace + `:` + metadataID + `)%`, present(metadataID)}
+}
+
+// present is true when the judge put something under key.
+func present(key string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
 		MetadataFilter: &accesslogv3.MetadataFilter{
 			Matcher: &envoymatcherv3.MetadataMatcher{
 				Filter: metadataNamespace,
 				Path: []*envoymatcherv3.MetadataMatcher_PathSegment{{
-					Segment: &envoymatcherv3.MetadataMatcher_PathSegment_Key{Key: metadataID},
+					Segment: &envoymatcherv3.MetadataMatcher_PathSegment_Key{Key: key},
 				}},
 				Value: &envoymatcherv3.ValueMatcher{MatchPattern: &envoymatcherv3.ValueMatcher_StringMatch{
 					StringMatch: &envoymatcherv3.StringMatcher{
@@ -142,7 +147,7 @@ func inMetadata() idSource {
 			},
 			MatchIfKeyNotFound: wrapperspb.Bool(false),
 		},
-	}}}
+	}}
 }
 
 // egressReplies make Envoy's own answers on an egress listener readable in the form

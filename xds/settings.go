@@ -74,6 +74,8 @@ type Settings struct {
 	// AccessLog is where Envoy writes one JSON line per request: "" for
 	// nowhere, "stdout", or the path of a file.
 	AccessLog string
+	// AccessLogRefusals leaves out those that were served well.
+	AccessLogRefusals bool
 	// Tracing has Envoy take part in traces; nil for not at all.
 	Tracing *Tracing
 }

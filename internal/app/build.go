@@ -112,6 +112,7 @@ func (g *Gateway) settings(cfg *config.Config, chain *guard.Chain) xds.Settings 
 	s.Workload = g.workload()
 	s.ExtProc = g.ports.judge
 	s.BodyLimit = uint64(cfg.Limits.Body)
+	s.AccessLogRefusals = cfg.Envoy.AccessLogOf == "refusals"
 	s.AccessLog, s.SystemCAFile = cfg.Envoy.AccessLog, cfg.Envoy.SystemCA
 	s.MaxHeadersKiB, s.MaxHeaders, s.MaxStreams = uint32(cfg.Limits.Headers/notation.KiB), cfg.Limits.HeaderCount, cfg.Limits.Streams
 	s.MessageTimeout, s.HeadersTimeout, s.RequestTimeout = cfg.Limits.JudgeTime, cfg.Limits.HeadersTime, cfg.Limits.RequestTime

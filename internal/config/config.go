@@ -93,6 +93,7 @@ type Envoy struct {
 	MaxConnections int64                  `yaml:"max_connections" min:"1" max:"10000000" restart:"true" doc:"Client connections of all listeners together"`
 	MaxHeap        notation.Size          `yaml:"max_heap" min:"64MiB" restart:"true" doc:"Memory that Envoy may allocate: it gives memory back from 92 % on and refuses requests from 97 % on"`
 	AccessLog      string                 `yaml:"access_log" doc:"Where Envoy writes one JSON line per request: stdout or a file; nowhere when absent"`
+	AccessLogOf    string                 `yaml:"access_log_of" oneof:"all|refusals" doc:"Which requests have a line in access_log: all, or those that were refused or ended with an error"`
 	SystemCA       string                 `yaml:"system_ca" doc:"PEM file with the certificate authorities for servers that name none"`
 }
 
@@ -191,7 +192,7 @@ func Default() Config {
 		Admin:     Admin{Service: Service{loopback(9003)}},
 		Envoy: Envoy{
 			AdminAddress: loopback(9004), MaxConnections: 10_000, MaxHeap: notation.GiB,
-			SystemCA: "/etc/ssl/certs/ca-certificates.crt",
+			AccessLogOf: "all", SystemCA: "/etc/ssl/certs/ca-certificates.crt",
 		},
 		Limits: Limits{
 			Body: 4 * notation.MiB, Response: 16 * notation.MiB, Event: notation.MiB,

@@ -84,8 +84,11 @@ func isList(name string) bool {
 	return false
 }
 
-// LeanFacts reports whether Envoy wants [FactsInHeader].
-func LeanFacts(ctx context.Context) bool {
+// LeanFacts reports whether Envoy wants [FactsInHeader], or [FactsForLog].
+func LeanFacts(ctx context.Context) (lean, log bool) {
 	v := metadata.ValueFromIncomingContext(ctx, FactsMetadata)
-	return len(v) == 1 && v[0] == FactsInHeader
+	if len(v) != 1 {
+		return false, false
+	}
+	return v[0] == FactsInHeader || v[0] == FactsForLog, v[0] == FactsForLog
 }

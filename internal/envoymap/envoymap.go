@@ -38,6 +38,14 @@ const (
 	// FactsInHeader has ext_proc set [IDHeader] and send no dynamic metadata, as
 	// far as the id can be a header. Metadata costs Envoy much more than a header.
 	FactsInHeader = "header"
+	// FactsForLog is the same, and has ext_proc set [ExchangeHeader] and the like on
+	// what it lets go upstream, and send metadata about what it refuses.
+	FactsForLog = "log"
+	// ExchangeHeader, MethodHeader and NameHeader tell the access log which exchange
+	// went upstream, and what it asked for.
+	ExchangeHeader = "x-sallyport-exchange"
+	MethodHeader   = "x-sallyport-method"
+	NameHeader     = "x-sallyport-name"
 	// ServerExtension is the same among ext_authz's context extensions.
 	ServerExtension = "server"
 	// EgressMetadata is the gRPC initial metadata key by which Envoy names the
@@ -100,18 +108,25 @@ type Facts struct {
 	Method string
 	Server string
 	Reason string // of a refusal
+
+	// Of a refusal only:
+	Exchange string
+	Decision string
+	Name     string // of the tool, or whatever was asked for
+	Trace    string // id of the trace, in hex
 }
 
 // Metadata returns f as the content of [Namespace], and what is empty left out.
 func (f *Facts) Metadata() *structpb.Struct {
 	own := struct { // one allocation for what Envoy gets with every request
 		fields  structpb.Struct
-		strings [4]structpb.Value_StringValue
-		values  [4]structpb.Value
+		strings [8]structpb.Value_StringValue
+		values  [8]structpb.Value
 	}{}
 	fields := make(map[string]*structpb.Value, 4)
 	for i, v := range [...]struct{ key, value string }{
 		{"id", string(f.ID)}, {"method", f.Method}, {"server", f.Server}, {"reason", f.Reason},
+		{"exchange", f.Exchange}, {"decision", f.Decision}, {"name", f.Name}, {"trace_id", f.Trace},
 	} {
 		if v.value != "" {
 			own.strings[i].StringValue = v.value
