@@ -23,9 +23,11 @@ import (
 func main() {
 	dir := flag.String("data", "eval/testdata", "folder with the data")
 	outside := flag.String("outside", ".tools/eval", "folder with what other tools found, and the sets of others")
+	seed := flag.Uint64("seed", 1, "of the made texts")
+	only := flag.String("only", "", "measure one part: pii, secrets, shapes, injection, destinations or sanitize")
 	verbose := flag.Bool("v", false, "print every miss and false alarm")
 	flag.Parse()
-	e := &evaluation{dir: *dir, outside: *outside, out: os.Stdout, verbose: *verbose}
+	e := &evaluation{dir: *dir, outside: *outside, seed: *seed, only: *only, out: os.Stdout, verbose: *verbose}
 	if err := e.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "eval:", err)
 		os.Exit(1)
@@ -35,13 +37,21 @@ func main() {
 type evaluation struct {
 	dir     string
 	outside string
+	seed    uint64
+	only    string
 	out     io.Writer
 	verbose bool
 }
 
 func (e *evaluation) run() error {
-	for _, part := range []func() error{e.pii, e.secrets, e.injection, e.destinations, e.sanitize} {
-		if err := part(); err != nil {
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{{"pii", e.pii}, {"secrets", e.secrets}, {"shapes", e.shapes}, {"injection", e.injection}, {"destinations", e.destinations}, {"sanitize", e.sanitize}} {
+		if e.only != "" && e.only != part.name {
+			continue
+		}
+		if err := part.run(); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,7 @@ var funcs = map[string]Func{
 	"secret": Secretlike, "password": Passwordlike, "base64_key": base64Key, "has_digit": hasDigit, "mac": mac,
 	"person": names.Person, "person_reversed": names.Reversed, "person_named": names.Plausible, "address": address,
 	"not_placeholder": notPlaceholder, "basic": basic, "secret_alone": secretAlone, "password_alone": passwordAlone,
+	"account": account,
 }
 
 // clean returns the letters, in upper case, and digits of s.

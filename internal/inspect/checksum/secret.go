@@ -140,7 +140,16 @@ func base64Key(s string) bool {
 	return err == nil && Entropy(s) > 4
 }
 
-func notPlaceholder(s string) bool { return len(s) > 2 && !placeholder(s) }
+func notPlaceholder(s string) bool { return len(s) > 2 && !placeholder(s) && !standIn(s) }
+
+// standIn reports whether s is what manuals write where a password goes.
+func standIn(s string) bool {
+	switch strings.ToLower(strings.Trim(s, "_-")) {
+	case "password", "passwd", "pass", "pwd", "secret", "token", "mypassword", "mypass", "yourpassword", "my_password", "passw0rd_here", "key", "apikey", "api_key":
+		return true
+	}
+	return false
+}
 
 // basic accepts the credentials of HTTP basic authentication: user, colon, password.
 func basic(s string) bool {

@@ -140,3 +140,9 @@ func bech32(s string) bool {
 func address(s string) bool {
 	return len(s) <= 200 && hasDigit(s) && len(strings.Fields(s)) >= 3 && !strings.ContainsAny(s, "{}[]<>@=") && !strings.Contains(s, "://")
 }
+
+// account accepts as many digits as bank accounts have.
+func account(s string) bool {
+	n := len(digits(s))
+	return n >= 7 && n <= 17
+}

@@ -12,6 +12,7 @@ type mentions struct {
 	text   []byte
 	list   []mention
 	owners owners // those that a word of the text speaks for
+	denied owners // those that one speaks against
 	known  bool
 	lines  bool // the text has more than one
 }
@@ -31,7 +32,9 @@ func (m *mentions) look() {
 	m.list, m.known = m.words.mentions(m.list, m.text), true
 	m.lines = bytes.IndexByte(m.text, '\n') >= 0
 	for _, w := range m.list {
-		if o := w.means.owner; !w.means.against {
+		if o := w.means.owner; w.means.against {
+			m.denied[o/64] |= 1 << (o % 64)
+		} else {
 			m.owners[o/64] |= 1 << (o % 64)
 		}
 	}
@@ -47,7 +50,7 @@ func (m *mentions) speaksFor(owner int16) bool {
 }
 
 func (m *mentions) reset(l *lexicon, text []byte) {
-	m.words, m.text, m.list, m.owners, m.known = l, text, m.list[:0], owners{}, false
+	m.words, m.text, m.list, m.owners, m.denied, m.known = l, text, m.list[:0], owners{}, owners{}, false
 }
 
 // distance returns how far from the value at start to end the nearest word for
@@ -91,6 +94,15 @@ func (a *around) reset(l *lexicon, leaf Leaf) {
 }
 
 func (a *around) named(owner int16) bool { return a.key.speaksFor(owner) || a.beside.speaksFor(owner) }
+
+// denies reports whether the name of the value speaks against an owner.
+func (a *around) denies(owner int16) bool {
+	if len(a.key.text) == 0 {
+		return false
+	}
+	a.key.look()
+	return a.key.denied.has(owner)
+}
 
 func (a *around) speaksFor(owner int16) bool {
 	return a.key.speaksFor(owner) || a.beside.speaksFor(owner) || a.parent.speaksFor(owner)

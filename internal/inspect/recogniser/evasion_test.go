@@ -89,6 +89,8 @@ func TestTheSurroundingsSayWhatAValueIs(t *testing.T) {
 		"nothing":                       {Leaf{Text: []byte("123456789")}, ""},
 		"a name behind":                 {Leaf{Text: []byte("021000021 (ABA)")}, "US_ABA_ROUTING"},
 		"the last label wins":           {Leaf{Text: []byte("phone on file; passport 123456789")}, "US_PASSPORT"},
+		"a key that speaks against it":  {Leaf{Text: []byte("4111111111111111"), Key: []byte("sku")}, ""},
+		"a key that says both":          {Leaf{Text: []byte("555 867 5309"), Key: []byte("account_phone")}, "PHONE_NUMBER"},
 		"a word that speaks against it": {Leaf{Text: []byte("Order 4111111111111111 left")}, ""},
 	} {
 		got := ""

@@ -179,6 +179,13 @@ func (s *Scanner) score(text []byte, start, end int, p *compiled, near *mentions
 	}
 	if against < min(d, reachAgainst) {
 		score -= 0.35
+	} else if s.around.denies(owner) {
+		switch secret := s.set.recognisers[p.owner].Class == Secret; {
+		case secret: // nextPageToken and passwordHash are no secrets, whatever else their names say
+			score -= 0.5
+		case !s.around.key.speaksFor(owner): // accountPhone is a phone's
+			score -= 0.35
+		}
 	}
 	return score
 }
@@ -216,7 +223,7 @@ func (s *Scanner) whole(l Leaf) {
 	}
 	for i := range s.set.recognisers {
 		r := &s.set.recognisers[i]
-		if !r.Whole || !s.around.named(int16(i)) {
+		if !r.Whole || !s.around.named(int16(i)) || r.Class == Secret && s.around.denies(int16(i)) {
 			continue
 		}
 		for _, p := range s.set.patterns {
