@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // ip accepts addresses that can belong to somebody's machine: neither loopback,
@@ -46,6 +48,11 @@ func phone(s string) bool {
 // email refuses what only looks like an address: scale suffixes of images and
 // the git user of repository addresses.
 func email(s string) bool {
+	for _, r := range s { // patterns take all characters beyond ASCII for one another
+		if r >= utf8.RuneSelf && !unicode.In(r, unicode.L, unicode.M, unicode.N) {
+			return false
+		}
+	}
 	local, host, _ := strings.Cut(strings.ToLower(s), "@")
 	top := host[strings.LastIndexByte(host, '.')+1:]
 	switch top {
