@@ -244,9 +244,49 @@ func (a *Automaton) step(s *state, class uint8) *state {
 	return next
 }
 
+// Trail remembers the states of long matches, so that of matches that run into
+// one another only the first goes on: what they find from there is the same.
+// Without it, a text of nothing but beginnings would be read again from each.
+type Trail struct{ places [][kept]*state }
+
+const (
+	stride  = 64  // bytes between the places that are remembered
+	patient = 128 // bytes that every match may have for itself
+	kept    = 8   // states of one place
+)
+
+// Reset forgets the trail and makes room for a text of n bytes.
+func (t *Trail) Reset(n int) {
+	n = n/stride + 1
+	if cap(t.places) < n {
+		t.places = make([][kept]*state, n)
+		return
+	}
+	t.places = t.places[:n]
+	clear(t.places)
+}
+
+// seen reports whether a match came by before, and remembers this one.
+func (t *Trail) seen(s *state, i int) bool {
+	p := &t.places[i/stride]
+	for k := range p {
+		switch p[k] {
+		case s:
+			return true
+		case nil:
+			p[k] = s
+			return false
+		}
+	}
+	p[i/len(p)%len(p)] = s
+	return false
+}
+
 // MatchAt appends the patterns that match text from at on, each with the
-// longest match that ok accepts. It reads no more than limit bytes.
-func (a *Automaton) MatchAt(dst []Hit, text []byte, at, limit int, ok func(pattern, end int) bool) []Hit {
+// longest match that ok accepts. It reads no more than limit bytes. With a
+// trail, which may be nil, a match ends where an earlier one of the same text
+// came by in the same state.
+func (a *Automaton) MatchAt(dst []Hit, text []byte, at, limit int, trail *Trail, ok func(pattern, end int) bool) []Hit {
 	s := a.start
 	limit = min(len(text), at+limit)
 	first := len(dst)
@@ -265,6 +305,9 @@ func (a *Automaton) MatchAt(dst []Hit, text []byte, at, limit int, ok func(patte
 		}
 		s = next
 		i++
+		if i%stride == 0 && i-at >= patient && trail != nil && trail.seen(s, i) {
+			return dst
+		}
 		if len(s.accepts) > 0 {
 			for i < len(text) && text[i] >= 0x80 && text[i] < 0xc0 {
 				i++ // the rest of the character

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestEachPatternMatchesAsRegexpSays(t *testing.T) {
 			return // inside a character
 		}
 		var got, want []string
-		for _, h := range a.MatchAt(nil, text, at, 1<<20, all) {
+		for _, h := range a.MatchAt(nil, text, at, 1<<20, nil, all) {
 			got = append(got, fmt.Sprint(h.Pattern, ":", h.End))
 		}
 		for i, re := range oracles {
@@ -64,7 +65,7 @@ func TestManyGoroutinesShareItsStates(t *testing.T) {
 		wg.Go(func() {
 			for k := range 200 {
 				text := fmt.Appendf(nil, "token=%d%d aabcd 123-45 678", i, k)
-				if hits := a.MatchAt(nil, text, 0, 1<<20, all); len(hits) != 1 {
+				if hits := a.MatchAt(nil, text, 0, 1<<20, nil, all); len(hits) != 1 {
 					t.Errorf("%q: %v", text, hits)
 				}
 			}
@@ -78,5 +79,24 @@ func TestWhatItCannotMatchIsRefused(t *testing.T) {
 		if _, err := Compile([]string{p}); err == nil {
 			t.Errorf("%s: accepted", p)
 		}
+	}
+}
+
+func TestMatchesThatRunIntoOneAnotherAreReadOnce(t *testing.T) {
+	a, err := Compile([]string{`ey[a-z-]{4,}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := []byte(strings.Repeat("ey-", 100_000))
+	var trail Trail
+	trail.Reset(len(text))
+	steps, ends := 0, map[int]bool{}
+	for at := 0; at < len(text); at += 3 {
+		for _, h := range a.MatchAt(nil, text, at, 1<<20, &trail, func(int, int) bool { steps++; return true }) {
+			ends[h.End] = true
+		}
+	}
+	if !ends[len(text)] || steps > 100*len(text) {
+		t.Errorf("%d steps for %d bytes; the whole was found: %v", steps, len(text), ends[len(text)])
 	}
 }

@@ -64,7 +64,10 @@ const Threshold float32 = 0.5
 type Set struct {
 	recognisers []Recogniser
 	patterns    []compiled
-	auto        *automaton.Automaton
+	auto        *automaton.Automaton // of all patterns
+	strong      *automaton.Automaton // of those that mean something by themselves
+	strongOnes  []int                // their indexes in patterns
+	weak        owners               // owners of the others
 	words       *lexicon
 	begins      [256]bool
 }
@@ -178,6 +181,18 @@ func Compile(list []Recogniser) (*Set, error) {
 	}
 	var err error
 	if s.auto, err = automaton.Compile(exprs); err != nil {
+		return nil, fmt.Errorf("recogniser: %w", err)
+	}
+	var strong []string
+	for i, c := range s.patterns {
+		if c.score >= Threshold {
+			strong = append(strong, exprs[i])
+			s.strongOnes = append(s.strongOnes, i)
+		} else {
+			s.weak[c.owner/64] |= 1 << (c.owner % 64)
+		}
+	}
+	if s.strong, err = automaton.Compile(strong); err != nil {
 		return nil, fmt.Errorf("recogniser: %w", err)
 	}
 	for c := range s.begins {

@@ -43,10 +43,22 @@ type Scanner struct {
 	scratch []byte
 	taken   []bool
 	firsts  []int // patterns that take their first match only and have had it
+	trail   automaton.Trail
+	worth   []worth // of each pattern, in the text that is scanned
 }
 
+// worth says whether a pattern that means nothing by itself has anything around
+// that speaks for it.
+type worth uint8
+
+const (
+	unknown worth = iota
+	nothing
+	something
+)
+
 // NewScanner returns a scanner for s.
-func (s *Set) NewScanner() *Scanner { return &Scanner{set: s} }
+func (s *Set) NewScanner() *Scanner { return &Scanner{set: s, worth: make([]worth, len(s.patterns))} }
 
 const (
 	longest      = 16 << 10 // bytes that one match can have
@@ -97,17 +109,29 @@ func (s *Scanner) decoded(e view.Encoded) {
 func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 	near.reset(s.set.words, text)
 	set := s.set
+	s.trail.Reset(len(text))
+	clear(s.worth)
+	auto, names := set.auto, []int(nil)
+	if !s.hinted(near, outer) { // then patterns that need a word of context have none
+		auto, names = set.strong, set.strongOnes
+	}
 	for i := range text {
 		if !set.begins[text[i]] || i > 0 && isWord(text[i-1]) && isWord(text[i]) {
 			continue
 		}
 		s.firsts = s.firsts[:0]
-		s.hits = set.auto.MatchAt(s.hits[:0], text, i, longest, func(pattern, end int) bool {
+		s.hits = auto.MatchAt(s.hits[:0], text, i, longest, &s.trail, func(pattern, end int) bool {
+			if names != nil {
+				pattern = names[pattern]
+			}
+			if s.worth[pattern] == nothing {
+				return false
+			}
 			if end < len(text) && isWord(text[end]) && isWord(text[end-1]) {
 				return false
 			}
 			p := &set.patterns[pattern]
-			if p.score < Threshold && !s.possible(int16(p.owner), near, outer) {
+			if p.score < Threshold && s.worth[pattern] != something && !s.possible(pattern, near, outer) {
 				return false
 			}
 			// Among several ends the check digits say which is the value's.
@@ -117,15 +141,42 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 			return !p.early || p.check(string(text[i:end]))
 		})
 		for _, h := range s.hits {
+			if names != nil {
+				h.Pattern = names[h.Pattern]
+			}
 			s.judge(text, i, h, near, at, outer)
 		}
 	}
 }
 
-// possible reports whether anything around speaks for an owner, so that a match
-// that means nothing by itself is worth a look.
-func (s *Scanner) possible(owner int16, near, outer *mentions) bool {
-	return near.speaksFor(owner) || s.around.speaksFor(owner) || outer != nil && outer.speaksFor(owner)
+// hinted reports whether anything around speaks for an owner of patterns that
+// need it.
+func (s *Scanner) hinted(near, outer *mentions) bool {
+	for _, m := range [...]*mentions{near, &s.around.key, &s.around.parent, &s.around.beside, outer} {
+		if m == nil || len(m.text) == 0 {
+			continue
+		}
+		m.look()
+		for i, o := range m.owners {
+			if o&s.set.weak[i] != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// possible reports whether anything around speaks for the owner of a pattern, so
+// that a match that means nothing by itself is worth a look.
+func (s *Scanner) possible(pattern int, near, outer *mentions) bool {
+	if s.worth[pattern] == unknown {
+		s.worth[pattern] = nothing
+		owner := int16(s.set.patterns[pattern].owner)
+		if near.speaksFor(owner) || s.around.speaksFor(owner) || outer != nil && outer.speaksFor(owner) {
+			s.worth[pattern] = something
+		}
+	}
+	return s.worth[pattern] == something
 }
 
 // judge turns a match into a candidate, or drops it.
