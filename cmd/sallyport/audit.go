@@ -17,7 +17,7 @@ func auditCommand() *cobra.Command {
 		Use: "audit", Short: "Read receipts, and prove that they are whole and unchanged", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(auditVerifyCommand(), auditProveCommand(), auditTailCommand(), auditQueryCommand(), auditLineageCommand(), auditExportCommand(), auditKeygenCommand(), auditPayloadCommand(), auditKeysCommand(), auditSubjectCommand())
+	cmd.AddCommand(auditVerifyCommand(), auditProveCommand(), auditTailCommand(), auditQueryCommand(), auditLineageCommand(), auditExportCommand(), auditKeygenCommand(), auditPayloadCommand(), auditKeysCommand(), auditSubjectCommand(), auditReportCommand())
 	cmd.AddCommand(auditSinksCommand())
 	return cmd
 }

@@ -1,0 +1,261 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/ledger"
+	"github.com/sallyport/sallyport/internal/audit/verify"
+)
+
+type nobody struct{}
+
+func (nobody) Lost() uint64        { return 0 }
+func (nobody) Wrote(uint64, error) {}
+
+// kept writes receipts to a directory, and returns whom to believe about them.
+func kept(t *testing.T, members ...string) (dir string, keys chain.Keys) {
+	t.Helper()
+	private, public, _, err := chain.GenerateKey()
+	keys = chain.Keys{}
+	if err != nil || keys.Add(public) != nil {
+		t.Fatal(err)
+	}
+	key, err := chain.ParsePrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(t.TempDir(), "receipts")
+	l, err := ledger.Open(ledger.Options{Directory: dir, SegmentSize: 1 << 20, SegmentTime: time.Hour, CheckpointEvery: time.Second, Key: key, Spool: 1 << 20, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range members {
+		if err := l.Spool().Put(fmt.Appendf(nil, `"time":"2026-11-0%dT12:00:00Z","exchange":"e","direction":"to_server",%s`, i%9+1, m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	quit := make(chan struct{})
+	close(quit)
+	if err := l.Run(quit, nobody{}); err != nil {
+		t.Fatal(err)
+	}
+	return dir, keys
+}
+
+var (
+	refusal  = `"action":"deny","reason":"unauthenticated","config":"c1","guards":[{"name":"identity","action":"deny","took_us":1}],"took_us":2`
+	answer   = `"action":"allow","config":"c1","issuer":"https://idp","guards":[{"name":"policy","action":"allow","took_us":1},{"name":"dlp","action":"allow","detail":"EMAIL","measures":{"mask.email_address":1},"took_us":1}],"took_us":2`
+	settings = Settings{
+		"gateway":   map[string]any{"authentication": map[string]any{"method": "JWT"}, "authorization": map[string]any{"policy_engine": "none"}},
+		"receipts":  map[string]any{"directory": "/var/lib/<b>receipts|", "when_full": "block"},
+		"guards":    map[string]any{"dlp": map[string]any{"mode": "enforce", "to_server": map[string]any{"secret": "alert"}}},
+		"listeners": []any{map[string]any{"address": "x"}, map[string]any{"tls": map[string]any{"certificate": "c.pem"}}},
+	}
+)
+
+func made(t *testing.T, id string, o Options) *Report {
+	t.Helper()
+	f, err := Load(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Settings, o.Now, o.Build, o.Samples = settings, time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC), "v0", 1
+	r, err := Make(f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ConfigFile, r.CurrentConfig = "sallyport.yaml", "c1"
+	return r
+}
+
+func part(t *testing.T, r *Report, topic string) *Shown {
+	t.Helper()
+	for _, p := range r.Parts {
+		if p.Topic == topic {
+			return p
+		}
+	}
+	t.Fatalf("no %s", topic)
+	return nil
+}
+
+func TestAStatusIsNoMoreThanItsPointersShow(t *testing.T) {
+	dir, keys := kept(t, refusal, answer, answer)
+	r := made(t, "owasp-mcp", Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}})
+	for topic, want := range map[string]Status{
+		"authentication": Evidenced,     // configured, and receipts show it
+		"authorization":  NotConfigured, // receipts alone would show it
+		"privacy":        Partly,        // secrets are only alerted about
+		"records":        Evidenced,
+		"inventory":      NotConfigured,
+	} {
+		if got := part(t, r, topic).Status; got != want {
+			t.Errorf("%s is %s, want %s", topic, got, want)
+		}
+	}
+	if r.Receipts != 3 || r.Refused != 1 || len(r.Configs) != 1 || r.Configs[0].Count != 3 {
+		t.Errorf("%+v", r.Configs)
+	}
+	q := part(t, r, "authentication").Receipts
+	if q[0].Count != 2 || q[1].Count != 1 || len(q[1].Samples) != 1 || q[1].Samples[0].Seq != 1 {
+		t.Fatalf("%+v", q)
+	}
+	if err := q[1].Samples[0].Proof.Check(keys); err != nil {
+		t.Error(err)
+	}
+	empty := made(t, "cosai", Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Since: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)})
+	if got := part(t, empty, "authentication").Status; got != Configured || empty.Receipts != 0 {
+		t.Errorf("of a period without receipts: %s, %d", got, empty.Receipts)
+	}
+	if got := part(t, empty, "transport").Status; got != Configured {
+		t.Errorf("a listener with a certificate: %s", got)
+	}
+}
+
+func TestNothingIsAttestedFromADirectoryThatIsNotProved(t *testing.T) {
+	dir, keys := kept(t, refusal, answer)
+	f, err := Load("iso-27001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, ledger.SegmentFile(1))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	altered := func() {
+		if err := os.WriteFile(path, bytes.Replace(text, []byte(`"deny"`), []byte(`"hold"`), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, others := kept(t, answer)
+	for name, c := range map[string]struct {
+		keys  chain.Keys
+		spoil func()
+	}{
+		"without keys":       {nil, func() {}},
+		"with another's key": {others, func() {}},
+		"that was changed":   {keys, altered},
+	} {
+		c.spoil()
+		o := Options{Directories: []string{dir}, Verify: verify.Options{Keys: c.keys}, Settings: settings, Now: time.Now(), Samples: 1}
+		if r, err := Make(f, o); !errors.Is(err, ErrUnverified) {
+			t.Errorf("%s: %v, %v", name, r, err)
+		}
+		o.Unverified = true
+		r := made(t, "iso-27001", o)
+		var md, page, js bytes.Buffer
+		if err := errors.Join(r.Markdown(&md), r.HTML(&page), r.OSCAL(&js)); err != nil {
+			t.Fatal(err)
+		}
+		for _, out := range []string{md.String(), page.String(), js.String()} {
+			if !strings.Contains(out, "NOT ATTESTED") || strings.Contains(out, `"satisfied"`) || strings.Contains(out, "**evidenced**") {
+				t.Errorf("%s: %.3000s", name, out)
+			}
+		}
+		if got := part(t, r, "authentication").Status; got != Unproved {
+			t.Errorf("%s: %s", name, got)
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestEveryReportHasTheShapeOfItsFormat(t *testing.T) {
+	dir, keys := kept(t, refusal, answer)
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/assessment-results.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range IDs() {
+		r := made(t, id, Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}})
+		var md, page, js bytes.Buffer
+		if err := errors.Join(r.Markdown(&md), r.HTML(&page), r.OSCAL(&js)); err != nil {
+			t.Fatal(err)
+		}
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(js.Bytes()))
+		if err == nil {
+			err = schema.Validate(v)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		references(t, id, js.Bytes())
+		for _, c := range r.Controls {
+			if !strings.Contains(md.String(), "### "+c.ID+" "+c.Title) {
+				t.Errorf("%s lacks %s", id, c.ID)
+			}
+		}
+		if strings.Contains(md.String(), "/<b>") || strings.Contains(page.String(), "<b>") {
+			t.Errorf("%s: a value of the configuration becomes markup", id)
+		}
+		n := 0
+		if err := r.Proofs(func(_ string, proof []byte) error {
+			n++
+			p, err := verify.ParseProof(proof)
+			if err != nil {
+				return err
+			}
+			return p.Check(keys)
+		}); err != nil || n != 2 {
+			t.Errorf("%s: %d proofs, %v", id, n, err)
+		}
+	}
+}
+
+// references checks what a schema cannot: that every reference leads somewhere, and
+// that no id stands for two things.
+func references(t *testing.T, id string, text []byte) {
+	t.Helper()
+	var doc any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	ids, wanted := map[string]int{}, map[string]bool{}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, one := range v {
+				s, _ := one.(string)
+				switch {
+				case k == "uuid":
+					ids[s]++
+				case k == "observation-uuid":
+					wanted[s] = true
+				case k == "href" && strings.HasPrefix(s, "#"):
+					wanted[s[1:]] = true
+				}
+				walk(one)
+			}
+		case []any:
+			for _, one := range v {
+				walk(one)
+			}
+		}
+	}
+	walk(doc)
+	for s, n := range ids {
+		if n > 1 {
+			t.Errorf("%s: %s stands for %d things", id, s, n)
+		}
+	}
+	for s := range wanted {
+		if ids[s] == 0 {
+			t.Errorf("%s: %s leads nowhere", id, s)
+		}
+	}
+}
