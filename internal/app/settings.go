@@ -3,6 +3,8 @@ package app
 import (
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -26,6 +28,7 @@ func Settings(cfg *config.Config) (map[string]any, error) {
 		own["mode"], own["on_error"] = g.Mode, g.OnError
 		guards[name] = own
 	}
+	guards["*"] = together(cfg.Guards)
 	out["guards"] = guards
 	out["servers"] = declared(cfg)
 	return out, nil
@@ -46,15 +49,42 @@ func tree(v any) (map[string]any, error) {
 	return out, nil
 }
 
+// together says of all guards what holds for each, or which ones differ.
+func together(all map[string]config.Guard) map[string]any {
+	say := func(want string, of func(config.Guard) string) string {
+		var others []string
+		for name, g := range all {
+			if got := of(g); got != want {
+				others = append(others, name+" "+got)
+			}
+		}
+		if others == nil {
+			return want
+		}
+		slices.Sort(others)
+		return "not all: " + strings.Join(others, ", ")
+	}
+	return map[string]any{
+		"mode":     say("enforce", func(g config.Guard) string { return g.Mode }),
+		"on_error": say("deny", func(g config.Guard) string { return g.OnError }),
+	}
+}
+
 // declared is how much servers say of themselves.
 func declared(cfg *config.Config) map[string]any {
+	servers := cfg.View().Servers()
+	out := map[string]any{"count": len(servers)}
+	owned, classified := 0, 0
 	counts := map[string]int{}
-	for _, s := range cfg.View().Servers() {
-		counts["count"]++
-		for name, is := range map[string]bool{"owner": s.Owner != "", "data_classification": s.Classification != "", "tools": len(s.Tools) > 0} {
-			if is {
-				counts[name]++
-			}
+	for _, s := range servers {
+		if s.Owner != "" {
+			owned++
+		}
+		if s.Classification != "" {
+			classified++
+		}
+		if len(s.Tools) > 0 {
+			counts["tools"]++
 		}
 		for _, t := range s.Tools {
 			for name, is := range map[string]bool{"sensitive_tools": t.Sensitive, "destructive_tools": t.Destructive, "financial_tools": t.Financial, "external_tools": t.External} {
@@ -64,9 +94,16 @@ func declared(cfg *config.Config) map[string]any {
 			}
 		}
 	}
-	out := make(map[string]any, len(counts))
 	for k, n := range counts {
 		out[k] = n
 	}
+	out["owner"], out["data_classification"] = howMany(owned, len(servers)), howMany(classified, len(servers))
 	return out
+}
+
+func howMany(n, all int) string {
+	if n == all {
+		return "all"
+	}
+	return fmt.Sprintf("%d of %d", n, all)
 }

@@ -33,7 +33,7 @@ servers: [{name: crm, url: "http://127.0.0.1:1/", owner: sales, data_classificat
 	s := report.Settings(tree)
 	for at, want := range map[string]string{
 		"gateway.authentication.method": "none", "guards.dlp.to_client.pii": "mask", "guards.dlp.to_server.secret": "block", "guards.dlp.mode": "enforce", "guards.injection.mode": "shadow",
-		"guards.dlp.key": "env:SETTINGS_TEST_KEY", "receipts.when_full": "block", "receipts.checkpoint_every": "10s", "servers.count": "1", "servers.owner": "1", "servers.sensitive_tools": "1",
+		"guards.dlp.key": "env:SETTINGS_TEST_KEY", "receipts.when_full": "block", "receipts.checkpoint_every": "10s", "servers.count": "1", "servers.owner": "all", "guards.*.on_error": "deny", "guards.*.mode": "not all: injection shadow", "servers.sensitive_tools": "1",
 		"limits.body": "4MiB",
 	} {
 		if got, set := s.Value(at); got != want || !set {
@@ -50,7 +50,7 @@ servers: [{name: crm, url: "http://127.0.0.1:1/", owner: sales, data_classificat
 // Every pointer of a framework leads to a setting that exists, so that no report
 // says "not configured" of a misspelling.
 func TestEveryPointerOfAFrameworkIsASetting(t *testing.T) {
-	known := map[string]bool{"servers.count": true, "servers.owner": true, "servers.data_classification": true, "servers.tools": true,
+	known := map[string]bool{"guards.*.on_error": true, "guards.*.mode": true, "servers.count": true, "servers.owner": true, "servers.data_classification": true, "servers.tools": true,
 		"servers.sensitive_tools": true, "servers.destructive_tools": true, "servers.financial_tools": true, "servers.external_tools": true}
 	settings(config.Describe(ConfigOptions()), known)
 	reasons, guards := map[string]bool{}, map[string]bool{}

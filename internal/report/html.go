@@ -12,13 +12,13 @@ var page string
 
 // view is the report in the words of the page.
 type view struct {
-	Title, About, Warning, Legend string
-	Unproved                      bool
-	Facts                         [][2]string
-	Sources                       []sourceView
-	Controls                      []controlView
-	Evidence                      []partView
-	Elsewhere                     []Elsewhere
+	Title, About, Warning, Legend, HowToCheck string
+	Unproved                                  bool
+	Facts                                     [][2]string
+	Sources                                   []sourceView
+	Controls                                  []controlView
+	Evidence                                  []partView
+	Elsewhere                                 []Elsewhere
 }
 
 type sourceView struct{ Path, Replica, Range, Verdict, Remarks string }
@@ -52,7 +52,7 @@ func (r *Report) HTML(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("report: html: %w", err)
 	}
-	v := view{Title: r.Title, About: r.about(), Warning: unproved, Legend: legend, Unproved: r.Unproved, Facts: r.facts(), Elsewhere: r.Elsewhere}
+	v := view{Title: r.Title, About: r.about(), Warning: unproved, Legend: legend, HowToCheck: howToCheck, Unproved: r.Unproved, Facts: r.facts(), Elsewhere: r.Elsewhere}
 	for i := range r.Sources {
 		s := &r.Sources[i]
 		v.Sources = append(v.Sources, sourceView{s.Path, s.Report.Replica, fmt.Sprintf("%d to %d", s.Report.FirstSeq, s.Report.LastSeq), s.verdict(), s.remarks()})
@@ -62,7 +62,7 @@ func (r *Report) HTML(w io.Writer) error {
 		v.Controls = append(v.Controls, controlView{anchor(c.ID + " " + c.Title), c.ID, c.Title, c.Asks, c.Status, c.Parts, c.Gaps})
 	}
 	for _, p := range r.Parts {
-		out := partView{Topic: p.Topic, Gives: p.Gives, Status: p.Status, Tests: p.Tests, Docs: p.Docs}
+		out := partView{Topic: p.Topic, Gives: p.Says(), Status: p.Status, Tests: p.Tests, Docs: p.Docs}
 		for i := range p.Config {
 			c := &p.Config[i]
 			out.Config = append(out.Config, configView{c.At, c.said(), c.verdict()})

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,14 +43,15 @@ func (r *Report) Markdown(w io.Writer) error {
 		p("%s\n", c.Asks)
 		p("The gateway's part: **%s**.\n", c.Status)
 		for _, part := range c.Parts {
-			p("- [%s](#evidence-%s) (%s): %s", part.Topic, part.Topic, part.Status, part.Gives)
+			p("- [%s](#evidence-%s) (%s): %s", part.Topic, part.Topic, part.Status, part.Says())
 		}
 		p("\nGaps, which somebody else has to close:\n")
 		for _, g := range c.Gaps {
 			p("- %s", g)
 		}
 	}
-	p("\n## Evidence")
+	p("\n## Evidence\n")
+	p("%s", howToCheck)
 	for _, part := range r.Parts {
 		r.markdownPart(p, part)
 	}
@@ -63,7 +66,7 @@ func (r *Report) Markdown(w io.Writer) error {
 
 func (r *Report) markdownPart(p func(string, ...any), part *Shown) {
 	p("\n### Evidence: %s\n", part.Topic)
-	p("%s Status: **%s**.\n", part.Gives, part.Status)
+	p("%s Status: **%s**.\n", part.Says(), part.Status)
 	p("| configuration | says | |\n|---|---|---|")
 	for i := range part.Config {
 		c := &part.Config[i]
@@ -81,8 +84,9 @@ func (r *Report) markdownPart(p func(string, ...any), part *Shown) {
 }
 
 const (
-	unproved = "NOT ATTESTED. Some of the receipts are not proved to be as they were written, so what is said of receipts here is a claim and no evidence."
-	legend   = "*evidenced*: configured as the pointers say, and receipts of the period show it. *configured*: configured, and no receipt of the period shows it, " +
+	unproved   = "NOT ATTESTED. Some of the receipts are not proved to be as they were written, so what is said of receipts here is a claim and no evidence."
+	howToCheck = "Each receipt that is shown can be proved without the others: `sallyport audit prove DIRECTORY --seq NUMBER` makes the proof (as --proofs does for all of them), and `sallyport audit verify --proof FILE --key PUB.pem` checks it."
+	legend     = "*evidenced*: configured as the pointers say, and receipts of the period show it. *configured*: configured, and no receipt of the period shows it, " +
 		"or nothing of it can show in receipts. *partly configured*: some of the pointers hold. *not configured*: none does. *unproved*: receipts show it that nobody can prove. " +
 		"No status says that a control is fulfilled: each has gaps that a gateway does not close."
 )
@@ -109,11 +113,31 @@ func (r *Report) facts() [][2]string {
 	return [][2]string{
 		{"Made", moment(r.Now, "") + " by sallyport " + r.Build},
 		{"Period", period},
-		{"Receipts", fmt.Sprintf("%d, of them %d that refuse; the first %s, the last %s", r.Receipts, r.Refused, moment(r.First, "none"), moment(r.Last, "none"))},
+		{"Receipts", fmt.Sprintf("%d, of them %d that refuse; the first %s, the last %s%s", r.Receipts, r.Refused, moment(r.First, "none"), moment(r.Last, "none"), r.silence())},
+		{"Keys that may have signed", r.keys()},
 		{"Not recorded", fmt.Sprintf("%d decisions, as the gateways say", r.Lost)},
 		{"Configuration that was read", r.ConfigFile + ", revision " + r.CurrentConfig},
 		{"Configurations that decided", r.decided()},
 	}
+}
+
+// silence says where a period begins or ends without receipts.
+func (r *Report) silence() (words string) {
+	const day = 24 * time.Hour
+	if gap := r.First.Sub(r.Since); !r.Since.IsZero() && !r.First.IsZero() && gap > day {
+		words += fmt.Sprintf(". Nothing is recorded in the first %d days of the period: whether the gateway ran then, receipts do not say", gap/day)
+	}
+	if gap := r.Until.Sub(r.Last); !r.Until.IsZero() && !r.Last.IsZero() && gap > day {
+		words += fmt.Sprintf(". Nothing is recorded in its last %d days", gap/day)
+	}
+	return words
+}
+
+func (r *Report) keys() string {
+	if len(r.Verify.Keys) == 0 {
+		return "none was given"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(r.Verify.Keys)), ", ")
 }
 
 // decided tells an auditor whether the pointers are about what was in force.

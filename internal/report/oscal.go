@@ -180,7 +180,7 @@ func (r *Report) OSCAL(w io.Writer) error {
 
 // observe puts the evidence of one topic into OSCAL.
 func (r *Report) observe(p *Shown, now string, back *backMatter, proofs map[string]bool) (observation, error) {
-	o := observation{UUID: r.uuid("topic " + p.Topic), Title: p.Topic, Description: p.Gives, Props: []prop{{"status", p.Status.String(), ns}}, Methods: []string{"EXAMINE"}, Collected: now}
+	o := observation{UUID: r.uuid("topic " + p.Topic), Title: p.Topic, Description: p.Says(), Props: []prop{{"status", p.Status.String(), ns}}, Methods: []string{"EXAMINE"}, Collected: now}
 	for i := range p.Config {
 		c := &p.Config[i]
 		o.Evidence = append(o.Evidence, evidence{Description: fmt.Sprintf("configuration %s says %s: %s", c.At, c.said(), c.verdict())})

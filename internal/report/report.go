@@ -75,6 +75,14 @@ type Shown struct {
 	Receipts []Counted
 }
 
+// Says is what the gateway gives, or would give.
+func (p *Shown) Says() string {
+	if p.Status == NotConfigured {
+		return "Not in force here. Configured, it would: " + p.Gives
+	}
+	return p.Gives
+}
+
 // Result is one control.
 type Result struct {
 	*Control

@@ -115,9 +115,15 @@ func TestAStatusIsNoMoreThanItsPointersShow(t *testing.T) {
 	if err := q[1].Samples[0].Proof.Check(keys); err != nil {
 		t.Error(err)
 	}
+	if got := part(t, r, "authorization").Says(); !strings.HasPrefix(got, "Not in force here.") {
+		t.Errorf("what is not configured reads like a claim: %s", got)
+	}
 	empty := made(t, "cosai", Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Since: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)})
 	if got := part(t, empty, "authentication").Status; got != Configured || empty.Receipts != 0 {
 		t.Errorf("of a period without receipts: %s, %d", got, empty.Receipts)
+	}
+	if got := made(t, "cosai", Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Since: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)}).silence(); !strings.Contains(got, "the first 31 days") {
+		t.Errorf("a silence goes unsaid: %q", got)
 	}
 	if got := part(t, empty, "transport").Status; got != Configured {
 		t.Errorf("a listener with a certificate: %s", got)
