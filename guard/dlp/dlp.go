@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/inspect/recogniser"
@@ -16,12 +17,13 @@ import (
 
 // Config is the user's "guards.dlp" section.
 type Config struct {
-	ToServer    Actions  `yaml:"to_server" doc:"What happens to findings in messages to the server"`
-	ToClient    Actions  `yaml:"to_client" doc:"What happens to findings in messages to the client"`
-	Rules       []Rule   `yaml:"rules" doc:"Exceptions from to_server and to_client; the first that fits a finding counts"`
-	Key         string   `yaml:"key" doc:"Reference to the key of hash and tokenise, such as env:DLP_KEY or file:/run/secrets/dlp: at least 16 bytes, the same for all replicas"`
-	Recognisers []string `yaml:"recognisers" doc:"Files with recognisers of your own, relative to the working directory; each must pass its own tests"`
-	MaxBytes    int      `yaml:"max_bytes" min:"1024" max:"67108864" doc:"Largest message to inspect; for a larger one no decision is reached, and on_error says what that means"`
+	ToServer    Actions       `yaml:"to_server" doc:"What happens to findings in messages to the server"`
+	ToClient    Actions       `yaml:"to_client" doc:"What happens to findings in messages to the client"`
+	Rules       []Rule        `yaml:"rules" doc:"Exceptions from to_server and to_client; the first that fits a finding counts"`
+	Key         string        `yaml:"key" doc:"Reference to the key of hash and tokenise, such as env:DLP_KEY or file:/run/secrets/dlp: at least 16 bytes, the same for all replicas"`
+	RestoreFor  time.Duration `yaml:"restore_for" min:"0s" max:"30d" doc:"How long, at least, a value that was tokenised on its way to the client is put back in messages to the server that it came from, of the same tenant; at most twice as long. Equal values have one token for so long. 0 for never"`
+	Recognisers []string      `yaml:"recognisers" doc:"Files with recognisers of your own, relative to the working directory; each must pass its own tests"`
+	MaxBytes    int           `yaml:"max_bytes" min:"1024" max:"67108864" doc:"Largest message to inspect; for a larger one no decision is reached, and on_error says what that means"`
 }
 
 // Actions says what happens to each class of finding.
@@ -47,6 +49,10 @@ type Ports struct {
 	Secret func(reference string) ([]byte, error) // a reference such as env:DLP_KEY, resolved
 	Read   func(path string) ([]byte, error)
 	Raise  Raise
+
+	// Tokens makes the sealer of tokens from the key; nil for checks of a
+	// configuration by itself.
+	Tokens func(key []byte) (Sealer, error)
 }
 
 // Raise is what other parts of the configuration ask for: whatever would only
@@ -120,6 +126,7 @@ type dlp struct {
 	set      *recogniser.Set
 	rules    []rule
 	key      []byte
+	sealer   Sealer    // nil where nothing is put back
 	scanners sync.Pool // of *scan
 }
 
@@ -147,8 +154,12 @@ func build(c Config, p Ports) (guard.Guard, error) {
 		}
 		g.rules = append(g.rules, compiled)
 	}
-	if err := g.keyed(p); err != nil {
+	if err := errors.Join(g.keyed(p), c.checkRestore()); err != nil {
 		errs = append(errs, err)
+	} else if g.RestoreFor > 0 && p.Tokens != nil && p.Secret != nil {
+		if g.sealer, err = p.Tokens(g.key); err != nil {
+			errs = append(errs, fmt.Errorf("key: %w", err))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ type place struct {
 	whole      bool   // the bytes are a whole lexeme, not the inside of a string
 	value      []byte // what stands there; never shown
 	pointer    string
+	token      string // that its server gets back as the value; empty where there is none
 	text       []byte // replacement, where it is not made from the type alone
 }
 
@@ -34,6 +35,7 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 	s := g.scanners.Get().(*scan)
 	defer g.scanners.Put(s)
 	var places []place
+	var tokens []restored
 	for _, part := range [...]struct {
 		pointer string
 		raw     json.RawMessage
@@ -46,16 +48,17 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 			return guard.Verdict{}, fmt.Errorf("dlp: inspect: no %s in the message", part.pointer)
 		}
 		err := s.reader.EachText(part.raw, func(t *wire.Text) {
+			tokens = g.restore(tokens, x, m, t, base, part.pointer)
 			places = g.text(places, s, x, m, t, base, part.pointer)
 		})
 		if err != nil {
 			return guard.Verdict{}, fmt.Errorf("dlp: inspect: %w", err)
 		}
 	}
-	if len(places) == 0 {
+	if places = without(places, tokens); len(places)+len(tokens) == 0 {
 		return guard.Pass(), nil
 	}
-	return g.verdict(s, m, places)
+	return g.verdict(s, m, places, tokens)
 }
 
 // text scans one text and appends what is to be acted on.
@@ -83,6 +86,7 @@ func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t
 		if a.rewrites() && fixed(m.Direction, p.pointer) {
 			p.action = block
 		}
+		g.seal(x, m, &p)
 		places = append(places, p)
 	}
 	return places
@@ -108,7 +112,7 @@ func fixed(d mcp.Direction, pointer string) bool {
 }
 
 // verdict refuses if any finding is to be blocked, and rewrites otherwise.
-func (g *dlp) verdict(s *scan, m *mcp.Message, places []place) (guard.Verdict, error) {
+func (g *dlp) verdict(s *scan, m *mcp.Message, places []place, tokens []restored) (guard.Verdict, error) {
 	v := guard.Verdict{Action: guard.Allow, Detail: g.detail(s, places), Measures: measures(places)}
 	var pii, secret string // the labels
 	for i := range places {
@@ -133,6 +137,13 @@ func (g *dlp) verdict(s *scan, m *mcp.Message, places []place) (guard.Verdict, e
 	}
 	if v.Action == guard.Allow {
 		v.Edits = g.edits(m, places)
+		for _, r := range tokens {
+			v.Edits = append(v.Edits, mcp.SetSpan(r.start, r.end, r.text))
+		}
+		if len(tokens) > 0 {
+			v.Sensitive = true
+			v.Measures = append(v.Measures, guard.Measure{Name: "restored", Value: int64(len(tokens))})
+		}
 	}
 	return v, nil
 }

@@ -33,6 +33,9 @@ func (g *dlp) replacement(p *place) string {
 	case hash:
 		return "[" + p.Type + ":" + hex.EncodeToString(g.mac(p)[:6]) + "]"
 	case tokenise:
+		if p.token != "" {
+			return p.token
+		}
 		return "tok_" + strings.ToLower(p.Type) + "_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(g.mac(p)[:16]))
 	}
 	return "[" + p.Type + "]"
@@ -164,6 +167,7 @@ func (g *dlp) blob(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t
 		p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(plain[f.Start:f.End]), pointer: prefix + t.Pointer(), whole: true}
 		p.start, p.end = t.Span(0, len(t.Value))
 		p.start, p.end = p.start+base-1, p.end+base+1 // with the quotes
+		g.seal(x, m, &p)
 		if a.rewrites() {
 			text = append(append(text, plain[done:f.Start]...), g.replacement(&p)...)
 			done = f.End

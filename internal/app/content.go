@@ -25,7 +25,8 @@ func contentPorts(c config.EgressControl) dlp.Ports {
 			s, err := secret(reference)
 			return []byte(s), err
 		},
-		Raise: dlp.Raise{PII: c.PIIDetection, Secret: c.ContentInspection},
+		Tokens: tokens,
+		Raise:  dlp.Raise{PII: c.PIIDetection, Secret: c.ContentInspection},
 	}
 }
 
