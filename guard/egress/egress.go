@@ -1,5 +1,6 @@
-// Package egress judges where the arguments of a call would send a server:
-// URLs, hosts and addresses anywhere in them, against an allow-list.
+// Package egress judges where the arguments of a call would send a server, and
+// where what it answers links to: URLs, hosts and addresses anywhere in them,
+// against an allow-list.
 package egress
 
 import (
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/inspect/destination"
 	"github.com/sallyport/sallyport/internal/inspect/wire"
 	"github.com/sallyport/sallyport/mcp"
@@ -21,7 +23,8 @@ import (
 type Config struct {
 	Allow   []Entry `yaml:"allow" doc:"Destinations that calls may name, beside gateway.egress_control.url_allowlist; with neither, all but metadata services"`
 	Resolve bool    `yaml:"resolve" doc:"Look up allowed names and judge every address they have"`
-	Ignore  []Tool  `yaml:"ignore" doc:"Tools whose arguments name destinations without anybody going there, such as a search"`
+	Ignore  []Tool  `yaml:"ignore" doc:"Tools whose arguments and results name destinations without anybody going there, such as a search"`
+	Results string  `yaml:"results" oneof:"auto|allow|annotate|strip|refuse" doc:"Links in what servers answer that lead where calls may not: allow does not look; annotate says so in _meta and to operators; strip takes them out; refuse withholds the answer; auto is annotate with gateway.egress_control.content_inspection and an allow-list, and allow otherwise"`
 }
 
 // Entry is one line of the allow-list.
@@ -56,26 +59,38 @@ type Resolver interface {
 type Ports struct {
 	Resolver  Resolver // nil leaves names unresolved, for checks of a configuration by itself
 	Allowlist []string // gateway.egress_control.url_allowlist
+	Inspect   bool     // gateway.egress_control.content_inspection
 }
 
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
-	return guard.Define("egress", "Judges where arguments and resource URIs would send a server.", Config{Resolve: true},
-		func(c Config) (guard.Guard, error) { return build(c, p) },
-		guard.Want{Method: "tools/call", Direction: mcp.ToServer},
-		guard.Want{Method: "resources/read", Direction: mcp.ToServer},
-		guard.Want{Method: "resources/subscribe", Direction: mcp.ToServer},
-		guard.Want{Method: "prompts/get", Direction: mcp.ToServer},
-		guard.Want{Method: "completion/complete", Direction: mcp.ToServer},
-		guard.Want{Method: "tasks/update", Direction: mcp.ToServer},
-		guard.Want{Method: guard.TopicResponse, Direction: mcp.ToServer},
+	return guard.Define("egress", "Judges where arguments and resource URIs would send a server, and where its answers link to.", Config{Resolve: true, Results: "auto"},
+		func(c Config) (guard.Guard, error) { return build(c, p) }, append(inward(), outward()...)...,
 	).WithReasons(
+		guard.ReasonInfo{Reason: ForeignLink, Status: 200, Code: guard.CodeResponseContent, Text: "The server's answer links to a place that is not allowed here, and was withheld.", When: "A message of a server holds a link to where calls may not lead, and `guards.egress.results` is `refuse`, or `strip` where it cannot be taken out."},
 		guard.ReasonInfo{Reason: Denied, Status: 200, Code: guard.CodeRequestContent, Text: "The call names a destination that is not allowed here. Ask for it to be added to the allow-list, or name another.", When: "An argument or resource URI names a host, address, port or scheme that neither `gateway.egress_control.url_allowlist` nor `guards.egress.allow` has, a name that leads to a forbidden address or nowhere, or a URL that cannot be read without doubt."},
 	)
 }
 
+// inward are the messages to servers that are judged.
+func inward() (out []guard.Want) {
+	for _, m := range []string{"tools/call", "resources/read", "resources/subscribe", "prompts/get", "completion/complete", "tasks/update", guard.TopicResponse} {
+		out = append(out, guard.Want{Method: m, Direction: mcp.ToServer})
+	}
+	return out
+}
+
+// What happens to links in results.
+const (
+	allow    = "allow"
+	annotate = "annotate"
+	strip    = "strip"
+	refuse   = "refuse"
+)
+
 type egress struct {
 	Config
+	results  string
 	policies []scoped
 	open     bool
 	resolver Resolver
@@ -88,12 +103,17 @@ type scoped struct {
 }
 
 func build(c Config, p Ports) (guard.Guard, error) {
-	g := &egress{Config: c, resolver: p.Resolver, open: len(c.Allow)+len(p.Allowlist) == 0}
+	g := &egress{Config: c, resolver: p.Resolver, open: len(c.Allow)+len(p.Allowlist) == 0, results: c.Results}
+	if c.Results == "auto" || c.Results == "" {
+		if g.results = allow; p.Inspect && !g.open {
+			g.results = annotate
+		}
+	}
 	for _, host := range p.Allowlist {
 		host = strings.ToLower(host)
 		g.policies = append(g.policies, scoped{Entry: destination.Entry{Host: host, Private: destination.Internal(host)}})
 	}
-	var errs []error
+	errs := []error{notation.OneOf("results", g.results, allow, annotate, strip, refuse)}
 	for i, e := range c.Allow {
 		host, err := destination.HostPattern(e.Host)
 		if err != nil {
@@ -110,6 +130,22 @@ func build(c Config, p Ports) (guard.Guard, error) {
 		return nil, err
 	}
 	return g, nil
+}
+
+// Wants leaves out what servers answer where nobody looks at it.
+func (g *egress) Wants() []guard.Want {
+	if g.results == allow {
+		return inward()
+	}
+	return append(inward(), outward()...)
+}
+
+// RequestsOnly tells a host without responses whether the guard needs them.
+func (g *egress) RequestsOnly() error {
+	if g.results == allow {
+		return nil
+	}
+	return fmt.Errorf("results: %s needs to see what servers answer", g.results)
 }
 
 // Policy returns the allow-list for every server, tool and tenant at once.
@@ -143,6 +179,9 @@ func among(list []string, s string) bool { return len(list) == 0 || slices.Conta
 // Inspect judges every destination in the message's params, or in a client's
 // result. Names that are not at hand make the verdict pending.
 func (g *egress) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	if m.Direction == mcp.ToClient {
+		return g.inspectLinks(x, m)
+	}
 	if slices.Contains(g.Ignore, Tool{x.Server.Name, m.Name}) && m.Method == "tools/call" {
 		return guard.Pass(), nil
 	}

@@ -31,7 +31,7 @@ func contentPorts(c config.EgressControl) dlp.Ports {
 }
 
 func (l *lasting) egressPorts(cfg *config.Config) egress.Ports {
-	return egress.Ports{Resolver: l.leaving.lookup(cfg.Egress.Resolver), Allowlist: allowlist(cfg.Gateway.EgressControl)}
+	return egress.Ports{Resolver: l.leaving.lookup(cfg.Egress.Resolver), Allowlist: allowlist(cfg.Gateway.EgressControl), Inspect: cfg.Gateway.EgressControl.ContentInspection}
 }
 
 func allowlist(c config.EgressControl) (hosts []string) {
