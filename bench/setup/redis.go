@@ -43,15 +43,20 @@ func StartRedis(ctx context.Context, dir string) (*proc.Process, string, error) 
 	return p, address, nil
 }
 
-// quota is the gateway of Sallyport with limits that all calls are charged to, in
+// budgets are the guide's, none of which is ever used up.
+const budgets = `cost_controls: {budgets: {per_project: "$900000000/month", per_agent_session: "$900000000"}}
+autonomy_controls: {sandbox_budgets: {max_cost: "$900000000", max_duration: 24h, max_tool_calls: 900000000}}
+`
+
+// counted is the gateway of Sallyport with limits that all calls are charged to, in
 // a Redis of its own.
-func (r *Rig) quota(ctx context.Context, s *Setup, server string) error {
+func (r *Rig) counted(ctx context.Context, s *Setup, server, block, guards string) error {
 	p, address, err := StartRedis(ctx, r.o.Dir)
 	if err != nil {
 		return err
 	}
 	r.processes = append(r.processes, p)
-	more := only("quota") + "redis: {addresses: [\"" + address + "\"], timeout: 1s}\n"
+	more := guards + block + "redis: {addresses: [\"" + address + "\"], timeout: 1s}\n"
 	if err := r.gateway(ctx, s, server, `  rate_limiting: {per_principal: "1000000000/hour", per_tool: "900000000/hour"}`+"\n", more); err != nil {
 		return err
 	}

@@ -24,13 +24,14 @@ const (
 	Noop       = "noop"             // the same, and an ext_proc service that lets everything pass
 	Sallyport  = "sallyport"        // the gateway: envelope guard, receipts to a file
 	Quota      = "quota"            // the same, and two quotas in Redis, with leases
+	Limits     = "limits"           // the same as sallyport, and two quotas and the guide's three budgets in Redis
 	Policy     = "jwt-opa"          // the gateway: a token and a policy for each call, decisions used again
 	PolicyAnew = "jwt-opa-uncached" // the same, every decision made anew
 	Defaults   = "defaults"         // the gateway with all guards as they are where a configuration says nothing
 )
 
 // Names returns the names of all set-ups.
-func Names() []string { return append(Usual(), Policy, PolicyAnew) }
+func Names() []string { return append(Usual(), Limits, Policy, PolicyAnew) }
 
 // Usual returns the set-ups that are measured unless others are asked for.
 func Usual() []string { return []string{Direct, Envoy, Noop, Sallyport, Quota, Defaults} }
@@ -109,7 +110,9 @@ func (r *Rig) start(ctx context.Context) error {
 		case Sallyport:
 			err = r.gateway(ctx, &s, address, "", only())
 		case Quota:
-			err = r.quota(ctx, &s, address)
+			err = r.counted(ctx, &s, address, "", only("quota"))
+		case Limits:
+			err = r.counted(ctx, &s, address, budgets, only("quota", "budget")+"  budget: {failures: charge, prices: [{call: $0.000001}]}\n")
 		case Policy, PolicyAnew:
 			err = r.policy(ctx, &s, address)
 		case Defaults:

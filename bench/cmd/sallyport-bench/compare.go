@@ -31,6 +31,7 @@ func compareCommand() *cobra.Command {
 			"  quota      the same with two quotas that are counted in Redis\n" +
 			"  defaults   the gateway with all guards as they are where a configuration says nothing\n\n" +
 			"and, where --setups asks for them:\n\n" +
+			"  limits            as sallyport, with two quotas and three budgets that are counted in Redis\n" +
 			"  jwt-opa           a token and the default policy for each call, decisions used again, receipts to a file\n" +
 			"  jwt-opa-uncached  the same, every decision made anew\n\n" +
 			"Each part is a process, so that its CPU time is known. The table on stdout is Markdown. Its ratios\n" +
@@ -42,6 +43,7 @@ func compareCommand() *cobra.Command {
 		Example: "  sallyport-bench compare\n" +
 			"  sallyport-bench compare --sizes 200,10KiB,100KiB --rounds 5 --plot latency.svg --json all.json\n" +
 			"  sallyport-bench compare --setups noop,sallyport --era modern --reply sse --rate 1500\n" +
+			"  sallyport-bench compare --setups envoy,noop,sallyport,quota,limits --sizes 200 --rounds 10    # what limits cost\n" +
 			"  sallyport-bench compare --setups noop,sallyport,jwt-opa,jwt-opa-uncached --sizes 200",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
