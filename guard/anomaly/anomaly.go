@@ -33,6 +33,10 @@ type Ports struct {
 	Now     func() time.Time
 	Tickets *guard.Tickets
 	Watch   Watch // nothing: the guard is left out
+
+	// Cost is what a request may cost, or what the call cost that a reply answers, in
+	// millionths of a dollar; false where nobody knows. Nil leaves costs out.
+	Cost func(x *guard.Exchange, m *mcp.Message) (int64, bool)
 }
 
 // Watch is what is looked for, in the words of [words].
@@ -45,8 +49,9 @@ const (
 	Destinations                   // likewise
 	Calls                          // sizes of arguments, and errors
 	Resources                      // sizes of results, and durations
+	Costs                          // what a caller spends in a minute
 
-	Behaviour = Rates | Tools | Destinations | Calls
+	Behaviour = Rates | Tools | Destinations | Calls | Costs
 )
 
 // Spec presents the guard to the chain.
@@ -77,7 +82,9 @@ func (g *anomaly) RequestsOnly() error {
 
 // call is what one exchange remembers until its answer.
 type call struct {
+	who   recent.Key
 	use   recent.Key
+	cost  int64 // that it may have
 	began int64
 	over  bool
 }
@@ -106,12 +113,16 @@ func (g *anomaly) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) 
 	who, use := keys(x, m.Name)
 	now := g.Now().UnixMilli()
 	var found []finding
-	if g.Watch&(Tools|Destinations) != 0 {
-		found = g.caller(found, who, x, m, now)
+	var cost int64
+	if g.Watch&Costs != 0 && g.Cost != nil && m.Method == "tools/call" {
+		cost, _ = g.Cost(x, m)
+	}
+	if g.Watch&(Tools|Destinations|Costs) != 0 {
+		found = g.caller(found, who, x, m, now, cost)
 	}
 	if m.Method == "tools/call" {
 		found = g.use(found, use, m, now)
-		calls.Set(x, &call{use: use, began: now})
+		calls.Set(x, &call{who: who, use: use, began: now, cost: cost})
 	}
 	return g.verdict(x, m, found), nil
 }
@@ -141,7 +152,7 @@ func short(s string) uint32 {
 }
 
 // caller looks for tools and destinations that are new for who calls.
-func (g *anomaly) caller(found []finding, who recent.Key, x *guard.Exchange, m *mcp.Message, now int64) []finding {
+func (g *anomaly) caller(found []finding, who recent.Key, x *guard.Exchange, m *mcp.Message, now, cost int64) []finding {
 	var hosts []string
 	if g.Watch&Destinations != 0 {
 		hosts = named(m)
@@ -151,6 +162,13 @@ func (g *anomaly) caller(found []finding, who recent.Key, x *guard.Exchange, m *
 		known := g.known(&c.since, &c.calls, now)
 		if m.Method == "tools/call" && g.Watch&Tools != 0 && c.tools.add(tool) && known {
 			found = append(found, finding{newTool, fmt.Sprintf("the first call of this tool by this caller, after %d calls of %d others", c.calls-1, len(c.tools.has)-1), 0, first(&c.told, newTool, now)})
+		}
+		if m.Method == "tools/call" && g.Watch&Costs != 0 {
+			sum := c.spent.add(now/60_000, float64(cost), g.Deviations)
+			b := &c.spent.usual
+			if score := b.beyond(sum, c.spent.least()); cost > 0 && known && b.n >= 5 && score > g.Deviations {
+				found = append(found, finding{spend, fmt.Sprintf("%s in this minute, usually %s, give or take %s", dollars(sum), dollars(b.mean), dollars(b.deviation(c.spent.least()))), score, first(&c.told, spend, now)})
+			}
 		}
 		for _, h := range hosts {
 			if c.hosts.add(short(h)) && known {
@@ -231,6 +249,11 @@ func (g *anomaly) answered(x *guard.Exchange, m *mcp.Message) guard.Verdict {
 		failed = true
 	}
 	now := g.Now().UnixMilli()
+	if g.Watch&Costs != 0 && g.Cost != nil {
+		if real, ok := g.Cost(x, m); ok && real != c.cost {
+			g.memory.callers.Look(c.who, func(who *caller) { who.spent.correct(float64(real - c.cost)) })
+		}
+	}
 	var found []finding
 	g.memory.uses.Look(c.use, func(u *use) {
 		u.errors.learn(failed)

@@ -24,12 +24,19 @@ type world struct {
 	memory *anomaly.Memory
 	rand   *rand.Rand
 	watch  anomaly.Watch
+	price  func(*mcp.Message) int64 // of a request, and of a reply
 }
 
 func ports(w *world) anomaly.Ports {
 	return anomaly.Ports{
 		Memory: func(c anomaly.Config) *anomaly.Memory { w.memory.Bound(c.MaxKeys); return w.memory },
 		Now:    func() time.Time { return w.now }, Tickets: guard.NewTickets(), Watch: w.watch,
+		Cost: func(_ *guard.Exchange, m *mcp.Message) (int64, bool) {
+			if w.price == nil {
+				return 0, false
+			}
+			return w.price(m), true
+		},
 	}
 }
 
@@ -158,6 +165,47 @@ func expect(t testing.TB, v guard.Verdict, label, name, words string) {
 	if got := event(v, name); !strings.Contains(got, words) {
 		t.Errorf("event %s: %q, want %q", name, got, words)
 	}
+}
+
+// An agent whose calls become dear spends more in a minute, though it makes no more
+// calls; and what replies say they cost counts, not what was expected.
+func TestACallerThatSpendsMoreIsUnusual(t *testing.T) {
+	for name, dear := range map[string]func(m *mcp.Message) int64{
+		"by its requests": func(*mcp.Message) int64 { return 200_000 },
+		"by its replies": func(m *mcp.Message) int64 {
+			if m.Direction == mcp.ToClient {
+				return 200_000
+			}
+			return 2_000
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.price = func(*mcp.Message) int64 { return 2_000 }
+			w.usual(30, one{})
+			w.price = dear
+			ask, _ := w.call(one{})
+			if name == "by its replies" {
+				ask, _ = w.call(one{}) // the first reply has told
+			}
+			expect(t, ask, "anomaly:cost", "cost_slope_anomaly", " in this minute, usually $0.01")
+			w.now = w.now.Add(time.Minute)
+			w.price = func(*mcp.Message) int64 { return 2_000 }
+			if ask, _ := w.call(one{}); labels(ask) != nil {
+				t.Errorf("the next minute: %v, %s", labels(ask), ask.Detail)
+			}
+		})
+	}
+	w := newWorld(t, nil)
+	w.price = func(*mcp.Message) int64 { return 2_000 }
+	w.usual(30, one{})
+	w.price = func(m *mcp.Message) int64 { // much was reserved, and little used
+		if m.Direction == mcp.ToServer {
+			return 20_000
+		}
+		return 2_000
+	}
+	w.usual(5, one{})
 }
 
 func TestABurstOfCallsIsASpike(t *testing.T) {

@@ -1,6 +1,9 @@
 package anomaly
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 // baseline is what is usual of a number: its mean and variance, of which what is
 // new counts one part in slowness (an exponentially weighted average). At first
@@ -76,6 +79,42 @@ func (m *minutes) one(minute int64, deviations float64) float64 {
 // least is the smallest deviation that is believed: what comes by chance varies by
 // the root of its number.
 func (m *minutes) least() float64 { return max(leastRate, math.Sqrt(m.usual.mean)) }
+
+// spending adds up what calls cost in each minute, against the minutes before, in
+// millionths of a dollar.
+type spending struct {
+	usual baseline
+	at    int64 // the minute that is being added up
+	sum   float64
+}
+
+// add adds the cost of a call in a minute, and returns what that makes.
+func (s *spending) add(minute int64, cost, deviations float64) float64 {
+	switch {
+	case s.at == 0:
+		s.at = minute
+	case minute > s.at:
+		s.usual.learn(s.sum, deviations, s.least())
+		s.usual.zeros(minute-s.at-1, deviations, leastSpent)
+		s.at, s.sum = minute, 0
+	}
+	s.sum += cost
+	return s.sum
+}
+
+// correct takes in that a call cost something else than it was thought to.
+func (s *spending) correct(more float64) { s.sum = max(0, s.sum+more) }
+
+// leastSpent is the least that spending in a minute is believed to vary: a cent.
+const leastSpent = 10_000
+
+// least is the smallest deviation that is believed: prices of calls differ by far
+// more than their number.
+func (s *spending) least() float64 { return max(leastSpent, s.usual.mean/2) }
+
+func dollars(micro float64) string {
+	return "$" + strconv.FormatFloat(max(0, micro)/1e6, 'f', 4, 64)
+}
 
 // failures remembers which of the last calls failed, and how many do usually.
 type failures struct {

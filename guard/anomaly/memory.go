@@ -32,6 +32,7 @@ type caller struct {
 	calls int32
 	tools set
 	hosts set
+	spent spending
 	told  [signals]int64 // minute of the last event
 }
 
@@ -58,6 +59,7 @@ const (
 	errorRate
 	resultSize
 	duration
+	spend
 	signals
 )
 
@@ -70,4 +72,5 @@ var words = [signals]struct{ label, event string }{
 	errorRate:    {"anomaly:error_rate", "error_rate_anomaly"},
 	resultSize:   {"anomaly:result_size", "result_size_anomaly"},
 	duration:     {"anomaly:duration", "call_duration_anomaly"},
+	spend:        {"anomaly:cost", "cost_slope_anomaly"},
 }

@@ -73,6 +73,24 @@ func (v *View) Remaining(x *guard.Exchange, m *mcp.Message) json.RawMessage {
 	return append(append(append(b, `},"low":[`...), strings.TrimPrefix(low, ",")...), `]}`...)
 }
 
+// Cost is what a request may cost, or what the call cost that a reply answers, in
+// millionths of a dollar. It reports false where the guard has no part in the call.
+func (v *View) Cost(x *guard.Exchange, m *mcp.Message) (int64, bool) {
+	g := v.guard.Load()
+	if g == nil {
+		return 0, false
+	}
+	if m.Direction == mcp.ToServer {
+		cost, _ := g.priceOf(x, m.Name).reserve(len(m.Raw))
+		return cost, true
+	}
+	u, _ := reserved.Get(x)
+	if u == nil {
+		return 0, false
+	}
+	return g.real(u, int64(len(m.Raw))), true
+}
+
 // share is how much of the scarcest measure is left, in thousandths.
 func (s *State) share(l *Limit) int64 {
 	out := int64(1000)

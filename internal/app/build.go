@@ -43,7 +43,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 	return standard.Ports{
 		Identity:  l.identityPort(cfg, s),
 		Binding:   bindingSource(cfg, s),
-		Anomaly:   l.conduct.anomaly(cfg),
+		Anomaly:   l.conduct.anomaly(cfg, left.Cost),
 		Policy:    l.policySource(cfg, s),
 		Remaining: left.Remaining,
 		Escalate:  l.conduct.escalation(cfg),

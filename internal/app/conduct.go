@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/guard/loop"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/redis"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // conduct keeps what is remembered of how callers behave, which a reload does not
@@ -77,13 +78,14 @@ func watched(cfg *config.Config) (w anomaly.Watch) {
 	return w
 }
 
-// anomaly is what guard/anomaly needs, if the guide's blocks ask for it.
-func (c *conduct) anomaly(cfg *config.Config) anomaly.Ports {
+// anomaly is what guard/anomaly needs, if the guide's blocks ask for it. cost says
+// what calls cost.
+func (c *conduct) anomaly(cfg *config.Config, cost func(*guard.Exchange, *mcp.Message) (int64, bool)) anomaly.Ports {
 	w := watched(cfg)
 	if w == 0 {
 		return anomaly.Ports{}
 	}
-	p := anomaly.Ports{Now: time.Now, Tickets: c.ticket(), Watch: w}
+	p := anomaly.Ports{Now: time.Now, Tickets: c.ticket(), Watch: w, Cost: cost}
 	p.Memory = func(settings anomaly.Config) *anomaly.Memory {
 		c.mu.Lock()
 		defer c.mu.Unlock()
