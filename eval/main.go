@@ -24,11 +24,16 @@ func main() {
 	dir := flag.String("data", "eval/testdata", "folder with the data")
 	outside := flag.String("outside", ".tools/eval", "folder with what other tools found, and the sets of others")
 	seed := flag.Uint64("seed", 1, "of the made texts")
-	only := flag.String("only", "", "measure one part: pii, secrets, shapes, injection, destinations or sanitize")
+	only := flag.String("only", "", "measure one part: pii, secrets, shapes, injection, destinations, sanitize or others")
+	export := flag.String("export", "", "write the texts for other tools to this file, and end")
 	verbose := flag.Bool("v", false, "print every miss and false alarm")
 	flag.Parse()
 	e := &evaluation{dir: *dir, outside: *outside, seed: *seed, only: *only, out: os.Stdout, verbose: *verbose}
-	if err := e.run(); err != nil {
+	run := e.run
+	if *export != "" {
+		run = func() error { return e.export(*export) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "eval:", err)
 		os.Exit(1)
 	}
@@ -47,7 +52,7 @@ func (e *evaluation) run() error {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"pii", e.pii}, {"secrets", e.secrets}, {"shapes", e.shapes}, {"injection", e.injection}, {"destinations", e.destinations}, {"sanitize", e.sanitize}} {
+	}{{"pii", e.pii}, {"secrets", e.secrets}, {"shapes", e.shapes}, {"injection", e.injection}, {"destinations", e.destinations}, {"sanitize", e.sanitize}, {"others", e.others}} {
 		if e.only != "" && e.only != part.name {
 			continue
 		}

@@ -25,6 +25,7 @@ type place struct {
 	pointer    string
 	token      string // that its server gets back as the value; empty where there is none
 	text       []byte // replacement, where it is not made from the type alone
+	begun      bool   // in an earlier message, which has left
 }
 
 // Inspect scans every text of params, result and error.
@@ -36,6 +37,7 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 	defer g.scanners.Put(s)
 	var places []place
 	var tokens []restored
+	of, key := spoken(m)
 	for _, part := range [...]struct {
 		pointer string
 		raw     json.RawMessage
@@ -50,6 +52,9 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 		err := s.reader.EachText(part.raw, func(t *wire.Text) {
 			tokens = g.restore(tokens, x, m, t, base, part.pointer)
 			places = g.text(places, s, x, m, t, base, part.pointer)
+			if of != "" && t.Kind == mcp.LeafString && t.Pointer() == "/"+key {
+				places = g.carry(places, s, x, m, t, of, base, part.pointer)
+			}
 		})
 		if err != nil {
 			return guard.Verdict{}, fmt.Errorf("dlp: inspect: %w", err)
@@ -206,6 +211,9 @@ func (g *dlp) detail(s *scan, places []place) string {
 			b.WriteString("; ")
 		}
 		fmt.Fprintf(&b, "%s %s %d bytes hmac %x: %s", p.Type, g.pointer(s, p.pointer), len(p.value), g.mac(p)[:6], p.action)
+		if p.begun {
+			b.WriteString(", begun in an earlier message")
+		}
 	}
 	return b.String()
 }
