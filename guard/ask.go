@@ -81,7 +81,7 @@ func (c *Chain) consult(ctx context.Context, member *Member, x *Exchange, m *mcp
 	if err != nil {
 		return Verdict{}, nil, err
 	}
-	if err := c.check(&v, m == nil, dir, member.Spec.Informs); err != nil {
+	if err := c.check(&v, m == nil, dir, &member.Spec); err != nil {
 		return Verdict{}, nil, &Defect{Guard: member.Spec.Name, Err: err}
 	}
 	if len(v.Edits) == 0 {

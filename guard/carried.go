@@ -13,6 +13,10 @@ const (
 	OfArguments = "arguments:" // the arguments hold a field of this classification
 )
 
+func carried(label string) bool {
+	return strings.HasPrefix(label, OfTask) || strings.HasPrefix(label, OfCaller) || strings.HasPrefix(label, OfArguments)
+}
+
 // Carried is what labels say of that.
 type Carried struct {
 	Task, Caller []string // in the order of the labels

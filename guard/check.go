@@ -13,7 +13,7 @@ import (
 
 // check refuses verdicts that make no sense, which only a defective guard
 // gives, and obligations that no host could carry out.
-func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction, mayInform bool) error {
+func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction, s *Spec) error {
 	switch {
 	case v.Action > Allow:
 		return fmt.Errorf("unknown action %d", v.Action)
@@ -42,7 +42,10 @@ func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction, mayInform b
 	}
 	for i := range v.Obligations {
 		o := &v.Obligations[i]
-		if o.Kind == ResponseHeader && !mayInform {
+		if o.Kind == AddLabel && !s.Carries && carried(o.Name) {
+			return fmt.Errorf("add label: %q says what earlier messages brought, and the guard's Spec does not say that it carries", o.Name)
+		}
+		if o.Kind == ResponseHeader && !s.Informs {
 			return errors.New("response header: the guard's Spec does not say that it informs")
 		}
 		if err := o.check(v.Action, admission, dir); err != nil {

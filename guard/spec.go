@@ -139,6 +139,10 @@ type Spec struct {
 	// host has to see replies even where no guard judges them.
 	Informs bool
 
+	// Carries says that its verdicts may give the labels that begin with [OfTask],
+	// [OfCaller] and [OfArguments], which nobody else may.
+	Carries bool
+
 	// Build makes the guard. A nil guard without an error is left out of the
 	// chain: as configured, there is nothing for it to do.
 	Build func(decode func(config any) error) (Guard, error)

@@ -169,6 +169,9 @@ func (o *input) make(m member) (ast.Value, error) {
 		return ast.String(in.Revision.String()), nil
 	case mFlow:
 		f := in.Flow()
+		if len(f.Task)+len(f.Caller)+len(f.Arguments) == 0 {
+			return nothing, nil
+		}
 		return ast.NewObject(entry(kArguments, ast.String(f.Arguments)), entry(kClassification, ast.String(f.Classification())),
 			entry(kLabels, list(f.Labels())), entry(kTask, list(f.Task)), entry(kCaller, list(f.Caller))), nil
 	case mAuthentication:
@@ -277,6 +280,14 @@ func list(values []string) *ast.Array {
 	}
 	return ast.NewArray(terms...)
 }
+
+// nothing is input.flow of whoever carries nothing, which is nearly everybody.
+var nothing = func() ast.Value {
+	v := ast.NewObject(entry(kArguments, ast.String("")), entry(kClassification, ast.String("")),
+		entry(kLabels, list(nil)), entry(kTask, list(nil)), entry(kCaller, list(nil)))
+	v.Hash() // what is computed lazily is computed before others see it
+	return v
+}()
 
 // Names of members, made once. They are never changed.
 var (

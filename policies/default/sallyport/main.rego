@@ -45,7 +45,13 @@ access := {"allow": true} if {
 	sensitive.deny
 } else := lib.denial("policy_denied", "no rule allows it")
 
-call := flow.deny if {
+call := {"allow": true} if {
+	flow.nothing
+	not arguments.ruled[input.server.name][input.target.name]
+} else := {"allow": true, "obligations": arguments.obligations} if {
+	flow.nothing
+	arguments.allowed
+} else := flow.deny if {
 	flow.deny
 } else := {"allow": true} if {
 	not arguments.ruled[input.server.name][input.target.name]
