@@ -88,7 +88,7 @@ guards:
     issuers: [{url: %q, scopes: [mcp], claims: {tenant: org}}]
   dlp: {mode: "off"}
   injection: {mode: "off"}
-  surge: {limit: {min: 2, start: %d, max: %d}}
+  surge: {limit: {min: 4, start: %d, max: %d}}
 `, o.Workers, server, public, issuer, min(p.Workers, p.Ceiling), p.Ceiling)
 }
 
@@ -102,8 +102,8 @@ type rig struct {
 
 // Run starts the server, an issuer and the gateway, and measures.
 func Run(ctx context.Context, o setup.Options, p Plan, progress func(string)) (*Report, error) {
-	if p.Workers < 1 || p.Service <= 0 || p.Ceiling < 2 || p.Rate <= 0 || p.Greedy < 1 || p.Rounds < 1 || p.Duration <= 0 {
-		return nil, errors.New("surge: everything must be positive, and the ceiling at least 2")
+	if p.Workers < 1 || p.Service <= 0 || p.Ceiling < 4 || p.Rate <= 0 || p.Greedy < 1 || p.Rounds < 1 || p.Duration <= 0 {
+		return nil, errors.New("surge: everything must be positive, and the ceiling at least 4")
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -19,6 +19,9 @@ func TestSurgesFollowTheConfiguration(t *testing.T) {
 		{"the guide's line", "  rate_limiting: {adaptive_surge: true}\n", "", true},
 		{"with settings", "  rate_limiting: {adaptive_surge: true}\nguards: {surge: {lend: 50, tenants: [{name: acme, weight: 3}]}}\n", "", true},
 		{"settings without it", "guards: {surge: {lend: 50}}\n", "adaptive_surge: true only", false},
+		{"quotas that lend", "  rate_limiting: {adaptive_surge: true, per_principal: 10/hour}\nguards: {quota: {lend: 50}}\n", "", true},
+		{"quotas that lend, and nobody knows when", "  rate_limiting: {per_principal: 10/hour}\nguards: {quota: {lend: 50}}\n", "which knows what servers have to do", false},
+		{"a rule that lends, and nobody knows when", "guards: {quota: {rules: [{name: x, limit: 1/hour, lend: 5}]}}\n", "which knows what servers have to do", false},
 		{"switched off below", "  rate_limiting: {adaptive_surge: true}\nguards: {surge: {mode: \"off\"}}\n", "nothing enforces it", false},
 		{"waiting longer than the guard may", "  rate_limiting: {adaptive_surge: true}\nguards: {surge: {queue: {time: 1s}}}\n", "less than guards.surge.timeout", false},
 	} {

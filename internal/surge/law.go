@@ -61,6 +61,7 @@ type law struct {
 // step is what was seen since the limit changed last.
 type step struct {
 	began   time.Duration // answers count from then on
+	late    time.Duration // when answers were found to be overdue; 0 for not yet
 	heard   bool          // the server has answered something, whether it counts or not
 	seen    int
 	failed  int
@@ -192,6 +193,12 @@ func (l *law) overdue(in []*ticket, now time.Duration) {
 	}
 	slices.Sort(ratios)
 	if n := len(ratios); n > 0 && ratios[n/2] > 2 {
+		if l.late == 0 {
+			l.late = now // a process that stood still finds all answers late, and reads them next
+		}
+		if now-l.late < stepTime/2 {
+			return
+		}
 		l.gain = max(l.gain, l.limit/4) // should it have been a pause
 		l.limit /= 2
 		l.shrunk++

@@ -139,7 +139,7 @@ func TestManyCountersTakeAsMuchMemoryAsTheyMay(t *testing.T) {
 func TestAGreedyTenantAndASlowServerThroughARealEnvoy(t *testing.T) {
 	run := command(t)
 	file := filepath.Join(t.TempDir(), "out.json")
-	stdout, stderr, err := run("surge", "-d", "1s", "-r", "1", "--ceiling", "6", "--greedy", "30", "--rate", "20", "--json", file)
+	stdout, stderr, err := run("surge", "-d", "1s", "-r", "1", "--workers", "8", "--service", "25ms", "--ceiling", "6", "--greedy", "30", "--rate", "20", "--json", file)
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, stdout, stderr)
 	}
