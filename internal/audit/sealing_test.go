@@ -250,3 +250,32 @@ func TestWithoutAKeyNothingIsWrittenInClear(t *testing.T) {
 		}
 	}
 }
+
+func FuzzUnseal(f *testing.F) {
+	r := ring(f, f.TempDir())
+	x, m, d := everything(f)
+	out := &disk{}
+	rec := audit.New(out, 4, audit.Block, quiet())
+	if err := rec.Under(audit.Form{Sealing: &audit.Sealing{Ring: r, Subjects: true, Payloads: []audit.Payload{{Arguments: true}}, Largest: 1 << 10}}).Observe(f.Context(), x, m, d); err != nil {
+		f.Fatal(err)
+	}
+	end(f, rec)
+	good := out.lines()[0]
+	f.Add(good)
+	f.Add(`{"sealed":[{"what":"identity","keys":[],"box":""}]}`)
+	whole, err := audit.Unseal([]byte(good), r)
+	if err != nil || len(whole) != 2 {
+		f.Fatal(whole, err)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		parts, err := audit.Unseal([]byte(line), r)
+		if err != nil {
+			return
+		}
+		for _, p := range parts { // nothing opens that was not sealed
+			if p.Plain != nil && !bytes.Equal(p.Plain, whole[0].Plain) && !bytes.Equal(p.Plain, whole[1].Plain) {
+				t.Errorf("%q opens as %q", line, p.Plain)
+			}
+		}
+	})
+}

@@ -18,7 +18,7 @@ type fields map[string]string
 var wanted = map[string]bool{
 	"exchange": true, "direction": true, "action": true, "reason": true, "guard": true, "detail": true, "policy": true, "server": true, "server_version": true,
 	"http_method": true, "subject": true, "issuer": true, "agent": true, "client": true, "tenant": true, "source": true, "method": true, "name": true,
-	"trace_id": true, "record": true, "trouble": true, "start": true, "why": true,
+	"trace_id": true, "pseudonym": true, "record": true, "trouble": true, "start": true, "why": true,
 }
 
 func fieldsOf(it *deliver.Item) fields {
@@ -31,6 +31,9 @@ func fieldsOf(it *deliver.Item) fields {
 		if json.Unmarshal(value, &text) == nil {
 			f[key] = text
 		}
+	}
+	if f["subject"] == "" && f["pseudonym"] != "" { // one name for one person is what analysts need
+		f["subject"] = "~" + f["pseudonym"]
 	}
 	if p, err := netip.ParseAddrPort(f["source"]); err == nil {
 		f["source"] = p.Addr().Unmap().String()

@@ -101,3 +101,13 @@ func FuzzCEF(f *testing.F) {
 		}
 	})
 }
+
+func TestASealedCallerHasOneNameInEveryProduct(t *testing.T) {
+	sealed := item(`{"action":"allow","method":"tools/call","name":"pay","pseudonym":"0123456789abcdef","sealed":[{"what":"identity"}]}`, deliver.Facts{})
+	if got := string(CEF(nil, sealed)); !strings.Contains(got, "suser=~0123456789abcdef") {
+		t.Errorf("%s", got)
+	}
+	if got := string(OCSF(nil, sealed)); !strings.Contains(got, `"uid":"~0123456789abcdef"`) {
+		t.Errorf("%s", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -72,10 +73,17 @@ func TestASecondKeyTakesOver(t *testing.T) {
 func TestEveryReceiptCanBeProvedAlone(t *testing.T) {
 	b := newBooks(t)
 	b.keep(t, 150, 16<<10)
+	prover, err := verify.NewProver(b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for seq := uint64(1); seq <= 150; seq++ {
 		p, err := verify.Prove(b.dir, seq)
 		if err != nil {
 			t.Fatal(seq, err)
+		}
+		if same, err := prover.Prove(seq); err != nil || !reflect.DeepEqual(same, p) {
+			t.Fatalf("%d: a prover of many proves otherwise: %v", seq, err)
 		}
 		text, err := json.Marshal(p)
 		if err != nil {
@@ -94,6 +102,9 @@ func TestEveryReceiptCanBeProvedAlone(t *testing.T) {
 	}
 	for _, seq := range []uint64{0, 151} {
 		if _, err := verify.Prove(b.dir, seq); !errors.Is(err, verify.ErrNotThere) {
+			t.Errorf("%d: %v", seq, err)
+		}
+		if _, err := prover.Prove(seq); !errors.Is(err, verify.ErrNotThere) {
 			t.Errorf("%d: %v", seq, err)
 		}
 	}
