@@ -20,6 +20,9 @@ import (
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
+// limit bounds how long a part runs; a long soak needs it.
+const limit = time.Hour
+
 // plant is `sallyport serve` on fixed ports, an Envoy, and an MCP server.
 type plant struct {
 	dir, config, mcp, admin  string
@@ -29,6 +32,12 @@ type plant struct {
 
 // startPlant starts a plant with more configuration, in which DIR is its folder.
 func startPlant(t testing.TB, more string) *plant {
+	t.Helper()
+	return startPlantIn(t, t.TempDir(), startEcho(t), more)
+}
+
+// startEcho starts an MCP server that answers every call.
+func startEcho(t testing.TB) string {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
@@ -41,7 +50,12 @@ func startPlant(t testing.TB, more string) *plant {
 		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{}}`, call.ID)
 	}))
 	t.Cleanup(func() { upstream.CloseClientConnections(); upstream.Close() })
-	dir := t.TempDir()
+	return upstream.URL
+}
+
+// startPlantIn does so in a folder, before a server.
+func startPlantIn(t testing.TB, dir, upstream, more string) *plant {
+	t.Helper()
 	p := &plant{
 		dir: dir, config: filepath.Join(dir, "sallyport.yaml"), receipts: filepath.Join(dir, "receipts"),
 		published: filepath.Join(dir, "published.jsonl"), pub: filepath.Join(dir, "sign.pub"),
@@ -64,7 +78,7 @@ receipts:
   segment_size: 256KiB
   checkpoint_every: 100ms
 servers: [{name: a, url: %q}]
-%s`, mcp, testenv.FreePort(t), testenv.FreePort(t), admin, testenv.FreePort(t), filepath.Join(dir, "sign.key"), upstream.URL+"/", strings.ReplaceAll(more, "DIR", dir)))
+%s`, mcp, testenv.FreePort(t), testenv.FreePort(t), admin, testenv.FreePort(t), filepath.Join(dir, "sign.key"), upstream+"/", strings.ReplaceAll(more, "DIR", dir)))
 	p.serve(t)
 	code, boot, words := sallyport(t, "envoy", "bootstrap", "-c", p.config)
 	if code != 0 {
@@ -72,14 +86,14 @@ servers: [{name: a, url: %q}]
 	}
 	path := filepath.Join(dir, "envoy.yaml")
 	testenv.Write(t, path, boot)
-	testenv.Launch(t, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
+	testenv.LaunchFor(t, limit, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
 	p.ready(t)
 	return p
 }
 
 func (p *plant) serve(t testing.TB) {
 	t.Helper()
-	p.gateway = testenv.Launch(t, testenv.Binary(t), "serve", "-c", p.config)
+	p.gateway = testenv.LaunchFor(t, limit, testenv.Binary(t), "serve", "-c", p.config)
 }
 
 func (p *plant) ready(t testing.TB) {

@@ -25,7 +25,13 @@ type Process struct {
 // what it said when the test fails.
 func Launch(t testing.TB, name string, args ...string) *Process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	return LaunchFor(t, 5*time.Minute, name, args...)
+}
+
+// LaunchFor is Launch for a program that may run longer, or less long.
+func LaunchFor(t testing.TB, limit time.Duration, name string, args ...string) *Process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	p := &Process{Cmd: exec.CommandContext(ctx, name, args...), Ended: make(chan struct{})}
 	p.Stdout, p.Stderr = p, p
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
