@@ -164,16 +164,20 @@ func (c *collected) syslog(t testing.TB) string {
 			}
 			go func() {
 				defer conn.Close()
-				for b := bufio.NewReader(conn); c.pause(); {
+				n := 0
+				for b := bufio.NewReader(conn); c.state.Load() != down; n++ {
+					if n%200 == 199 { // not at each message, or minutes of them wait in the kernel
+						c.pause()
+					}
 					count, err := b.ReadString(' ')
 					if err != nil {
 						return
 					}
-					n, err := strconv.Atoi(strings.TrimSuffix(count, " "))
+					size, err := strconv.Atoi(strings.TrimSuffix(count, " "))
 					if err != nil {
 						return
 					}
-					text := make([]byte, n)
+					text := make([]byte, size)
 					if _, err := io.ReadFull(b, text); err != nil {
 						return
 					}

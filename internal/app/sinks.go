@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/remote"
 	"github.com/sallyport/sallyport/internal/sink/file"
+	"github.com/sallyport/sallyport/internal/sink/syslog"
 	"github.com/sallyport/sallyport/internal/sink/webhook"
 )
 
@@ -112,7 +113,7 @@ func sinkSpec(c *config.Sink, stdout io.Writer) (deliver.Spec, error) {
 	case c.Elastic != nil:
 		s.Open, err = elasticSink(c.Elastic)
 	case c.Syslog != nil:
-		s.Facts = true
+		s.Facts, s.Overlap = true, syslog.Overlap
 		s.Open, err = syslogSink(c.Syslog)
 	}
 	switch c.FormatOf() {

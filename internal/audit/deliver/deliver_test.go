@@ -351,3 +351,21 @@ func TestCheckpointsAreDeliveredToWhoeverAsks(t *testing.T) {
 		t.Error("it holds receipts back")
 	}
 }
+
+func TestASystemThatAcknowledgesNothingGetsTheLastMinuteAgainAfterARestart(t *testing.T) {
+	g := openLog(t, t.TempDir())
+	d := new(sinkDouble)
+	spec := d.spec("a")
+	spec.Overlap = time.Minute // the kit's receipts are a second apart
+	s := openSet(t, g, spec)
+	g.add(300, "")
+	closeSet(s, 10*time.Second)
+	d.set(func(d *sinkDouble) { d.seqs = nil })
+	s = openSet(t, g, spec)
+	g.add(10, "")
+	closeSet(s, 10*time.Second)
+	g.close()
+	if err := consecutive(d.have(), 240, 310); err != nil {
+		t.Error(err)
+	}
+}

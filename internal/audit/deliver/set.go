@@ -112,6 +112,16 @@ func (w *worker) place() error {
 		w.log.Error("the receipt directory is not the one that a sink was delivered from; it begins anew with the oldest receipt", "sink", w.Name, "was", c.Replica, "is", name)
 		c.Replica, c.At = "", Position{}
 	}
+	if known && w.Overlap > 0 && !c.Through.IsZero() && c.At.Segment > 0 {
+		back, err := since(w.source, c.Through.Add(-w.Overlap))
+		if err != nil {
+			return err
+		}
+		if back.Seq < c.At.Seq {
+			back.Checkpoints = c.At.Checkpoints
+			c.At = back
+		}
+	}
 	w.cursor, w.dirty = c, !known
 	return nil
 }

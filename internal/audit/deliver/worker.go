@@ -25,6 +25,9 @@ type Spec struct {
 	Format Format // nil: the line as it is
 	Facts  bool   // the sink looks at the facts of items
 	Newest bool   // a new sink begins with what comes, not with what there is
+	// Overlap is how much comes again after a restart, for a system that cannot
+	// say what it has.
+	Overlap time.Duration
 
 	Items   int           // of a batch
 	Bytes   int           // of a batch, more or less

@@ -28,13 +28,14 @@ type Options struct {
 	Now         func() time.Time
 }
 
-// Syslog has no acknowledgements. A batch counts as delivered when the other
-// machine's kernel has it; what went out shortly before a connection broke goes
+// Overlap is how much is said again. Syslog has no acknowledgements: a batch
+// counts as delivered when the other machine's kernel has it, and what went out
+// shortly before a connection broke, which its receiver may not have read, goes
 // out again on the next one.
-const (
-	overlap    = 10 * time.Second
-	overlapMax = 4 << 20
-)
+const Overlap = time.Minute
+
+// overlapMax bounds the memory of that.
+const overlapMax = 16 << 20
 
 // Sink sends messages.
 type Sink struct {
@@ -203,7 +204,7 @@ func (s *Sink) remember(b []byte) {
 	now := s.o.Now()
 	s.sent = append(s.sent, sent{now, append([]byte(nil), b...)})
 	s.size += len(b)
-	for len(s.sent) > 0 && (now.Sub(s.sent[0].at) > overlap || s.size > overlapMax) {
+	for len(s.sent) > 0 && (now.Sub(s.sent[0].at) > Overlap || s.size > overlapMax) {
 		s.size -= len(s.sent[0].text)
 		s.sent = s.sent[1:]
 	}
