@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := $(TOOLS)/.golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: eval help build tools peers redis promtool keycloak run test heavy check bench soak fuzz lint changelog
+.PHONY: eval help build tools peers redis rsyslog promtool keycloak kafka opensearch otel-collector soak-receipts run test heavy check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -57,22 +57,40 @@ promtool: $(TOOLS)/prometheus/usr/bin/promtool ## fetch Prometheus and its rule 
 $(TOOLS)/prometheus/usr/bin/promtool: # the package is unpacked and not installed, so that no Prometheus starts
 	@command -v promtool >/dev/null || { dir=$$(mktemp -d) && chmod 755 $$dir && apt-get update -qq && (cd $$dir && apt-get download -qq prometheus) && dpkg-deb -x $$dir/prometheus_*.deb $(TOOLS)/prometheus && rm -r $$dir; }
 
+rsyslog: $(TOOLS)/rsyslog/.unpacked ## fetch rsyslog with TLS from apt, where it is missing
+
+$(TOOLS)/rsyslog/.unpacked: # unpacked and not installed, so that no daemon starts
+	@ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || { dir=$$(mktemp -d) && chmod 755 $$dir && apt-get update -qq && (cd $$dir && apt-get download -qq rsyslog rsyslog-gnutls libestr0 libfastjson4 liblognorm5 libgnutls30) && for deb in $$dir/*.deb; do dpkg-deb -x $$deb $(TOOLS)/rsyslog; done && rm -r $$dir; }
+	@mkdir -p $(@D); touch $@
+
+kafka opensearch: %: $(TOOLS)/%-jars/.fetched ## fetch Kafka, OpenSearch, as jars, and from apt the Java they run on
+
+$(TOOLS)/%-jars/.fetched: integration/sinks/peers/%/pom.xml
+	@command -v java >/dev/null && command -v mvn >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq default-jre-headless maven; }
+	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(abspath $(@D)) -DincludeScope=runtime
+	touch $@
+
+otel-collector: $(TOOLS)/otel-collector ## build a small OpenTelemetry Collector
+
+$(TOOLS)/otel-collector: integration/sinks/collector/main.go integration/sinks/collector/go.mod
+	cd integration/sinks/collector && go build -o $(abspath $@) .
+
 run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
 
 # Folders whose tests start Envoys, and therefore run one package at a time.
 ENVOYS := xds envoy cmd bench integration
 # Those that need a server which takes long to install or to start; they are left to `make heavy`.
-HEAVY := integration/keycloak
+HEAVY := integration/keycloak integration/sinks
 empty :=
 space := $(empty) $(empty)
 within = ^$$(go list -m)/($(subst $(space),|,$(1)))(/|$$)
 
-test: tools peers redis promtool ## all tests but the heavy ones, with a real Envoy and Redis
+test: tools peers redis rsyslog promtool ## all tests but the heavy ones, with a real Envoy and Redis
 	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE "$(call within,$(ENVOYS))")
 	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $$(go list $(ENVOYS:%=./%/...) | grep -vE "$(call within,$(HEAVY))")
 
-heavy: tools peers redis keycloak ## tests with servers that take long to start: Keycloak
+heavy: tools peers redis keycloak kafka opensearch otel-collector ## tests with servers that take long to start: Keycloak, Kafka, OpenSearch, a Collector
 	REQUIRE_INTEGRATION=1 REQUIRE_HEAVY=1 go test -count=1 -p 1 $(HEAVY:%=./%/...)
 
 bench: build tools redis ## what a call costs: direct, Envoy, no-op ext_proc, gateway, quotas; about 3 minutes; results in bench/out
@@ -83,6 +101,11 @@ SOAK ?= 10m
 soak: build tools ## how long events of a stream are delayed, over SOAK=10m; results in bench/out
 	@mkdir -p bench/out
 	bin/sallyport-bench sse --duration $(SOAK) --json bench/out/soak.json | tee bench/out/soak.md; exit $${PIPESTATUS[0]}
+
+RECEIPTS ?= 1000000
+KILLS ?= 50
+soak-receipts: tools ## kill the gateway and fill its disk under load, with every sink sick in turn: RECEIPTS=1000000 KILLS=50; as root, for the disk
+	SOAK_RECEIPTS=$(RECEIPTS) SOAK_KILLS=$(KILLS) REQUIRE_INTEGRATION=1 go test -count=1 -timeout 3h -v -run TestNothingIsLostOnTheWayToAnySink ./integration/audit
 
 lint: $(LINT) ## formatting, and what .golangci.yml asks for
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -118,4 +118,3 @@ func jars(t testing.TB, name string) string {
 	}
 	return dir
 }
-

@@ -27,7 +27,7 @@ func main() {
 				Telemetry: otelconftelemetry.NewFactory(),
 			}, nil
 		},
-		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()}}},
+		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{DefaultScheme: "file", ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()}}},
 	})
 	if err := cmd.Execute(); err != nil {
 		log.Fatal(err)
