@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,8 +36,13 @@ func (nobody) Wrote(uint64, error) {}
 
 func openLog(t testing.TB, dir string) *testLog {
 	t.Helper()
+	return openLogOf(t, dir, 16<<10)
+}
+
+func openLogOf(t testing.TB, dir string, segment int64) *testLog {
+	t.Helper()
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
-	l, err := ledger.Open(ledger.Options{Directory: dir, SegmentSize: 16 << 10, SegmentTime: time.Hour, CheckpointEvery: 20 * time.Millisecond,
+	l, err := ledger.Open(ledger.Options{Directory: dir, SegmentSize: segment, SegmentTime: time.Hour, CheckpointEvery: 20 * time.Millisecond,
 		Key: key, Spool: 4 << 20, Log: quiet(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +66,12 @@ func (g *testLog) add(n int, more string) {
 	for range n {
 		at := g.at.Add(time.Duration(g.seq.Add(1)) * time.Second)
 		r := fmt.Sprintf(`"time":%q,"exchange":"x-%d","direction":"to_server","action":"allow","guards":[],"took_us":1%s`, at.Format(time.RFC3339Nano), g.seq.Load(), more)
-		if err := g.l.Spool().Put([]byte(r)); err != nil {
+		err := g.l.Spool().Put([]byte(r))
+		for errors.Is(err, ledger.ErrFull) {
+			time.Sleep(time.Millisecond)
+			err = g.l.Spool().Put([]byte(r))
+		}
+		if err != nil {
 			g.t.Fatal(err)
 		}
 	}

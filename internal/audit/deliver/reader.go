@@ -45,6 +45,11 @@ func (r *reader) seek(p Position) {
 // and n lines, all of one segment, and moves behind them. They are valid until
 // the next call.
 func (r *reader) lines(n, size int) ([]raw, error) {
+	if r.file != nil { // most often there is more in the segment
+		if out, err := r.read(n, size); err != nil || len(out) > 0 {
+			return out, err
+		}
+	}
 	for {
 		numbers, err := ledger.Segments(r.dir) // before reading: what a segment gets after the next one began, nobody writes
 		if err != nil {

@@ -228,12 +228,14 @@ func (w *worker) dress(items []*Item) {
 		if w.Mask != nil && it.Kind == Receipt {
 			it.Body = w.Mask.apply(it.line)
 		}
-		severity := it.Facts.Severity
-		if severity == Info {
-			severity = factsOf(it.Kind, it.line).Severity // of what happened, not of what is shown
+		if !w.Filter.reads() {
+			it.Facts = factsOf(it.Kind, it.line)
 		}
-		it.Facts = factsOf(it.Kind, it.Body)
-		it.Facts.Severity = severity
+		if w.Mask != nil {
+			severity := it.Facts.Severity // of what happened, not of what is shown
+			it.Facts = factsOf(it.Kind, it.Body)
+			it.Facts.Severity = severity
+		}
 		if w.Format != nil && it.Kind != Checkpoint {
 			it.Body = w.Format(nil, it)
 		}
