@@ -56,8 +56,9 @@ type Gateway struct {
 	metrics  *telemetry.Metrics
 	traces   traces
 	receipts receipts
-	ring     *keyring.Ring // nil where receipts seal nothing
-	sinks    *deliver.Set  // nil without a receipt directory
+	ring     *keyring.Ring               // nil where receipts seal nothing
+	sinks    *deliver.Set                // nil without a receipt directory
+	reading  atomic.Pointer[deliver.Set] // the same, for the writer of receipts
 	procs    *extproc.Server
 	checks   *extauthz.Server
 	xds      *xds.Server
@@ -96,7 +97,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.log)
+	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.needed, g.log)
 	if err != nil {
 		return err
 	}

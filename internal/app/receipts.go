@@ -31,11 +31,12 @@ func (g *Gateway) observer(cfg *config.Config) guard.Observer {
 	})
 }
 
-// openReceipts begins to keep receipts. The function it returns closes what
+// openReceipts begins to keep receipts; needed tells what of them somebody has to
+// read still. The function it returns closes what
 // they were written to.
-func openReceipts(c config.Receipts, stdout io.Writer, log *slog.Logger) (receipts, func() error, error) {
+func openReceipts(c config.Receipts, stdout io.Writer, needed func() (uint64, bool), log *slog.Logger) (receipts, func() error, error) {
 	if c.Directory != "" {
-		kept, err := keepReceipts(c, log)
+		kept, err := keepReceipts(c, needed, log)
 		return kept, func() error { return nil }, err
 	}
 	out, closeOut, err := receiptWriter(c, stdout)
@@ -45,7 +46,7 @@ func openReceipts(c config.Receipts, stdout io.Writer, log *slog.Logger) (receip
 	return audit.New(out, c.Queue, audit.WhenFull(c.WhenFull), log), closeOut, nil
 }
 
-func keepReceipts(c config.Receipts, log *slog.Logger) (receipts, error) {
+func keepReceipts(c config.Receipts, needed func() (uint64, bool), log *slog.Logger) (receipts, error) {
 	pem, err := c.SignWith.Resolve()
 	if err != nil {
 		return nil, fmt.Errorf("receipts.sign_with: %w", err)
@@ -57,6 +58,7 @@ func keepReceipts(c config.Receipts, log *slog.Logger) (receipts, error) {
 	kept, err := audit.Keep(ledger.Options{
 		Directory: c.Directory, SegmentSize: int64(c.SegmentSize), SegmentTime: c.SegmentTime, CheckpointEvery: c.CheckpointEvery,
 		Key: key, Publish: c.Publish, Spool: max(c.Queue, 1024) << 10, Log: log, Now: time.Now,
+		Retention: ledger.Retention{For: c.KeepFor, Needed: needed, Undelivered: c.KeepUndelivered},
 	}, audit.WhenFull(c.WhenFull))
 	if err != nil {
 		return nil, fmt.Errorf("receipts.directory: %w", err)

@@ -28,7 +28,20 @@ func (g *Gateway) openSinks(cfg *config.Config) error {
 		return nil
 	}
 	g.sinks = deliver.New(deliver.Options{Directory: cfg.Receipts.Directory, Head: kept.Head, Log: g.log, Now: time.Now})
-	return g.applySinks(cfg)
+	if err := g.applySinks(cfg); err != nil {
+		return err
+	}
+	g.reading.Store(g.sinks)
+	return nil
+}
+
+// needed returns the oldest segment of receipts that a sink has to read still.
+func (g *Gateway) needed() (segment uint64, any bool) {
+	s := g.reading.Load()
+	if s == nil {
+		return 0, true // nobody knows yet
+	}
+	return s.Behind()
 }
 
 // applySinks makes the sinks those of a configuration.

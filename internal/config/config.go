@@ -148,6 +148,8 @@ type Receipts struct {
 	CheckpointEvery time.Duration      `yaml:"checkpoint_every" min:"10ms" max:"1h" restart:"true" doc:"With directory: how long receipts wait to be signed; what is younger, whoever can write the folder can cut off unseen"`
 	SignWith        notation.SecretRef `yaml:"sign_with" restart:"true" doc:"With directory: Ed25519 key in PKCS 8 PEM that signs checkpoints, as sallyport audit keygen makes it"`
 	Publish         string             `yaml:"publish" restart:"true" doc:"With directory: file outside of it that checkpoints are also appended to, so that a cut directory is noticed; relative to this file"`
+	KeepFor         time.Duration      `yaml:"keep_for" min:"1s" max:"10000d" restart:"true" doc:"With directory: segments that are older are removed, which a signed line says; kept for good when absent"`
+	KeepUndelivered time.Duration      `yaml:"keep_undelivered" min:"1s" max:"10000d" restart:"true" doc:"With keep_for: how much longer segments are kept that a sink has not had; then they are removed all the same, and counted. As long as it takes when absent"`
 
 	Sealing Sealing `yaml:"sealing" doc:"What receipts hold encrypted, so that it can be made unreadable while they stay as they are"`
 }

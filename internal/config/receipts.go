@@ -17,7 +17,7 @@ func (c *Config) checkReceipts(at strict.At) {
 	c.checkSealing(at.Field("sealing"))
 	directory := at.Field("directory")
 	if !directory.Exists() {
-		for _, key := range []string{"segment_size", "segment_time", "checkpoint_every", "sign_with", "publish"} {
+		for _, key := range []string{"segment_size", "segment_time", "checkpoint_every", "sign_with", "publish", "keep_for", "keep_undelivered"} {
 			if p := at.Field(key); p.Exists() && p.OK() {
 				p.Report("means something only with receipts.directory; remove it, or set that")
 			}
@@ -38,6 +38,9 @@ func (c *Config) checkReceipts(at strict.At) {
 	}
 	if p := at.Field("publish"); p.OK() && p.Exists() && (r.Publish == "" || r.Publish == "stdout" || within(r.Directory, r.Publish)) {
 		p.Report("must be a file outside of receipts.directory, or whoever cuts that cuts this too")
+	}
+	if p := at.Field("keep_undelivered"); p.OK() && p.Exists() && r.KeepFor == 0 {
+		p.Report("means something only with keep_for")
 	}
 	if p := at.Field("checkpoint_every"); p.OK() && r.CheckpointEvery > r.SegmentTime {
 		p.Report("is longer than receipts.segment_time, %s", r.SegmentTime)

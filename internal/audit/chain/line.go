@@ -20,6 +20,7 @@ type Line struct {
 const (
 	RecordSegment = "segment" // the first line of each segment
 	RecordLost    = "lost"    // receipts are missing here, and how many
+	RecordRemoved = "removed" // segments were removed, because they need be kept no longer
 	RecordEnd     = "end"     // the last line of a segment that was ended in order
 )
 
@@ -90,7 +91,7 @@ func Parse(line []byte) (Line, error) {
 	if rest, ok = bytes.CutPrefix(rest, []byte(lineRecord)); !ok {
 		return l, errLine
 	}
-	for _, r := range []string{RecordSegment, RecordLost, RecordEnd} {
+	for _, r := range []string{RecordSegment, RecordLost, RecordRemoved, RecordEnd} {
 		if bytes.HasPrefix(rest, []byte(r+`"`)) {
 			l.Record = r
 			return l, nil

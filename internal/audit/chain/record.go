@@ -52,6 +52,14 @@ type Lost struct {
 	Lost uint64    `json:"receipts_lost"`
 }
 
+// Removed says that all segments up to one were removed on purpose, and with them
+// the receipts up to Seq.
+type Removed struct {
+	Time    time.Time `json:"time"`
+	Segment uint64    `json:"through_segment"`
+	Seq     uint64    `json:"through_seq"`
+}
+
 // AppendMembers continues a record with the members of v, a struct.
 func AppendMembers(b []byte, v any) ([]byte, error) {
 	text, err := json.Marshal(v)

@@ -36,7 +36,9 @@ type Ledger struct {
 	waiting uint64 // receipts among them
 	marked  uint64 // lines that a checkpoint covers
 	markAt  time.Time
-	said    bool // that publishing fails
+	said    bool      // that publishing fails
+	pruned  time.Time // when it was last looked for segments to remove
+	removed uint64    // the last segment that was said to be removed
 }
 
 // Open continues the ledger of a directory, or begins one. What a killed

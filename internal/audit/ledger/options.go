@@ -17,6 +17,7 @@ type Options struct {
 	Key             ed25519.PrivateKey // signs checkpoints
 	Publish         string             // file for a second copy of the checkpoints; empty for none
 	Spool           int                // bytes for receipts that wait to be written
+	Retention       Retention          // how long segments stay
 	Log             *slog.Logger
 	Now             func() time.Time
 }

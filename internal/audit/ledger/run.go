@@ -94,6 +94,9 @@ func (l *Ledger) work(m Monitor, lost *uint64) error {
 				l.publish()
 			}
 		}
+		if err == nil {
+			err = l.prune(l.o.Now())
+		}
 		if err != nil {
 			l.markAt = time.Time{} // as soon as it can be
 			m.Wrote(0, err)

@@ -25,6 +25,7 @@ type verifier struct {
 	head    chain.Hash // of the last line, as it states it
 	seq     uint64     // of the last receipt, as it states it
 	before  *ended     // the segment before the one that is read
+	removed uint64     // segments up to this one were removed, as a signed line says
 }
 
 // ended is how a segment ended.
@@ -61,7 +62,10 @@ func Directory(dir string, o Options) (*Report, error) {
 	for _, m := range marks {
 		bySegment[m.Segment] = append(bySegment[m.Segment], m)
 	}
-	expect := uint64(1)
+	expect, leading := uint64(1), 0
+	if len(numbers) > 0 { // whether what is missing was removed on purpose, a later line says
+		expect, leading = numbers[0], int(numbers[0])-1
+	}
 	for _, n := range numbers {
 		v.gap(expect, n, marks)
 		expect = n + 1
@@ -70,6 +74,11 @@ func Directory(dir string, o Options) (*Report, error) {
 		}
 	}
 	v.last(expect, marks)
+	if uint64(leading) > v.removed {
+		v.seq = 0 // of what is before them
+		v.gap(v.removed+1, uint64(leading)+1, marks)
+	}
+	v.report.Removed = min(uint64(leading), v.removed)
 	v.report.Segments = len(numbers)
 	if len(v.keys) > 0 {
 		v.report.Signatures = "valid"

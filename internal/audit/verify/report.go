@@ -68,8 +68,9 @@ type Report struct {
 	Receipts    uint64    `json:"receipts"`
 	FirstSeq    uint64    `json:"first_seq,omitempty"`
 	LastSeq     uint64    `json:"last_seq,omitempty"`
-	Lost        uint64    `json:"receipts_lost"` // that the gateway itself says it could not keep
-	Interrupted int       `json:"interruptions"` // starts after the gateway had not been stopped in order
+	Lost        uint64    `json:"receipts_lost"`              // that the gateway itself says it could not keep
+	Removed     uint64    `json:"removed_segments,omitempty"` // the oldest, which the gateway removed because they need be kept no longer
+	Interrupted int       `json:"interruptions"`              // starts after the gateway had not been stopped in order
 	Checkpoints int       `json:"checkpoints"`
 	Signatures  string    `json:"signatures"` // "valid", "invalid" or "unchecked"
 	Unsealed    uint64    `json:"unsealed"`   // lines after the last checkpoint, which only the chain holds

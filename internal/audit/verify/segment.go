@@ -23,7 +23,12 @@ type reading struct {
 	sealed uint64 // lines that a matching checkpoint covers
 	sealAt uint64 // receipt up to which
 	forged bool   // a checkpoint did not match
+	gone   []removal
 }
+
+// removal is what a line says of segments that were removed. It counts once a
+// checkpoint covers the line: without a key anybody can write one.
+type removal struct{ line, through uint64 }
 
 // segment reads one file.
 func (v *verifier) segment(n uint64, marks []mark) error {
@@ -128,6 +133,11 @@ func (s *reading) meaning(at Finding, l *chain.Line) {
 		if l.Members(&lost) == nil {
 			s.report.Lost += lost.Lost
 		}
+	case chain.RecordRemoved:
+		var r chain.Removed
+		if l.Members(&r) == nil && r.Segment < s.number {
+			s.gone = append(s.gone, removal{at.Line, r.Segment})
+		}
 	case chain.RecordEnd:
 		var e chain.End
 		if s.why = "unknown"; l.Members(&e) == nil && e.Why != "" {
@@ -209,6 +219,11 @@ func (s *reading) end(rest []byte) {
 	for _, m := range s.marks {
 		s.found(Finding{Kind: Truncated, File: s.file, Line: n + 1, ToLine: m.Lines, Seq: s.seq + 1, ToSeq: m.Seq,
 			Message: fmt.Sprintf("the segment has %d lines and had %d when checkpoint %d was signed", n, m.Lines, m.Number)})
+	}
+	for _, r := range s.gone {
+		if r.line <= s.sealed && !s.forged {
+			s.removed = max(s.removed, r.through)
+		}
 	}
 	s.before = &ended{number: s.number, lines: n, head: s.head, why: s.why, torn: int64(len(rest)), reader: s.file}
 	if n > s.sealed && !s.forged && len(s.marks) == 0 {
