@@ -96,9 +96,20 @@ func (p *plant) serve(t testing.TB) {
 	p.gateway = testenv.LaunchFor(t, limit, testenv.Binary(t), "serve", "-c", p.config)
 }
 
+// lives ends the test if the gateway has ended by itself.
+func (p *plant) lives(t testing.TB) {
+	t.Helper()
+	select {
+	case <-p.gateway.Ended:
+		t.Fatalf("the gateway has ended by itself: %s\n%s", p.gateway.ProcessState, p.gateway.Text())
+	default:
+	}
+}
+
 func (p *plant) ready(t testing.TB) {
 	t.Helper()
-	testenv.Eventually(t, 30*time.Second, "readiness", func() bool {
+	testenv.Eventually(t, 2*time.Minute, "readiness", func() bool {
+		p.lives(t)
 		resp, err := http.Get(p.admin + "/readyz")
 		if err != nil {
 			return false

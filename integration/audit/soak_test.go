@@ -98,7 +98,7 @@ func TestNothingIsLostOnTheWayToAnySink(t *testing.T) {
 	faults := []string{"hook", "elastic", "splunk", "otlp", "syslog", "kafka", "disk"}
 	for i := range kills {
 		target := (receipts / 2) * (i + 1) / (kills + 1) // two receipts a call
-		testenv.Eventually(t, limit, "load", func() bool { return c.count() >= target })
+		testenv.Eventually(t, limit, "load", func() bool { p.lives(t); return c.count() >= target })
 		for _, name := range faults {
 			all[name].state.Store(well)
 		}
@@ -120,7 +120,7 @@ func TestNothingIsLostOnTheWayToAnySink(t *testing.T) {
 		p.serve(t)
 		p.ready(t)
 	}
-	testenv.Eventually(t, limit, "load", func() bool { return c.count() >= receipts/2 })
+	testenv.Eventually(t, limit, "load", func() bool { p.lives(t); return c.count() >= receipts/2 })
 	for _, name := range faults {
 		all[name].state.Store(well)
 	}
