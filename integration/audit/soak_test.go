@@ -74,7 +74,7 @@ func (d *disk) free(t testing.TB) {
 // system has every receipt at least once, none of them for the first time after
 // a later one.
 func TestNothingIsLostOnTheWayToAnySink(t *testing.T) {
-	receipts, kills := number(t, "SOAK_RECEIPTS", 2500), number(t, "SOAK_KILLS", 4)
+	receipts, kills := number(t, "SOAK_RECEIPTS", 1500), number(t, "SOAK_KILLS", 3)
 	t.Setenv("HOOK_SECRET", hookSecret)
 	dir := t.TempDir()
 	d := mount(t, filepath.Join(dir, "receipts"), 96<<20+receipts*2400)

@@ -32,7 +32,7 @@ type Options struct {
 // counts as delivered when the other machine's kernel has it, and what went out
 // shortly before a connection broke, which its receiver may not have read, goes
 // out again on the next one.
-const Overlap = time.Minute
+const Overlap = 15 * time.Second
 
 // overlapMax bounds the memory of that.
 const overlapMax = 16 << 20
@@ -163,7 +163,8 @@ func (s *Sink) write(ctx context.Context, b []byte) error {
 			return fmt.Errorf("syslog: %w", err)
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = s.tcp.SetDeadline(time.Unix(1, 0)) })
+	tcp := s.tcp // which may be no longer the sink's when the function runs
+	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := s.conn.Write(b); err != nil {
 		return fmt.Errorf("syslog: %w", err)

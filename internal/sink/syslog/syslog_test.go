@@ -165,3 +165,22 @@ func TestAReceiverThatCannotBeVerifiedGetsNothing(t *testing.T) {
 		t.Error("no certificate, and no complaint")
 	}
 }
+
+func TestADeliveryThatIsCalledOffTouchesNoConnectionAfterwards(t *testing.T) {
+	cert, ca := certificate(t)
+	r := listen(t, "127.0.0.1:0", cert)
+	for range 50 {
+		s, err := New(Options{Address: r.ln.Addr().String(), TLS: true, CA: ca, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { time.Sleep(time.Duration(time.Now().UnixNano()%3) * time.Millisecond); cancel() }()
+		for i := 0; ctx.Err() == nil; i++ {
+			_, _ = s.Deliver(ctx, []*deliver.Item{item(i, deliver.Info)}) // it may fail when it is called off
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
