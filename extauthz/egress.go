@@ -59,6 +59,8 @@ func refuseEgress(reason guard.Reason) *authv3.CheckResponse {
 	switch reason {
 	case guard.EgressDenied:
 		code, text = http.StatusForbidden, "This workload may not go there. Ask for the destination to be added to what it is allowed."
+	case guard.IdentityRevoked:
+		code, text = http.StatusForbidden, "This workload's identity was revoked. Ask whoever operates this gateway."
 	case guard.UnknownWorkload:
 		code, text = http.StatusForbidden, "This connection belongs to no workload that may go out. Ask whoever operates this gateway."
 	}

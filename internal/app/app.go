@@ -285,6 +285,11 @@ func (g *Gateway) sayAloud() {
 	if cfg := g.source.Current(); cfg.Gateway.Authentication.Method == "none" {
 		g.log.Warn("authentication is off: whoever reaches the listeners is served", "gateway.authentication.method", "none")
 	}
+	for i, l := range g.source.Current().Egress.Listeners {
+		if l.TrustedNetwork {
+			g.log.Warn("whoever reaches an egress listener is its workload", "address", g.ports.egress[i].String(), "workload", l.Workload)
+		}
+	}
 	if b := bindingStatus(g.source.Current(), g.holder.Current()); b.Why == unbound {
 		g.log.Warn("ids are not bound to callers: a stolen session, event or task id works for every caller that may call the server; set guards.binding.keys")
 	}

@@ -26,7 +26,7 @@ func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*ga
 	s := new(gate.Snapshot)
 	calls := l.leaving.memory(cfg)
 	var err error
-	if s.Outbound, err = l.leaving.judge(cfg, calls, slices.Clip(observers)); err != nil {
+	if s.Outbound, err = l.leaving.judge(cfg, calls, l.whyEnd, slices.Clip(observers)); err != nil {
 		return nil, err
 	}
 	if calls != nil {

@@ -58,7 +58,7 @@ func (o *outbounds) memory(cfg *config.Config) *outbound.Calls {
 
 // judge returns what judges for the egress listeners under cfg; nil where there are
 // none.
-func (o *outbounds) judge(cfg *config.Config, calls *outbound.Calls, observers []guard.Observer) (*outbound.Judge, error) {
+func (o *outbounds) judge(cfg *config.Config, calls *outbound.Calls, revoked func(*guard.Principal) string, observers []guard.Observer) (*outbound.Judge, error) {
 	if len(cfg.Egress.Listeners) == 0 {
 		return nil, nil
 	}
@@ -79,7 +79,7 @@ func (o *outbounds) judge(cfg *config.Config, calls *outbound.Calls, observers [
 		}
 		listeners[egressName(i)] = one
 	}
-	return &outbound.Judge{Listeners: listeners, Resolver: o.lookup(cfg.Egress.Resolver), Calls: calls, Observers: observers, Recorder: &o.recorder}, errors.Join(errs...)
+	return &outbound.Judge{Listeners: listeners, Resolver: o.lookup(cfg.Egress.Resolver), Calls: calls, Observers: observers, Recorder: &o.recorder, Revoked: revoked}, errors.Join(errs...)
 }
 
 func egressName(i int) string { return "egress" + strconv.Itoa(i) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
@@ -99,7 +100,9 @@ func (r revoker) Remove(ctx context.Context, id string) (revocation.Entry, error
 // effective says why nobody could be meant by e.
 func effective(cfg *config.Config, e *revocation.Entry) error {
 	method := cfg.Gateway.Authentication
+	leaves := slices.ContainsFunc(cfg.Egress.Listeners, func(l config.EgressListener) bool { return l.TLS.AsksClients() })
 	switch {
+	case e.Kind == revocation.Peer && leaves: // workloads show certificates to go out
 	case e.Kind == revocation.Peer && !needsCertificate(method) && !(cfg.UsesSPIFFE() && needsToken(method)): // workloads show JWT-SVIDs, too
 		return fmt.Errorf("kind: gateway.authentication.method is %s, so that nobody is known as a peer", method.Method)
 	case e.Kind != revocation.Peer && !needsToken(method):

@@ -57,7 +57,7 @@ type Resolver struct {
 // checkEgress demands that workloads can be told apart, and have somewhere to go.
 func (c *Config) checkEgress(at strict.At) {
 	block := at.Field("egress")
-	if !block.Exists() || !block.OK() {
+	if !block.Exists() || block.Refused() {
 		return
 	}
 	seen, certified := make(map[string]bool), false

@@ -33,6 +33,8 @@ type Judge struct {
 	Calls     *Calls           // that may be the cause of what is asked; nil for none
 	Observers []guard.Observer // hear of each answer; one that fails has it refused
 	Recorder  *Recorder
+	// Revoked says why somebody is not believed any more, or nothing; it may be nil.
+	Revoked func(*guard.Principal) string
 }
 
 // Request is what a workload asks for.
@@ -60,6 +62,11 @@ func (j *Judge) Judge(ctx context.Context, r *Request) (a Answer) {
 	l := j.Listeners[r.Listener]
 	if l == nil {
 		return a.refuse(guard.GuardError, "the listener is not part of this configuration")
+	}
+	if j.Revoked != nil && r.Peer != "" {
+		if why := j.Revoked(&guard.Principal{Peer: r.Peer}); why != "" {
+			return a.refuse(guard.IdentityRevoked, why)
+		}
 	}
 	w := l.workload(r.Peer)
 	if w == nil {

@@ -110,6 +110,15 @@ func TestNothingGoesOutWithoutAReceiptOrInTime(t *testing.T) {
 	if a := j.Decide(late, &Exchange{Request: r}); a.Allow || a.Reason != guard.DeadlineExceeded {
 		t.Errorf("late: %+v", a)
 	}
+	j.Revoked = func(p *guard.Principal) string {
+		if p.Peer == crmID {
+			return "revoked"
+		}
+		return ""
+	}
+	if a := j.Decide(t.Context(), &Exchange{Request: Request{Listener: "mutual", Peer: crmID, Method: "CONNECT", Authority: "api.example:443"}}); a.Allow || a.Reason != guard.IdentityRevoked {
+		t.Errorf("revoked: %+v", a)
+	}
 	j.Observers = []guard.Observer{failing{}}
 	if a := j.Decide(t.Context(), &Exchange{Request: r}); a.Allow || a.Reason != guard.ReceiptUnavailable {
 		t.Errorf("no receipt: %+v", a)
