@@ -85,8 +85,10 @@ func ownRecognisers(paths []string) ([]recogniser.Recogniser, error) {
 // as they are. Without a configuration and a policy, every link stays.
 func sanitizer(cfg *config.Config, e egress.Config, path, policy string) (lines.Detector, error) {
 	var n normalise.Config
-	if err := cfg.Guards["normalise"].Decode(&n); err != nil {
-		return nil, err
+	if path != "" {
+		if err := cfg.Guards["normalise"].Decode(&n); err != nil {
+			return nil, err
+		}
 	}
 	form := normal.Markdown
 	switch n.Text {

@@ -34,7 +34,7 @@ type Guard struct {
 // which must be of the guard's type.
 func (g Guard) Decode(into any) error {
 	to, from := reflect.ValueOf(into), reflect.ValueOf(g.Config)
-	if to.Kind() != reflect.Pointer || to.Type() != from.Type() {
+	if to.Kind() != reflect.Pointer || !from.IsValid() || to.Type() != from.Type() {
 		return fmt.Errorf("config: decode guard: want %T, not %T", g.Config, into)
 	}
 	to.Elem().Set(from.Elem())
