@@ -38,7 +38,7 @@ func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decisio
 		member, labels := &c.members[i], len(x.labels)
 		v, edited, err := c.consult(ctx, member, x, m, d.Direction)
 		now := c.host.Now()
-		entry := member.entry(&v, err)
+		entry := member.entry(&v, err, c.host.OverBudget)
 		entry.Took, entry.Labels, last = now.Sub(last), labels, now
 		d.Journal = append(d.Journal, entry)
 		switch {
@@ -46,6 +46,11 @@ func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decisio
 		case entry.Action != Allow:
 			d.refuse(x, &entry, &v)
 			return
+		case errors.Is(err, ErrOverBudget): // excused by the budget's own rule
+			x.note(d, entry.Guard, []Obligation{
+				{Kind: AddLabel, Name: "uninspected"},
+				{Kind: Raise, Name: string(OverBudget), Value: "guards." + entry.Guard + " did not look at all of the message"},
+			})
 		case err != nil: // excused by on_error
 		default:
 			if v.Principal != nil {
@@ -58,7 +63,7 @@ func (c *Chain) ask(ctx context.Context, x *Exchange, m *mcp.Message, d *Decisio
 }
 
 // entry is what the journal says about an answer, or about its absence.
-func (m *Member) entry(v *Verdict, err error) Entry {
+func (m *Member) entry(v *Verdict, err error, overBudget Action) Entry {
 	e := Entry{Guard: m.Spec.Name, Mode: m.Mode, Action: v.Action, Reason: v.Reason, Detail: v.Detail, Err: err, Measures: v.Measures, Sensitive: v.Sensitive}
 	if err == nil {
 		return e
@@ -68,6 +73,8 @@ func (m *Member) entry(v *Verdict, err error) Entry {
 	switch {
 	case errors.As(err, &broken):
 		e.Action = Deny
+	case errors.Is(err, ErrOverBudget):
+		e.Action, e.Reason = overBudget, OverBudget
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Reason = DeadlineExceeded
 	}
@@ -98,9 +105,12 @@ func (c *Chain) consult(ctx context.Context, member *Member, x *Exchange, m *mcp
 // turns a panic into an error.
 func (c *Chain) question(ctx context.Context, member *Member, x *Exchange, m *mcp.Message) (v Verdict, err error) {
 	defer catch(member.Spec.Name, &v, &err)
-	if m == nil {
+	switch {
+	case m == nil:
 		v, err = member.Guard.(Admitter).Admit(ctx, x)
-	} else {
+	case member.Spec.Scans:
+		v, err = x.spend(func() (Verdict, error) { return member.Guard.Inspect(ctx, x, m) })
+	default:
 		v, err = member.Guard.Inspect(ctx, x, m)
 	}
 	if err != nil || v.Pending == nil {

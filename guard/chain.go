@@ -50,6 +50,12 @@ type Host struct {
 	// is 429 or 5xx, of which some clients do not read the body.
 	AsResults bool
 
+	// Budget is how long the guards whose Spec Scans may look into one message, all
+	// together; 0: as long as they take. OverBudget, Deny or Allow, is what happens
+	// to a message that takes longer.
+	Budget     time.Duration
+	OverBudget Action
+
 	// Policy names the policy that the guards decide by, for receipts; empty
 	// when there is none.
 	Policy string

@@ -32,6 +32,7 @@ type Exchange struct {
 	Out       *Outbound // the connection that is asked for, where the exchange is no MCP message
 	Trace     Trace     // set by the host before the first guard is asked; zero where nothing is traced
 
+	allowance allowance
 	admission []Entry // journal of Admit, until a decision takes it over
 	raised    []Event // likewise
 	reply     []Field

@@ -34,6 +34,7 @@ const (
 	UnknownTarget      Reason = "unknown_target"
 	GuardError         Reason = "guard_error"
 	DeadlineExceeded   Reason = "deadline_exceeded"
+	OverBudget         Reason = "inspection_over_budget"
 	ReceiptUnavailable Reason = "receipt_unavailable"
 	GatewayStopping    Reason = "gateway_stopping"
 	IdentityExpired    Reason = "identity_expired"
@@ -74,6 +75,7 @@ func CoreReasons() []ReasonInfo {
 		{UnknownTarget, 200, mcp.CodeInvalidParams, "No such tool, prompt or resource, or none that you may use.", "A target that the policy does not let the principal use while `guards.policy.hide` is on, or that `guards.catalog` holds or never saw listed. It makes no difference to the caller whether the target exists; the detail says what it was."},
 		{GuardError, 503, CodeNotJudged, "The gateway could not judge this message and therefore did not pass it on. Try again later.", "A guard reached no answer and its `on_error` is `deny`, or it broke, which no `on_error` excuses. The receipt's detail and the log say what."},
 		{DeadlineExceeded, 503, CodeNotJudged, "The gateway could not judge this message in time and therefore did not pass it on. Try again later.", "A guard did not answer within its `timeout`."},
+		{OverBudget, 503, CodeNotJudged, "Looking into this message takes longer than is allowed here, so it was not passed on. Send less at once.", "The guards that look into content took longer than `content.budget`, and `content.over_budget` is `deny`. Whatever their `on_error` says."},
 		{ReceiptUnavailable, 503, CodeNotJudged, "The gateway cannot record decisions at the moment and therefore passes nothing on. Try again later.", "Receipts cannot be kept and `receipts.when_full` is `block`, or another observer of decisions failed."},
 		{GatewayStopping, 503, CodeNotJudged, "The gateway is restarting. Try again.", "A stream that was still open when the drain period ended."},
 		{IdentityExpired, 401, CodeUnauthenticated, "The token with which this stream was opened has expired. Open it again with a fresh one.", "An event stream that was open when its client's token expired."},

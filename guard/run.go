@@ -33,6 +33,7 @@ func (c *Chain) Admit(ctx context.Context, x *Exchange) Decision {
 func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
 	d := Decision{Direction: m.Direction, At: c.host.Now(), Message: *m}
 	x.takeAdmission(&d)
+	c.begin(x)
 	topic := x.Topic(m)
 	steps, known := c.byTopic[m.Direction][topic]
 	if !known {

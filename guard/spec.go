@@ -135,6 +135,10 @@ type Spec struct {
 	// behind it means nothing without its answer.
 	Required bool
 
+	// Scans says that the guard's cost grows with the content of messages, so that
+	// its time counts toward the budget of [Host].
+	Scans bool
+
 	// Informs says that its verdicts may give the reply headers, so that the
 	// host has to see replies even where no guard judges them.
 	Informs bool
@@ -171,5 +175,11 @@ func Define[C any](name, summary string, defaults C, build func(C) (Guard, error
 // WithReasons returns s with the reasons its verdicts may use.
 func (s Spec) WithReasons(reasons ...ReasonInfo) Spec {
 	s.Reasons = reasons
+	return s
+}
+
+// Scanning returns s as that of a guard whose cost grows with what it looks at.
+func (s Spec) Scanning() Spec {
+	s.Scans = true
 	return s
 }

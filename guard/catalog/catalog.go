@@ -115,7 +115,7 @@ func Spec(p Ports) guard.Spec {
 		guard.Want{Method: "notifications/tools/list_changed", Direction: mcp.ToClient},
 		guard.Want{Method: "notifications/prompts/list_changed", Direction: mcp.ToClient},
 		guard.Want{Method: "notifications/resources/list_changed", Direction: mcp.ToClient},
-	).WithReasons(guard.ReasonInfo{
+	).Scanning().WithReasons(guard.ReasonInfo{
 		Reason: Stale, Status: 200, Code: guard.CodeDenied, Text: "The server has announced that its definitions have changed. List them, then try again.",
 		When: "A server sent `list_changed`, nobody has listed its definitions since, and `guards.catalog.announced` is `refuse`.",
 	})

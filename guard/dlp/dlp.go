@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/inspect/recogniser"
 	"github.com/sallyport/sallyport/internal/inspect/wire"
+	"github.com/sallyport/sallyport/internal/recent"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -53,6 +54,8 @@ type Ports struct {
 	// Tokens makes the sealer of tokens from the key; nil for checks of a
 	// configuration by itself.
 	Tokens func(key []byte) (Sealer, error)
+
+	Remember int // texts of which to keep that nothing was found in them; 0: none
 }
 
 // Raise is what other parts of the configuration ask for: whatever would only
@@ -93,7 +96,7 @@ func Default() Config {
 func Spec(p Ports) guard.Spec {
 	return guard.Define("dlp", "Looks for personal data and secrets in what is called, answered and reported.", Default(),
 		func(c Config) (guard.Guard, error) { return build(c, p) }, wants()...,
-	).WithReasons(
+	).Scanning().WithReasons(
 		guard.ReasonInfo{Reason: PIIBlocked, Status: 200, Code: guard.CodeRequestContent, Text: "The message holds personal data that must not be sent to this server. Remove it and try again.", When: "`guards.dlp` found personal data in a message to the server and its action is `block`, or a rewriting action met a value that cannot be rewritten, such as a URI."},
 		guard.ReasonInfo{Reason: SecretBlocked, Status: 200, Code: guard.CodeRequestContent, Text: "The message holds a secret, such as a key or password, that must not be sent to this server. Remove it and try again.", When: "`guards.dlp` found a secret in a message to the server and its action is `block`, or a rewriting action met a value that cannot be rewritten."},
 		guard.ReasonInfo{Reason: PIIWithheld, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message holds personal data and was withheld.", When: "`guards.dlp` found personal data in a message to the client and its action is `block`."},
@@ -128,7 +131,15 @@ type dlp struct {
 	key      []byte
 	sealer   Sealer    // nil where nothing is put back
 	scanners sync.Pool // of *scan
+
+	// clean are texts in which nothing was found. The guard of another
+	// configuration has others, and so nothing outlives a change of the rules.
+	clean *recent.Texts[bool]
 }
+
+// worth is the length of the shortest text that is cheaper to look up than to
+// scan, in bytes.
+const worth = 128
 
 // scan is the memory of one inspection.
 type scan struct {
@@ -136,6 +147,7 @@ type scan struct {
 	reader  wire.Reader
 	found   []recogniser.Finding
 	decoded []byte
+	scratch []byte
 }
 
 func build(c Config, p Ports) (guard.Guard, error) {
@@ -163,6 +175,11 @@ func build(c Config, p Ports) (guard.Guard, error) {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if p.Remember > 0 {
+		if g.clean, err = recent.NewTexts[bool](p.Remember); err != nil {
+			return nil, err
+		}
 	}
 	g.scanners.New = func() any { return &scan{scanner: g.set.NewScanner()} }
 	return g, nil

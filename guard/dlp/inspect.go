@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/inspect/recogniser"
 	"github.com/sallyport/sallyport/internal/inspect/wire"
+	"github.com/sallyport/sallyport/internal/recent"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -50,6 +51,9 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 			return guard.Verdict{}, fmt.Errorf("dlp: inspect: no %s in the message", part.pointer)
 		}
 		err := s.reader.EachText(part.raw, func(t *wire.Text) {
+			if x.Over(len(t.Value)) {
+				return
+			}
 			tokens = g.restore(tokens, x, m, t, base, part.pointer)
 			places = g.text(places, s, x, m, t, base, part.pointer)
 			if of != "" && t.Kind == mcp.LeafString && t.Pointer() == "/"+key {
@@ -59,6 +63,9 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 		if err != nil {
 			return guard.Verdict{}, fmt.Errorf("dlp: inspect: %w", err)
 		}
+	}
+	if x.Over(0) {
+		return guard.Verdict{}, fmt.Errorf("dlp: inspect: %w", guard.ErrOverBudget)
 	}
 	if places = without(places, tokens); len(places)+len(tokens) == 0 {
 		return guard.Pass(), nil
@@ -74,7 +81,7 @@ func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t
 	if plain, ok := s.blob(t); ok {
 		return g.blob(places, s, x, m, t, plain, base, prefix)
 	}
-	s.found = s.scanner.Scan(s.found[:0], recogniser.Leaf{Text: t.Value, Key: t.Key, Parent: t.Parent, Beside: t.Beside})
+	s.found = g.scan(s, x, t)
 	for i := range s.found {
 		f := &s.found[i]
 		a := g.decide(x, m, f)
@@ -95,6 +102,28 @@ func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t
 		places = append(places, p)
 	}
 	return places
+}
+
+// scan looks at a text, unless nothing was found in it before. What stands around
+// it counts, too. Tenants share nothing: how fast an answer comes would tell one
+// what another has read.
+func (g *dlp) scan(s *scan, x *guard.Exchange, t *wire.Text) []recogniser.Finding {
+	leaf := recogniser.Leaf{Text: t.Value, Key: t.Key, Parent: t.Parent, Beside: t.Beside}
+	if g.clean == nil || len(t.Value) < worth {
+		return s.scanner.Scan(s.found[:0], leaf)
+	}
+	var k recent.Key
+	k, s.scratch = g.clean.Key(s.scratch, []byte(x.Principal.Tenant), t.Key, t.Parent, t.Beside, t.Value)
+	clean := false
+	g.clean.Look(k, func(v *bool) { clean = *v })
+	if clean {
+		return s.found[:0]
+	}
+	found := s.scanner.Scan(s.found[:0], leaf)
+	if len(found) == 0 {
+		g.clean.Do(k, func(v *bool) { *v = true })
+	}
+	return found
 }
 
 // opaque are the members that go back to the server as they came: nobody reads

@@ -66,7 +66,7 @@ type Ports struct {
 func Spec(p Ports) guard.Spec {
 	return guard.Define("egress", "Judges where arguments and resource URIs would send a server, and where its answers link to.", Config{Resolve: true, Results: "auto"},
 		func(c Config) (guard.Guard, error) { return build(c, p) }, append(inward(), outward()...)...,
-	).WithReasons(
+	).Scanning().WithReasons(
 		guard.ReasonInfo{Reason: ForeignLink, Status: 200, Code: guard.CodeResponseContent, Text: "The server's answer links to a place that is not allowed here, and was withheld.", When: "A message of a server holds a link to where calls may not lead, and `guards.egress.results` is `refuse`, or `strip` where it cannot be taken out."},
 		guard.ReasonInfo{Reason: Denied, Status: 200, Code: guard.CodeRequestContent, Text: "The call names a destination that is not allowed here. Ask for it to be added to the allow-list, or name another.", When: "An argument or resource URI names a host, address, port or scheme that neither `gateway.egress_control.url_allowlist` nor `guards.egress.allow` has, a name that leads to a forbidden address or nowhere, or a URL that cannot be read without doubt."},
 	)
@@ -194,7 +194,7 @@ func (g *egress) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (
 		var r wire.Reader
 		var why error
 		err := r.EachText(part, func(t *wire.Text) {
-			if why != nil || t.Kind == mcp.LeafNumber || skipped(t) {
+			if why != nil || t.Kind == mcp.LeafNumber || skipped(t) || x.Over(len(t.Value)) {
 				return
 			}
 			names, why = judge(policy, t, names)
@@ -205,6 +205,9 @@ func (g *egress) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (
 		if why != nil {
 			return guard.Refuse(Denied, why.Error()), nil
 		}
+	}
+	if x.Over(0) {
+		return guard.Verdict{}, fmt.Errorf("egress: inspect: %w", guard.ErrOverBudget)
 	}
 	if len(names) == 0 || !g.Resolve || g.resolver == nil {
 		return guard.Pass(), nil

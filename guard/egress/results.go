@@ -55,7 +55,7 @@ func (g *egress) inspectLinks(x *guard.Exchange, m *mcp.Message) (guard.Verdict,
 		return guard.Verdict{}, fmt.Errorf("egress: inspect: no %s in the message", base)
 	}
 	policy := g.policy(x, &mcp.Message{Name: x.Asked.Name})
-	f, err := links(policy, part, offset, g.results == strip)
+	f, err := links(x, policy, part, offset, g.results == strip)
 	if err != nil {
 		return guard.Verdict{}, fmt.Errorf("egress: inspect: %w", err)
 	}
@@ -77,10 +77,10 @@ func (g *egress) inspectLinks(x *guard.Exchange, m *mcp.Message) (guard.Verdict,
 	return v, nil
 }
 
-func links(policy *destination.Policy, part json.RawMessage, offset int, keep bool) (f found, err error) {
+func links(x *guard.Exchange, policy *destination.Policy, part json.RawMessage, offset int, keep bool) (f found, err error) {
 	var r wire.Reader
 	err = r.EachText(part, func(t *wire.Text) {
-		if t.Kind == mcp.LeafNumber {
+		if t.Kind == mcp.LeafNumber || x.Over(len(t.Value)) {
 			return
 		}
 		if t.Kind == mcp.LeafString && string(t.Key) == "type" && string(t.Value) == "resource_link" {
@@ -98,6 +98,9 @@ func links(policy *destination.Policy, part json.RawMessage, offset int, keep bo
 		}
 		f.places = append(f.places, p)
 	})
+	if err == nil && x.Over(0) {
+		err = guard.ErrOverBudget
+	}
 	return f, err
 }
 

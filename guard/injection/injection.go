@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/inspect/injection"
 	"github.com/sallyport/sallyport/internal/inspect/wire"
+	"github.com/sallyport/sallyport/internal/recent"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -40,6 +41,9 @@ type Ports struct {
 	// Critic makes who asks it; nil: a configuration is checked by itself.
 	Critic func(Critic) (Asker, error)
 	Now    func() time.Time // with Critic
+
+	// Remember is how many texts to keep the scores of; 0: none.
+	Remember int
 }
 
 // Default alerts, and changes nothing.
@@ -51,7 +55,7 @@ func Default() Config {
 func Spec(p Ports) guard.Spec {
 	return guard.Define("injection", "Looks for text that tries to instruct the model which reads it.", Default(),
 		func(c Config) (guard.Guard, error) { return build(c, p) }, wants()...,
-	).WithReasons(guard.ReasonInfo{
+	).Scanning().WithReasons(guard.ReasonInfo{
 		Reason: Suspected, Status: 200, Code: guard.CodeResponseContent,
 		Text: "The server's message looks like instructions to the model that reads it, and was withheld.",
 		When: "A text in a message to the client scored at least `refuse` of `guards.injection.results` or `descriptions`.",
@@ -75,9 +79,22 @@ type detector struct {
 	model  *injection.Model
 	pool   sync.Pool // of *scan
 	second *second   // nil where nobody is asked
+	scores *recent.Texts[known]
 }
 
+// known is a score that was worked out before. The guard of another configuration
+// has another table, and so nothing outlives a change of the rules.
+type known struct {
+	score float64
+	set   bool
+}
+
+// worth is the length of the shortest text that is cheaper to look up than to
+// score, in bytes.
+const worth = 128
+
 type scan struct {
+	scratch  []byte
 	detector *injection.Detector
 	reader   wire.Reader
 }
@@ -112,6 +129,11 @@ func build(c Config, p Ports) (guard.Guard, error) {
 	g := &detector{Config: c, model: m}
 	if g.second, err = newSecond(c.Critic, p); err != nil {
 		return nil, err
+	}
+	if p.Remember > 0 {
+		if g.scores, err = recent.NewTexts[known](p.Remember); err != nil {
+			return nil, err
+		}
 	}
 	g.pool.New = func() any {
 		d, err := injection.New(m)

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/inspect/injection"
 	"github.com/sallyport/sallyport/internal/inspect/wire"
+	"github.com/sallyport/sallyport/internal/recent"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -83,10 +84,10 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 			return guard.Verdict{}, fmt.Errorf("injection: inspect: no %s in the message", part.pointer)
 		}
 		err := s.reader.EachText(part.raw, func(t *wire.Text) {
-			if t.Kind == mcp.LeafNumber || len(t.Value) < shortest {
+			if t.Kind == mcp.LeafNumber || len(t.Value) < shortest || x.Over(len(t.Value)) {
 				return
 			}
-			score := s.detector.ScoreAs(from, t.Value)
+			score := g.score(s, x, from, kind, t.Value)
 			a, ask := limits.action(score), g.second.wants(score, t.Value)
 			if a != nothing || ask {
 				p := place{pointer: part.pointer + t.Pointer(), score: score, action: a, key: t.Kind == mcp.LeafKey}
@@ -101,6 +102,9 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 		if err != nil {
 			return guard.Verdict{}, fmt.Errorf("injection: inspect: %w", err)
 		}
+	}
+	if x.Over(0) {
+		return guard.Verdict{}, fmt.Errorf("injection: inspect: %w", guard.ErrOverBudget)
 	}
 	if len(places) == 0 {
 		return guard.Pass(), nil
@@ -179,4 +183,21 @@ func meta(m *mcp.Message, places []place) mcp.Edit {
 		return mcp.SetPointer("/result/_meta/"+strings.ReplaceAll(metaKey, "/", "~1"), b)
 	}
 	return mcp.SetPointer("/result/_meta", append(append([]byte(`{"`+metaKey+`":`), b...), '}'))
+}
+
+// score scores a text, or remembers what it scored. Tenants share nothing: how
+// fast an answer comes would tell one what another has read.
+func (g *detector) score(s *scan, x *guard.Exchange, from injection.Channel, kind string, text []byte) float64 {
+	if g.scores == nil || len(text) < worth {
+		return s.detector.ScoreAs(from, text)
+	}
+	var k recent.Key
+	k, s.scratch = g.scores.Key(s.scratch, []byte(x.Principal.Tenant), []byte(kind), text)
+	var was known
+	g.scores.Look(k, func(v *known) { was = *v })
+	if !was.set {
+		was = known{s.detector.ScoreAs(from, text), true}
+		g.scores.Do(k, func(v *known) { *v = was })
+	}
+	return was.score
 }

@@ -38,6 +38,9 @@ func (g *normaliser) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Messag
 		if l.Kind != mcp.LeafString || !l.Escaped && normal.Harmless(l.Lexeme()) {
 			return nil
 		}
+		if x.Over(l.End - l.Start) {
+			return guard.ErrOverBudget
+		}
 		n := g.visible
 		if at := l.Pointer(); reads(at) {
 			n = g.formOf(form, &types, at)

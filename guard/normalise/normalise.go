@@ -37,7 +37,7 @@ type Ports struct {
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
 	return guard.Define("normalise", "Takes hidden parts, scripts and links to places that are not allowed out of what servers answer.", Config{Text: "auto"},
-		func(c Config) (guard.Guard, error) { return build(c, p) }, wants()...)
+		func(c Config) (guard.Guard, error) { return build(c, p) }, wants()...).Scanning()
 }
 
 func wants() []guard.Want {

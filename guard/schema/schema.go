@@ -92,7 +92,7 @@ func Spec(p Ports) guard.Spec {
 			}
 			return &checker{c, p.Schemas, p.Tasks}, nil
 		}, append([]guard.Want{toServer, toClient}, aboutTasks...)...,
-	).WithReasons(
+	).Scanning().WithReasons(
 		guard.ReasonInfo{Reason: ArgumentsInvalid, Status: 200, Code: mcp.CodeInvalidParams, Text: "The arguments do not fit the tool's input schema.",
 			When: "The arguments do not fit the pinned `inputSchema`, or are too costly to judge. Sent as a tool result with `isError`, which names the path and the keyword."},
 		guard.ReasonInfo{Reason: ResultInvalid, Status: 200, Code: guard.CodeResponseContent, Text: "The tool's result does not fit its output schema and was withheld.",

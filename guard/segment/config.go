@@ -76,7 +76,7 @@ func Spec(p Ports) guard.Spec {
 	return guard.Define("segment", "Verifies what servers and owners of prompts have signed.", Default(),
 		func(c Config) (guard.Guard, error) { return build(c, p) },
 		append(replies(), guard.Want{Method: "prompts/get", Direction: mcp.ToServer}, guard.Want{Method: "tasks/result", Direction: mcp.ToServer}, guard.Want{Method: "tools/call", Direction: mcp.ToServer})...,
-	).WithReasons(
+	).Scanning().WithReasons(
 		guard.ReasonInfo{Reason: Unverified, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message has to be signed by somebody known here, and is not. It was withheld.",
 			When: "`guards.segment` wants a prompt, system prompt, resource or result verified, and nobody known has signed it."},
 		guard.ReasonInfo{Reason: Invalid, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message carries a signature that does not fit it. It was withheld.",

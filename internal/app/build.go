@@ -38,7 +38,6 @@ func (l *lasting) snapshot(cfg *config.Config, observers ...guard.Observer) (*ga
 // guardPorts are what the guards get from outside under cfg; s is the snapshot
 // that they are for.
 func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Ports {
-	egress := cfg.Gateway.EgressControl
 	left := new(budget.View) // of this configuration's budgets
 	return standard.Ports{
 		Identity:  l.identityPort(cfg, s),
@@ -55,8 +54,8 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Surge:     l.surges.port(cfg.Gateway.RateLimiting.AdaptiveSurge),
 		Egress:    l.egressPorts(cfg),
 		Normalise: normalisePorts(cfg),
-		Injection: injectionPorts(egress),
-		Content:   contentPorts(egress),
+		Injection: injectionPorts(cfg),
+		Content:   contentPorts(cfg),
 		Schema:    l.books.schemas(cfg, l.dir, l.tasks()),
 		Segment:   l.segmentPorts(cfg),
 	}
@@ -80,7 +79,7 @@ func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers 
 		ExtraMethods: methods(cfg.MCP.ExtraMethods),
 		AnyNames:     cfg.MCP.AnyNames,
 	})
-	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, AsResults: cfg.MCP.Refusals == "results", Stamp: stamp(s, observers), Challenge: s.Challenge, Observers: observers}
+	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, AsResults: cfg.MCP.Refusals == "results", Budget: cfg.Content.Budget, OverBudget: overBudget(cfg), Stamp: stamp(s, observers), Challenge: s.Challenge, Observers: observers}
 	if s.Policy != nil {
 		host.Policy = s.Policy.Revision()
 		if d, ok := s.Policy.(*deciders); ok && d.split != nil {

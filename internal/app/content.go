@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
 	"github.com/sallyport/sallyport/guard/injection"
@@ -18,9 +19,11 @@ import (
 
 // contentPorts are what the guard of content may read, and what the guide's
 // egress_control asks of it.
-func contentPorts(c config.EgressControl) dlp.Ports {
+func contentPorts(cfg *config.Config) dlp.Ports {
+	c := cfg.Gateway.EgressControl
 	return dlp.Ports{
-		Read: os.ReadFile,
+		Remember: cfg.Content.Remember,
+		Read:     os.ReadFile,
 		Secret: func(reference string) ([]byte, error) {
 			s, err := secret(reference)
 			return []byte(s), err
@@ -76,8 +79,8 @@ func egressEnforced(cfg *config.Config) error {
 }
 
 // injectionPorts have the guard ask the critic that the operator names.
-func injectionPorts(c config.EgressControl) injection.Ports {
-	return injection.Ports{Annotate: c.ContentInspection, Now: time.Now, Critic: func(c injection.Critic) (injection.Asker, error) {
+func injectionPorts(cfg *config.Config) injection.Ports {
+	return injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection, Remember: cfg.Content.Remember, Now: time.Now, Critic: func(c injection.Critic) (injection.Asker, error) {
 		o, err := remoteOptions(c.URL, policy.Service{Token: c.Token, Certificate: c.Certificate, Key: c.Key, CA: c.CA})
 		if err != nil {
 			return nil, err
@@ -99,4 +102,11 @@ func criticInTime(cfg *config.Config) error {
 		return nil
 	}
 	return fmt.Errorf("guards.injection.critic.timeout: is %v, and guards.injection.timeout %v: the guard would give up first", c.Critic.Timeout, section.Timeout)
+}
+
+func overBudget(cfg *config.Config) guard.Action {
+	if cfg.Content.OverBudget == "allow" {
+		return guard.Allow
+	}
+	return guard.Deny
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
-	"github.com/sallyport/sallyport/guard/injection"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
@@ -45,7 +44,7 @@ func load(path string) (*gate.Snapshot, error) {
 	}
 	s := new(gate.Snapshot)
 	l := &lasting{dir: filepath.Dir(path)}
-	return s, fill(s, cfg, standard.Ports{Policy: l.policySource(cfg, s), Escalate: l.conduct.escalation(cfg), Egress: l.egressPorts(cfg), Content: contentPorts(cfg.Gateway.EgressControl), Injection: injection.Ports{Annotate: cfg.Gateway.EgressControl.ContentInspection}})
+	return s, fill(s, cfg, standard.Ports{Policy: l.policySource(cfg, s), Escalate: l.conduct.escalation(cfg), Egress: l.egressPorts(cfg), Content: contentPorts(cfg), Injection: injectionPorts(cfg), Normalise: normalisePorts(cfg), Segment: l.segmentPorts(cfg)})
 }
 
 // Explanation is a decision for people.

@@ -43,6 +43,7 @@ type Config struct {
 	Admin     Admin           `yaml:"admin" doc:"The HTTP interface with /healthz, /readyz, /metrics and /v1"`
 	Envoy     Envoy           `yaml:"envoy" doc:"Envoy itself"`
 	Limits    Limits          `yaml:"limits" doc:"Bounds of messages, connections and waiting"`
+	Content   Content         `yaml:"content" doc:"How much work the guards that look into content may take"`
 	MCP       MCP             `yaml:"mcp" doc:"What the decoder accepts"`
 	Redis     Redis           `yaml:"redis" doc:"What replicas share, such as counters of quotas"`
 	Revoked   Revoked         `yaml:"revocations" doc:"Those whose identity counts no longer, as the admin interface is told"`
@@ -120,6 +121,14 @@ type Limits struct {
 	ConnectionIdle time.Duration `yaml:"connection_idle" min:"1s" max:"7d" doc:"How long a client may keep a connection without a request"`
 	UpstreamIdle   time.Duration `yaml:"upstream_idle" min:"100ms" max:"1h" doc:"How long an unused connection to a server is kept; shorter than the server's own keep-alive time"`
 	Drain          time.Duration `yaml:"drain" min:"100ms" max:"1h" restart:"true" doc:"How long open requests may go on when the gateway stops"`
+}
+
+// Content bounds the guards that look into content: dlp, egress, injection,
+// normalise, schema, catalog and segment.
+type Content struct {
+	Budget     time.Duration `yaml:"budget" min:"0s" max:"1m" doc:"How long they may look into one message, all together, without what they wait for; 0 for as long as they take"`
+	OverBudget string        `yaml:"over_budget" oneof:"deny|allow" doc:"What happens to a message that would take longer: it is refused, or passes with the label uninspected and an event"`
+	Remember   int           `yaml:"remember" min:"0" max:"1000000" doc:"Texts of which dlp and injection each keep what they found, per tenant, until a configuration takes effect; 0 for none"`
 }
 
 // MCP widens or narrows what the decoder accepts.
@@ -205,6 +214,7 @@ func Default() Config {
 			ConnectionIdle: time.Hour, UpstreamIdle: 4 * time.Second, Drain: 10 * time.Second,
 		},
 		Revoked: Revoked{Limit: 10_000},
+		Content: Content{OverBudget: "deny", Remember: 10_000},
 		MCP:     MCP{Refusals: "http"},
 		Redis:   Redis{Timeout: 250 * time.Millisecond, Prefix: "sallyport"},
 		Receipts: Receipts{
