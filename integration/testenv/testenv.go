@@ -67,23 +67,19 @@ func Heavy(t testing.TB) {
 	}
 }
 
-var build struct { // the binary under test is built once per test process
+var build struct { // the binary under test is built at most once per test process
 	once sync.Once
 	path string
 	err  error
 	out  []byte
 }
 
-// Binary builds cmd/sallyport and returns its path.
+// Binary builds cmd/sallyport and returns its path, which is the same for all
+// tests: what has not changed is not linked again.
 func Binary(t testing.TB) string {
 	t.Helper()
 	build.once.Do(func() {
-		dir, err := os.MkdirTemp("", "sallyport-bin-") //nolint:usetesting // outlives the test that builds first
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(dir, "sallyport")
+		build.path = filepath.Join(Root(), "bin", "test", "sallyport")
 		cmd := exec.Command("go", "build", "-o", build.path, "./cmd/sallyport")
 		cmd.Dir = Root()
 		build.out, build.err = cmd.CombinedOutput()
