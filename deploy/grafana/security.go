@@ -23,6 +23,10 @@ func security() Board {
 				}},
 				{Title: "Definitions that are held", About: "Tools that changed after they were approved, look like others, or wait for approval. `sallyport catalog list` shows them.", Unit: "short", Width: 12, Queries: []Query{{`max by (instance) (mcp_gateway_catalog_held)`, "{{instance}}"}}},
 			}},
+			{"Egress listeners", []Panel{
+				{Title: "What goes out, by workload", Unit: "reqps", Width: 12, Queries: []Query{{`sum by (workload) (rate(mcp_gateway_egress_allowed_total[$__rate_interval])) or vector(0)`, "{{workload}}"}}},
+				{Title: "What does not, by reason", Unit: "reqps", Width: 12, Queries: []Query{{`sum by (reason) (rate(mcp_gateway_egress_refused_total[$__rate_interval])) or vector(0)`, "{{reason}}"}}},
+			}},
 			{"Behaviour", []Panel{
 				{Title: "Events", About: "Spikes, new destinations, loops, budgets, findings: the receipts with the event say who and what.", Unit: "short", Width: 12, Queries: []Query{
 					{`sum by (event) (increase(mcp_gateway_events_total{server=~"$server"}[$__rate_interval]))`, "{{event}}"},
