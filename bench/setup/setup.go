@@ -27,11 +27,12 @@ const (
 	Limits     = "limits"           // the same as sallyport, and two quotas and the guide's three budgets in Redis
 	Policy     = "jwt-opa"          // the gateway: a token and a policy for each call, decisions used again
 	PolicyAnew = "jwt-opa-uncached" // the same, every decision made anew
+	Content    = "content"          // the same as sallyport, and the guards catalog, schema, egress and dlp
 	Defaults   = "defaults"         // the gateway with all guards as they are where a configuration says nothing
 )
 
 // Names returns the names of all set-ups.
-func Names() []string { return append(Usual(), Limits, Policy, PolicyAnew) }
+func Names() []string { return append(Usual(), Limits, Policy, PolicyAnew, Content) }
 
 // Usual returns the set-ups that are measured unless others are asked for.
 func Usual() []string { return []string{Direct, Envoy, Noop, Sallyport, Quota, Defaults} }
@@ -115,6 +116,8 @@ func (r *Rig) start(ctx context.Context) error {
 			err = r.counted(ctx, &s, address, budgets, only("quota", "budget")+"  budget: {failures: charge, prices: [{call: $0.000001}]}\n")
 		case Policy, PolicyAnew:
 			err = r.policy(ctx, &s, address)
+		case Content:
+			err = r.gateway(ctx, &s, address, "", only("catalog", "schema", "egress", "dlp")+"  egress: {resolve: false, allow: [{host: api.company.com}]}\n")
 		case Defaults:
 			err = r.gateway(ctx, &s, address, "", "")
 		}

@@ -33,7 +33,8 @@ func compareCommand() *cobra.Command {
 			"and, where --setups asks for them:\n\n" +
 			"  limits            as sallyport, with two quotas and three budgets that are counted in Redis\n" +
 			"  jwt-opa           a token and the default policy for each call, decisions used again, receipts to a file\n" +
-			"  jwt-opa-uncached  the same, every decision made anew\n\n" +
+			"  jwt-opa-uncached  the same, every decision made anew\n" +
+			"  content           as sallyport, with the guards catalog, schema, egress and dlp\n\n" +
 			"Each part is a process, so that its CPU time is known. The table on stdout is Markdown. Its ratios\n" +
 			"compare neighbouring turns: median of the rounds (smallest-largest). \"foreign\" is the share of the\n" +
 			"machine's CPUs that other programs used meanwhile; only ratios mean something when it is not near 0.\n\n" +
@@ -44,6 +45,7 @@ func compareCommand() *cobra.Command {
 			"  sallyport-bench compare --sizes 200,10KiB,100KiB --rounds 5 --plot latency.svg --json all.json\n" +
 			"  sallyport-bench compare --setups noop,sallyport --era modern --reply sse --rate 1500\n" +
 			"  sallyport-bench compare --setups envoy,noop,sallyport,quota,limits --sizes 200 --rounds 10    # what limits cost\n" +
+			"  sallyport-bench compare --setups noop,sallyport,content --sizes 200 --rounds 10                # what looking inside costs\n" +
 			"  sallyport-bench compare --setups noop,sallyport,jwt-opa,jwt-opa-uncached --sizes 200",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
