@@ -121,6 +121,14 @@ func (r *Rig) gateway(ctx context.Context, s *Setup, server, limits, guards stri
 
 // governed is gateway with a gateway block of its own.
 func (r *Rig) governed(ctx context.Context, s *Setup, server, block, guards string) error {
+	if err := r.configure(s, server, block, guards); err != nil {
+		return err
+	}
+	return r.launch(ctx, s)
+}
+
+// configure writes the configuration of a gateway.
+func (r *Rig) configure(s *Setup, server, block, guards string) error {
 	file := filepath.Join(r.o.Dir, s.Name+".yaml")
 	config := fmt.Sprintf(`listeners: [{address: "127.0.0.1:0"}]
 gateway:
@@ -142,10 +150,7 @@ servers:
     health_check: {disabled: true}
     limits: {max_connections: 4096, max_pending: 4096, max_requests: 4096}
 %s`, block, r.o.Pprof, r.o.Workers, s.Name, server, guards)
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		return err
-	}
-	return r.launch(ctx, s)
+	return os.WriteFile(file, []byte(config), 0o600)
 }
 
 // launch starts Sallyport with the configuration that was written for s.

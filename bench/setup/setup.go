@@ -28,11 +28,16 @@ const (
 	Policy     = "jwt-opa"          // the gateway: a token and a policy for each call, decisions used again
 	PolicyAnew = "jwt-opa-uncached" // the same, every decision made anew
 	Content    = "content"          // the same as sallyport, and the guards catalog, schema, egress and dlp
+	Traced     = "traced"           // the gateway of sallyport, with a tenth of its calls as traces
+	Unrecorded = "unrecorded"       // its judging service alone, without receipts
+	Recorded   = "recorded"         // the same, with receipts that are chained and signed
 	Defaults   = "defaults"         // the gateway with all guards as they are where a configuration says nothing
 )
 
 // Names returns the names of all set-ups.
-func Names() []string { return append(Usual(), Limits, Policy, PolicyAnew, Content) }
+func Names() []string {
+	return append(Usual(), Limits, Policy, PolicyAnew, Content, Traced, Unrecorded, Recorded)
+}
 
 // Usual returns the set-ups that are measured unless others are asked for.
 func Usual() []string { return []string{Direct, Envoy, Noop, Sallyport, Quota, Defaults} }
@@ -118,6 +123,10 @@ func (r *Rig) start(ctx context.Context) error {
 			err = r.policy(ctx, &s, address)
 		case Content:
 			err = r.gateway(ctx, &s, address, "", only("catalog", "schema", "egress", "dlp")+"  egress: {resolve: false, allow: [{host: api.company.com}]}\n")
+		case Traced:
+			err = r.traced(ctx, &s, address)
+		case Unrecorded, Recorded:
+			err = r.judged(ctx, &s, address)
 		case Defaults:
 			err = r.gateway(ctx, &s, address, "", "")
 		}

@@ -34,7 +34,10 @@ func compareCommand() *cobra.Command {
 			"  limits            as sallyport, with two quotas and three budgets that are counted in Redis\n" +
 			"  jwt-opa           a token and the default policy for each call, decisions used again, receipts to a file\n" +
 			"  jwt-opa-uncached  the same, every decision made anew\n" +
-			"  content           as sallyport, with the guards catalog, schema, egress and dlp\n\n" +
+			"  content           as sallyport, with the guards catalog, schema, egress and dlp\n" +
+			"  traced            the gateway of sallyport, a tenth of its calls kept as traces and sent by OTLP\n" +
+			"  unrecorded        the gateway's ext_proc service alone, without receipts\n" +
+			"  recorded          the same, with receipts that are chained and signed\n\n" +
 			"Each part is a process, so that its CPU time is known. The table on stdout is Markdown. Its ratios\n" +
 			"compare neighbouring turns: median of the rounds (smallest-largest). \"foreign\" is the share of the\n" +
 			"machine's CPUs that other programs used meanwhile; only ratios mean something when it is not near 0.\n\n" +

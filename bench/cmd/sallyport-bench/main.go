@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	parsed := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { parsed = true }
-	root.AddCommand(compareCommand(), delayCommand(), surgeCommand(), keysCommand(), loadCommand(), echoCommand(), noopCommand())
+	root.AddCommand(compareCommand(), delayCommand(), surgeCommand(), keysCommand(), loadCommand(), echoCommand(), noopCommand(), judgeCommand(), sinkCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
