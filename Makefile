@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := $(TOOLS)/.golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: eval help build tools peers redis rsyslog promtool keycloak kafka opensearch otel-collector soak-receipts run test heavy check bench soak fuzz lint changelog
+.PHONY: eval help build tools peers redis rsyslog promtool keycloak collector kafka opensearch otel-collector soak-receipts run test heavy check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -76,13 +76,18 @@ $(TOOLS)/otel-collector: integration/sinks/collector/main.go.in integration/sink
 	rm -rf $(TOOLS)/otel-collector-src && cp -r integration/sinks/collector $(TOOLS)/otel-collector-src && mv $(TOOLS)/otel-collector-src/main.go.in $(TOOLS)/otel-collector-src/main.go
 	cd $(TOOLS)/otel-collector-src && go build -o ../otel-collector .
 
+collector: $(TOOLS)/otelcol ## build an OpenTelemetry Collector from its Go modules, where it is missing
+
+$(TOOLS)/otelcol: integration/collector/otelcol/main.go integration/collector/otelcol/go.mod
+	cd integration/collector/otelcol && go build -o $(abspath $(TOOLS))/otelcol .
+
 run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
 
 # Folders whose tests start Envoys, and therefore run one package at a time.
 ENVOYS := xds envoy cmd bench integration
 # Those that need a server which takes long to install or to start; they are left to `make heavy`.
-HEAVY := integration/keycloak integration/sinks
+HEAVY := integration/keycloak integration/sinks integration/collector
 empty :=
 space := $(empty) $(empty)
 within = ^$$(go list -m)/($(subst $(space),|,$(1)))(/|$$)
@@ -92,6 +97,8 @@ test: tools peers redis rsyslog promtool ## all tests but the heavy ones, with a
 	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $$(go list $(ENVOYS:%=./%/...) | grep -vE "$(call within,$(HEAVY))")
 
 heavy: tools peers redis keycloak kafka opensearch otel-collector ## tests with servers that take long to start: Keycloak, Kafka, OpenSearch, a Collector
+
+heavy: tools peers redis keycloak collector ## tests with servers that take long to build or to start: Keycloak, an OpenTelemetry Collector
 	REQUIRE_INTEGRATION=1 REQUIRE_HEAVY=1 go test -count=1 -p 1 $(HEAVY:%=./%/...)
 
 bench: build tools redis ## what a call costs: direct, Envoy, no-op ext_proc, gateway, quotas; about 3 minutes; results in bench/out
