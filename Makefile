@@ -96,9 +96,7 @@ test: tools peers redis rsyslog promtool ## all tests but the heavy ones, with a
 	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE "$(call within,$(ENVOYS))")
 	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $$(go list $(ENVOYS:%=./%/...) | grep -vE "$(call within,$(HEAVY))")
 
-heavy: tools peers redis keycloak kafka opensearch otel-collector ## tests with servers that take long to start: Keycloak, Kafka, OpenSearch, a Collector
-
-heavy: tools peers redis keycloak collector ## tests with servers that take long to build or to start: Keycloak, an OpenTelemetry Collector
+heavy: tools peers redis keycloak kafka opensearch otel-collector collector ## tests with servers that take long to build or to start: Keycloak, Kafka, OpenSearch, Collectors
 	REQUIRE_INTEGRATION=1 REQUIRE_HEAVY=1 go test -count=1 -p 1 $(HEAVY:%=./%/...)
 
 bench: build tools redis ## what a call costs: direct, Envoy, no-op ext_proc, gateway, quotas; about 3 minutes; results in bench/out

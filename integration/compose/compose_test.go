@@ -27,9 +27,9 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 )
 
-func project(t *testing.T) *types.Project {
+func project(t *testing.T, profiles ...string) *types.Project {
 	t.Helper()
-	o, err := cli.NewProjectOptions([]string{filepath.Join(testenv.Root(), "docker-compose.yml")}, cli.WithWorkingDirectory(testenv.Root()))
+	o, err := cli.NewProjectOptions([]string{filepath.Join(testenv.Root(), "docker-compose.yml")}, cli.WithWorkingDirectory(testenv.Root()), cli.WithProfiles(profiles))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ var update = goflag.Bool("update", false, "write the generated pages")
 const metricsHead = `# Metrics
 
 Generated from the code (` + "`go test ./internal/app -run Metrics -update`" + `). Prometheus scrapes them at ` + "`/metrics`" + ` of the admin address;
-` + "`telemetry.otlp`" + ` has them sent to an OpenTelemetry receiver as well. Histograms hold exemplars, which Prometheus gets when it
+` + "`telemetry.otlp`" + ` has them sent to an OpenTelemetry receiver as well ([telemetry.md](telemetry.md)). Histograms hold exemplars, which Prometheus gets when it
 asks for OpenMetrics (it does with ` + "`--enable-feature=exemplar-storage`" + `), for traces that are kept.
 
 Labels come from closed sets: servers of the registry, methods of the protocol, declared reasons, guards. A method that the configuration adds is
