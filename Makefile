@@ -78,8 +78,9 @@ $(TOOLS)/otel-collector: integration/sinks/collector/main.go.in integration/sink
 
 collector: $(TOOLS)/otelcol ## build an OpenTelemetry Collector from its Go modules, where it is missing
 
-$(TOOLS)/otelcol: integration/collector/otelcol/main.go integration/collector/otelcol/go.mod
-	cd integration/collector/otelcol && go build -o $(abspath $(TOOLS))/otelcol .
+$(TOOLS)/otelcol: integration/collector/otelcol/main.go.in integration/collector/otelcol/go.mod # as above
+	rm -rf $(TOOLS)/otelcol-src && cp -r integration/collector/otelcol $(TOOLS)/otelcol-src && mv $(TOOLS)/otelcol-src/main.go.in $(TOOLS)/otelcol-src/main.go
+	cd $(TOOLS)/otelcol-src && go build -o ../otelcol .
 
 run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
