@@ -31,8 +31,8 @@ const few = 30
 
 func among(list []string, name string) bool {
 	return slices.ContainsFunc(list, func(s string) bool {
-		p, any := strings.CutSuffix(s, "*")
-		return s == name || any && strings.HasPrefix(name, p)
+		p, wild := strings.CutSuffix(s, "*")
+		return s == name || wild && strings.HasPrefix(name, p)
 	})
 }
 

@@ -82,7 +82,7 @@ var inWord = func() (t [256]bool) {
 func features(dst []uint32, s []byte, tokens []token, c concept) []uint32 {
 	var set [64]uint8
 	n := 0
-	for a := uint8(0); a < conceptCount; a++ {
+	for a := range uint8(conceptCount) {
 		if c>>a&1 == 1 {
 			set[n] = a
 			n++
