@@ -75,7 +75,7 @@ type Ports struct {
 func Spec(p Ports) guard.Spec {
 	return guard.Define("segment", "Verifies what servers and owners of prompts have signed.", Default(),
 		func(c Config) (guard.Guard, error) { return build(c, p) },
-		append(replies(), guard.Want{Method: "prompts/get", Direction: mcp.ToServer}, guard.Want{Method: "tasks/result", Direction: mcp.ToServer}, guard.Want{Method: "tools/call", Direction: mcp.ToServer})...,
+		append(replies(), guard.Want{Method: "prompts/get", Direction: mcp.ToServer}, guard.Want{Method: "tasks/result", Direction: mcp.ToServer}, guard.Want{Method: "tasks/get", Direction: mcp.ToServer}, guard.Want{Method: "tools/call", Direction: mcp.ToServer})...,
 	).Scanning().WithReasons(
 		guard.ReasonInfo{Reason: Unverified, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message has to be signed by somebody known here, and is not. It was withheld.",
 			When: "`guards.segment` wants a prompt, system prompt, resource or result verified, and nobody known has signed it."},
@@ -86,7 +86,7 @@ func Spec(p Ports) guard.Spec {
 
 func replies() []guard.Want {
 	var out []guard.Want
-	for _, m := range []string{"prompts/get", "tools/call", "tasks/result", "resources/read", "initialize", "server/discover", "sampling/createMessage"} {
+	for _, m := range []string{"prompts/get", "tools/call", "tasks/get", "tasks/result", "notifications/tasks", "resources/read", "initialize", "server/discover", "sampling/createMessage"} {
 		out = append(out, guard.Want{Method: m, Direction: mcp.ToClient})
 	}
 	return out

@@ -37,7 +37,7 @@ func (g *teller) RequestsOnly() error { return nil }
 func (g *teller) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
 	v := guard.Pass()
 	at, part := "/result", m.Result
-	if m.Kind == mcp.Request {
+	if m.Kind != mcp.Response {
 		at, part = "/params", m.Params
 	}
 	if part == nil {

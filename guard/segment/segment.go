@@ -46,7 +46,7 @@ const mostChecked = 32
 
 // Inspect remembers what is asked, and verifies what is answered.
 func (g *verifier) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
-	if m.Direction == mcp.ToServer && m.Method == "tasks/result" {
+	if m.Direction == mcp.ToServer && (m.Method == "tasks/result" || m.Method == "tasks/get") {
 		task.Set(x, strings.Clone(m.Name)) // in the server's words; the exchange has the client's
 		return guard.Pass(), nil
 	}
@@ -115,11 +115,21 @@ func (g *verifier) places(x *guard.Exchange, m *mcp.Message) []place {
 		about.Method = m.Method
 		return []place{{pointer: "/params", about: about, raw: m.Params}}
 	}
+	if m.Method == "notifications/tasks" {
+		return g.ofTask(x, about, "/params", m.Params, mcp.Text(m.Params, "taskId"))
+	}
 	if m.Kind != mcp.Response || m.Result == nil {
 		return nil
 	}
+	if topic := x.Topic(m); topic == "tasks/get" {
+		id, _ := task.Get(x)
+		return g.ofTask(x, about, "/result", m.Result, id)
+	}
+	// What a server asks stands beside what it answers, and takes nothing away from
+	// that: a client of a revision without inputRequests reads the answer alone.
+	var out []place
 	if requests, ok := mcp.Member(m.Result, "inputRequests"); ok {
-		return nested(about, requests)
+		out = nested(about, "/result", requests)
 	}
 	late := false
 	switch topic := x.Topic(m); topic {
@@ -138,17 +148,36 @@ func (g *verifier) places(x *guard.Exchange, m *mcp.Message) []place {
 		about.Method, late = likely(m.Result), true
 	}
 	if about.Method == "" || !reads(m.Result, about.Method) {
-		return nil
+		return out
 	}
-	return []place{{"/result", about, m.Result, late}}
+	return append(out, place{"/result", about, m.Result, late})
+}
+
+// ofTask are the places of a message that tells how a task stands: by MCP
+// 2026-07-28 it holds the result and the questions.
+func (g *verifier) ofTask(x *guard.Exchange, about segment.About, at string, part json.RawMessage, id string) (out []place) {
+	if requests, ok := mcp.Member(part, "inputRequests"); ok {
+		out = nested(about, at, requests)
+	}
+	result, ok := mcp.Member(part, "result")
+	if about.Method = likely(result); !ok || about.Method == "" || about.Method == "initialize" {
+		return out
+	}
+	late := true
+	if id != "" && g.tool != nil {
+		if name, known := g.tool(x, id); known {
+			about.Method, about.Name, late = "tools/call", name, false
+		}
+	}
+	return append(out, place{at + "/result", about, result, late})
 }
 
 // nested are the requests that a server wants the client to answer.
-func nested(about segment.About, requests json.RawMessage) (out []place) {
+func nested(about segment.About, at string, requests json.RawMessage) (out []place) {
 	for key, r := range mcp.Members(requests) {
 		if params, ok := mcp.Member(r, "params"); ok && mcp.Text(r, "method") == "sampling/createMessage" {
 			about.Method = "sampling/createMessage"
-			out = append(out, place{pointer: "/result/inputRequests/" + token(key) + "/params", about: about, raw: params})
+			out = append(out, place{pointer: at + "/inputRequests/" + token(key) + "/params", about: about, raw: params})
 		}
 	}
 	return out
