@@ -138,10 +138,16 @@ func (g *checker) result(x *guard.Exchange, name string, result json.RawMessage,
 }
 
 // complete reports whether a result is one that a schema describes: no error,
-// no question to the client and no task that only begins.
+// no question to the client and no task that only begins. What has content is a
+// result whatever it says of itself: not every client reads resultType or task.
 func complete(result json.RawMessage) bool {
 	if e, ok := mcp.Member(result, "isError"); ok && string(e) == "true" {
 		return false
+	}
+	for _, name := range [...]string{"content", "structuredContent"} {
+		if _, ok := mcp.Member(result, name); ok {
+			return true
+		}
 	}
 	if t, ok := mcp.Member(result, "resultType"); ok && string(t) != `"complete"` {
 		return false

@@ -295,3 +295,31 @@ func FuzzStrip(f *testing.F) {
 		}
 	})
 }
+
+// A client of a revision without a member reads past it, and so the member takes
+// nothing out of sight.
+func TestAMemberThatTheClientReadsPastHidesNoResult(t *testing.T) {
+	g := build(t, func(c *schema.Config) { c.Results = "enforce" })
+	for name, c := range map[string]struct {
+		revision mcp.Revision
+		result   string
+		refused  bool
+	}{
+		"resultType before there is one":         {mcp.R20250618, `{"content":[],"structuredContent":{"id":"x"},"resultType":"input_required"}`, true},
+		"a resultType that nobody knows":         {mcp.R20260728, `{"content":[],"structuredContent":{"id":"x"},"resultType":"odd"}`, true},
+		"a result and a question":                {mcp.R20260728, `{"content":[],"structuredContent":{"id":"x"},"resultType":"input_required","inputRequests":{}}`, true},
+		"a task before there is one":             {mcp.R20250618, `{"content":[],"structuredContent":{"id":"x"},"task":{"taskId":"t"}}`, true},
+		"a task beside a result":                 {mcp.R20251125, `{"content":[],"structuredContent":{"id":"x"},"task":null}`, true},
+		"a question alone":                       {mcp.R20260728, `{"resultType":"input_required","inputRequests":{}}`, false},
+		"a task alone":                           {mcp.R20251125, `{"task":{"taskId":"t"}}`, false},
+		"a fitting result with a task":           {mcp.R20251125, `{"content":[],"structuredContent":{"id":1},"task":{"taskId":"t"}}`, false},
+		"what is said of an error is not judged": {mcp.R20250618, `{"content":[],"structuredContent":{"id":"x"},"isError":true}`, false},
+	} {
+		x := crm()
+		x.Revision, x.Asked = c.revision, guard.Asked{Kind: mcp.Request, Method: "tools/call", Name: "send"}
+		v, _ := ask(t, g, x, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+c.result+`}`)
+		if (v.Action == guard.Deny) != c.refused {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
