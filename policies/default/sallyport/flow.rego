@@ -41,10 +41,16 @@ carried contains input.flow.data_classification
 carried contains input.flow.arguments
 
 too_much contains class if {
-	input.target.kind in {"tool", "prompt", "resource", "template"}
+	leaves
 	some class in carried
 	ranks[class] > ranks[clearance]
 }
+
+leaves if input.target.kind in {"tool", "prompt", "resource", "template"}
+
+# So do answers to what a server asks, by elicitation or sampling: it could ask
+# for what no call may bring.
+leaves if input.method in {"response", "tasks/update"}
 
 ranks := data.org.settings.ranks
 

@@ -67,6 +67,14 @@ test_a_uri_carries_data_too if {
 
 test_lists_carry_none if call(object.union(carries([], "restricted"), {"target": {"kind": ""}, "method": "tools/list"})) == {"allow": true}
 
+test_a_server_that_asks_gets_no_more_by_its_question if {
+	every method in ["response", "tasks/update"] {
+		answer := {"target": {"kind": ""}, "method": method, "kind": "response"}
+		call(object.union(carries([], "confidential"), answer)).reason == "policy_denied"
+		call(object.union(carries([], "internal"), answer)) == {"allow": true}
+	}
+}
+
 test_fields_in_the_arguments_count if {
 	call({"flow": {"arguments": "restricted"}}).reason == "policy_denied"
 	call({"flow": {"arguments": "internal"}}) == {"allow": true}
