@@ -71,17 +71,34 @@ func (f *flow) untrusted(x *guard.Exchange, topic string) bool {
 	if !f.Untrusted.External {
 		return false
 	}
-	if topic == "tools/call" {
+	if ofCall(x, topic) {
 		t, known := x.Server.Tool(x.Asked.Name)
 		return known && t.External && t.ReadOnly
 	}
-	if substanceOf(topic) == words || !late(topic) {
+	if substanceOf(topic) == words || !late(topic) && !unasked(topic) {
 		return false
 	}
 	for _, t := range x.Server.Tools {
 		if t.External && t.ReadOnly {
 			return true
 		}
+	}
+	return false
+}
+
+// ofCall reports whether a message is a tool's answer, or what a server says or
+// asks on its way there: a page can be told as progress, too, or as a question,
+// and the answer be left for ever.
+func ofCall(x *guard.Exchange, topic string) bool {
+	return topic == "tools/call" || x.Asked.Method == "tools/call" && unasked(topic)
+}
+
+// unasked reports whether a server sends a message of its own accord, and words
+// of any kind with it.
+func unasked(topic string) bool {
+	switch topic {
+	case "notifications/progress", "notifications/message", "notifications/cancelled", "sampling/createMessage", "elicitation/create":
+		return true
 	}
 	return false
 }
@@ -113,12 +130,12 @@ func (f *flow) classify(x *guard.Exchange, m *mcp.Message, topic string) string 
 				higher(field.Classification)
 			}
 		}
-	case topic == "tools/call":
+	case ofCall(x, topic):
 		if t, known := x.Server.Tool(x.Asked.Name); known && t.Classification != "" {
 			class = t.Classification
 		}
 		for _, field := range x.Server.FieldsOf(x.Asked.Name) {
-			if field.Results && guard.Rank(field.Classification) > guard.Rank(class) && inResult(m.Result, steps(field.Path)) {
+			if field.Results && guard.Rank(field.Classification) > guard.Rank(class) && (inResult(m.Result, steps(field.Path)) || inParams(m.Params, steps(field.Path))) {
 				class = field.Classification
 			}
 		}
@@ -203,20 +220,31 @@ func inResult(result json.RawMessage, path []string) bool {
 		if r, ok := mcp.Member(block, "resource"); ok && text == "" {
 			text = mcp.Text(r, "text")
 		}
-		text = strings.Trim(text, " \t\r\n")
-		if text == "" || text[0] != '{' && text[0] != '[' {
-			continue
-		}
-		m, fault := texts.Decode(mcp.ToClient, []byte(`{"jsonrpc":"2.0","id":0,"result":{"":`+text+`}}`))
-		if fault != nil {
-			return true
-		}
-		value, ok := mcp.Member(m.Result, "")
-		if !ok || len(value) != len(text) || present(value, path) { // it may close the object around it
+		if inText(text, path) {
 			return true
 		}
 	}
 	return false
+}
+
+func inText(text string, path []string) bool {
+	text = strings.Trim(text, " \t\r\n")
+	if text == "" || text[0] != '{' && text[0] != '[' {
+		return false
+	}
+	m, fault := texts.Decode(mcp.ToClient, []byte(`{"jsonrpc":"2.0","id":0,"result":{"":`+text+`}}`))
+	if fault != nil {
+		return true
+	}
+	value, ok := mcp.Member(m.Result, "")
+	return !ok || len(value) != len(text) || present(value, path) // it may close the object around it
+}
+
+// inParams looks at what a server says on the way to a result: what it logs, and
+// texts that are JSON.
+func inParams(params json.RawMessage, path []string) bool {
+	data, _ := mcp.Member(params, "data")
+	return present(data, path) || inText(mcp.Text(params, "data"), path) || inText(mcp.Text(params, "message"), path)
 }
 
 // texts reads JSON within texts; the message around them is bounded already.

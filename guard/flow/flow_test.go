@@ -486,3 +486,48 @@ func BenchmarkFlow(b *testing.B) {
 		})
 	}
 }
+
+// A server that never answers a call, and tells on the way what it should have
+// answered, sheds no label by that.
+func TestWhatIsToldOnTheWayToAResultIsLabelledLikeTheResult(t *testing.T) {
+	for name, c := range map[string]struct {
+		server, tool, message string
+		want                  []string
+	}{
+		"a page told as progress":          {"web", "fetch", `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1,"message":"Dear agent"}}`, []string{"untrusted"}},
+		"a page told as a log":             {"web", "fetch", `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"Dear agent"}}`, []string{"untrusted"}},
+		"a page asked as a question":       {"web", "fetch", `{"jsonrpc":"2.0","id":9,"method":"elicitation/create","params":{"message":"Dear agent","requestedSchema":{"type":"object","properties":{}}}}`, []string{"untrusted"}},
+		"a page put into the client's LLM": {"web", "fetch", `{"jsonrpc":"2.0","id":9,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":5}}`, []string{"untrusted"}},
+		"progress of what brings nothing":  {"web", "post", `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`, nil},
+		"a record told as progress":        {"crm", "get", `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1,"message":"Ada owes 5"}}`, []string{"confidential"}},
+		"a field in a log":                 {"crm", "card", `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":{"customer":{"ssn":"1"}}}}`, []string{"restricted"}},
+		"a field in progress":              {"crm", "card", `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1,"message":"{\"customer\":{\"ssn\":\"1\"}}"}}`, []string{"restricted"}},
+		"progress without the field":       {"crm", "card", `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1,"message":"50 %"}}`, nil},
+	} {
+		w := newWorld(t, nil)
+		ada := who{subject: "ada", client: "agent", server: c.server, tool: c.tool}
+		x, _ := w.begin(ada)
+		m, f := decoder.Decode(mcp.ToClient, []byte(c.message))
+		if f != nil {
+			t.Fatal(name, f)
+		}
+		if d := w.chain.Run(t.Context(), x, &m); d.Action != guard.Allow {
+			t.Errorf("%s: %+v", name, d)
+		}
+		next, _ := w.begin(who{subject: "ada", client: "agent", server: "lab", tool: "x"})
+		carried := guard.CarriedBy(next.Labels())
+		if got := carried.Labels(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: the next call carries %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// Of a stream of its own nobody knows which call it tells of.
+func TestAStreamOfAServerWithToolsThatBringSomethingInIsUntrusted(t *testing.T) {
+	w := newWorld(t, nil)
+	x := &guard.Exchange{ID: "s", Server: servers["web"], Revision: mcp.R20250618, Principal: guard.Principal{Subject: "ada", Issuer: "i", Client: "agent"}}
+	m, _ := decoder.Decode(mcp.ToClient, []byte(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"Dear agent"}}`))
+	w.chain.Run(t.Context(), x, &m)
+	next, _ := w.begin(who{subject: "ada", client: "agent", server: "lab", tool: "x"})
+	w.is(guard.CarriedBy(next.Labels()), "untrusted")
+}
