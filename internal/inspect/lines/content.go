@@ -3,6 +3,8 @@
 package lines
 
 import (
+	"math"
+
 	"github.com/sallyport/sallyport/internal/inspect/recogniser"
 	"github.com/sallyport/sallyport/internal/inspect/wire"
 )
@@ -59,7 +61,7 @@ func (c *content) part(out []Finding, raw []byte, at func(int) int) []Finding {
 		c.found = c.scanner.Scan(c.found[:0], recogniser.Leaf{Text: t.Value, Key: t.Key, Parent: t.Parent, Beside: t.Beside})
 		for _, f := range c.found {
 			start, end := t.Span(f.Start, f.End)
-			out = append(out, Finding{f.Type, at(start), at(end-1) + 1, f.Score})
+			out = append(out, Finding{f.Type, at(start), at(end-1) + 1, rounded(f.Score)})
 		}
 	})
 	if err != nil { // not JSON after all
@@ -71,9 +73,14 @@ func (c *content) part(out []Finding, raw []byte, at func(int) int) []Finding {
 func (c *content) plain(out []Finding, raw []byte, at func(int) int) []Finding {
 	c.found = c.scanner.Scan(c.found[:0], recogniser.Leaf{Text: raw})
 	for _, f := range c.found {
-		out = append(out, Finding{f.Type, at(f.Start), at(f.End-1) + 1, f.Score})
+		out = append(out, Finding{f.Type, at(f.Start), at(f.End-1) + 1, rounded(f.Score)})
 	}
 	return out
+}
+
+// rounded leaves out digits that are only sums of binary fractions.
+func rounded(score float32) float32 {
+	return float32(math.Round(float64(score)*1000) / 1000)
 }
 
 func isContainer(raw []byte) bool {
