@@ -73,7 +73,7 @@ func auditPayloadCommand() *cobra.Command {
 		requests string
 	)
 	cmd := &cobra.Command{
-		Use:     "payload DIR|FILE (--config FILE | --keys DIR --wrap-with REF)",
+		Use:     "payload DIR|FILE (-c FILE | --keys DIR --wrap-with REF)",
 		Short:   "Open what is sealed in receipts",
 		Long:    "Prints, as JSON lines, what is sealed in the receipts that match all flags (receipts.sealing): who called,\nand content. It does not verify the receipts; a box that was moved or changed does not open.\nWith --requests it refuses a key ring that has keys which were destroyed.\nExits with 0 if all that was found opens and 1 if not.",
 		Example: "  sallyport audit payload receipts -c sallyport.yaml --exchange 2f1c…\n  sallyport audit payload receipts -c sallyport.yaml --tenant acme --since 2h --what arguments",
@@ -181,7 +181,7 @@ func auditKeysCommand() *cobra.Command {
 func keysListCommand() *cobra.Command {
 	var ring ringFlags
 	cmd := &cobra.Command{
-		Use:     "list (--config FILE | --keys DIR --wrap-with REF)",
+		Use:     "list (-c FILE | --keys DIR --wrap-with REF)",
 		Short:   "Print the keys of the ring and whose they are, as JSON lines",
 		Long:    "Prints the keys of the ring and whose they are, as JSON lines, never the keys themselves. The id of a\nsubject's key is the pseudonym that receipts have.",
 		Example: "  sallyport audit keys list -c sallyport.yaml",
@@ -216,7 +216,7 @@ func keysRotateCommand() *cobra.Command {
 		tenant string
 	)
 	cmd := &cobra.Command{
-		Use:     "rotate --tenant NAME (--config FILE | --keys DIR --wrap-with REF)",
+		Use:     "rotate --tenant NAME (-c FILE | --keys DIR --wrap-with REF)",
 		Short:   "Give a tenant a new key for what is sealed from now on",
 		Long:    "Gives a tenant a new key for what is sealed from now on. What was sealed before stays readable. A running\ngateway follows within a second.",
 		Example: "  sallyport audit keys rotate -c sallyport.yaml --tenant acme",
@@ -243,7 +243,7 @@ func keysRotateCommand() *cobra.Command {
 func keysRewrapCommand() *cobra.Command {
 	var ring ringFlags
 	cmd := &cobra.Command{
-		Use:     "rewrap (--config FILE | --keys DIR --wrap-with NEW --wrap-with OLD)",
+		Use:     "rewrap (-c FILE | --keys DIR --wrap-with NEW --wrap-with OLD)",
 		Short:   "Wrap all keys with the first wrapping key, so that the others can go",
 		Long:    "Wraps all keys with the first wrapping key, so that the others can be destroyed. Whoever has an older\ncopy of the ring can read nothing with it from then on.",
 		Example: "  sallyport audit keys rewrap --keys /var/lib/sallyport/keys --wrap-with file:/run/secrets/new --wrap-with file:/run/secrets/old",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -78,17 +77,18 @@ func sinksSteer(verb, short string) *cobra.Command {
 		c    app.SinkCommand
 		from time.Time
 	)
+	use := verb + " NAME -c FILE"
+	if verb == "replay" {
+		use += " --from TIME"
+	}
 	cmd := &cobra.Command{
-		Use: verb + " NAME -c FILE", Short: short,
+		Use: use, Short: short,
 		Long:    short + ".\nIt leaves a receipt and an event, and does nothing if no receipt can be kept.",
 		Example: "  sallyport audit sinks " + verb + " siem -c sallyport.yaml --because 'maintenance'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.Sink = args[0]
 			if verb == "replay" {
-				if from.IsZero() {
-					return errors.New("--from is required")
-				}
 				c.From = &from
 			}
 			body, err := json.Marshal(c)
@@ -114,6 +114,7 @@ func sinksSteer(verb, short string) *cobra.Command {
 	if verb == "replay" {
 		cmd.Example = "  sallyport audit sinks replay siem -c sallyport.yaml --from 2026-11-01T00:00:00Z\n  sallyport audit sinks replay siem -c sallyport.yaml --from 2h"
 		cmd.Flags().Func("from", "the time to begin with: RFC 3339, or an age such as 2h", moment(&from))
+		_ = cmd.MarkFlagRequired("from") // fails only for unknown flags
 	}
 	return cmd
 }

@@ -44,8 +44,8 @@ type asked struct {
 
 func (a *asked) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&a.about.Subject, "subject", "", "the person, as tokens name her")
-	f.StringVar(&a.about.Issuer, "issuer", "", "only as this issuer knows her")
+	f.StringVar(&a.about.Subject, "subject", "", "the person, as tokens say it")
+	f.StringVar(&a.about.Issuer, "issuer", "", "only the subject of this issuer")
 	f.StringVar(&a.about.Tenant, "tenant", "", "only within this tenant; without --subject the tenant as a whole")
 	f.StringVar(&a.requests, "requests", "", "receipt directory in which this request leaves its own receipt")
 	f.StringVar(&a.signWith, "sign-with", "", "reference to the key that signs that receipt; receipts.sign_with of --config when absent")
@@ -164,10 +164,10 @@ func (a *asked) each(dirs []string, f func(subject.Found) error) (n, inClear int
 func subjectFindCommand() *cobra.Command {
 	var a asked
 	cmd := &cobra.Command{
-		Use:     "find DIR... (--subject NAME | --tenant NAME) --requests DIR",
+		Use:     "find DIR... (--subject NAME | --tenant NAME) --requests DIR [-c FILE | --keys DIR --wrap-with REF] [--key PUB.pem]...",
 		Short:   "Print all receipts about somebody, with where they stand",
 		Long:    "Prints all receipts about a subject, or of a tenant, over the directories of all replicas, as JSON lines\nwith where they stand. Where subjects are sealed it takes the key ring to know them.\nThe request leaves a receipt of its own. Exits with 0 if there are receipts and 1 if there are none.",
-		Example: "  sallyport audit subject find receipts-* -c sallyport.yaml --subject alice --requests requests",
+		Example: "  sallyport audit subject find receipts-* -c sallyport.yaml --subject alice --requests requests --key sign.pub",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			if err := a.begin(cmd, dirs); err != nil {
@@ -192,7 +192,7 @@ func subjectFindCommand() *cobra.Command {
 func subjectExportCommand() *cobra.Command {
 	var a asked
 	cmd := &cobra.Command{
-		Use:     "export DIR... (--subject NAME | --tenant NAME) --requests DIR --key PUB.pem",
+		Use:     "export DIR... (--subject NAME | --tenant NAME) --requests DIR [-c FILE | --keys DIR --wrap-with REF] --key PUB.pem",
 		Short:   "Print a copy of all receipts about somebody, unsealed, each with its proof",
 		Long:    "Prints one JSON document with all receipts about a subject, or of a tenant: each as it was written, with\nwhat was sealed in it, and with the proof that it is under a signed checkpoint.\nThe request leaves a receipt of its own.",
 		Example: "  sallyport audit subject export receipts-* -c sallyport.yaml --subject alice --requests requests --key sign.pub > alice.json",
@@ -219,10 +219,10 @@ func subjectEraseCommand() *cobra.Command {
 		yes bool
 	)
 	cmd := &cobra.Command{
-		Use:     "erase DIR... (--subject NAME | --tenant NAME) --requests DIR (--config FILE | --keys DIR --wrap-with REF) [--yes]",
+		Use:     "erase DIR... (--subject NAME | --tenant NAME) --requests DIR (-c FILE | --keys DIR --wrap-with REF) [--yes]",
 		Short:   "Destroy the keys without which nobody can read what is sealed about somebody",
-		Long:    "Destroys the keys of a subject, or of a tenant and of all of its subjects. What was sealed under them cannot\nbe read any more, and a pseudonym says nothing; the receipts stay as they are and still verify.\nWithout --yes it says what it would do. Receipts that name the subject in clear are counted: no key takes\nthem away. The request leaves a receipt of its own.\nExits with 0 if nothing about her can be read any more, and 1 if something can.",
-		Example: "  sallyport audit subject erase receipts-* -c sallyport.yaml --subject alice --requests requests --why TICKET-7 --yes",
+		Long:    "Destroys the keys of a subject, or of a tenant and of all of its subjects. What was sealed under them cannot\nbe read any more, and a pseudonym says nothing; the receipts stay as they are and still verify.\nWithout --yes it says what it would do. Receipts that name the subject in clear are counted: no key takes\nthem away. The request leaves a receipt of its own.\nExits with 0 if nothing about the subject can be read any more, and 1 if something can.",
+		Example: "  sallyport audit subject erase receipts-* -c sallyport.yaml --subject alice --requests requests --key sign.pub --why TICKET-7 --yes",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			if !a.ring.given() {

@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	misuse := true
 	root.AddCommand(runCommand(true), runCommand(false), validateCommand(), explainCommand(), policyCommand(), envoyCommand(), healthCommand(), versionCommand(), inspectCommand(), catalogCommand(), auditCommand(), usageCommand(), revokeCommand(), segmentCommand())
 	understood(root, func() { misuse = false })
-	err := root.ExecuteContext(ctx)
+	asked, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "sallyport:", err)
 	if misuse {
-		fmt.Fprintln(stderr, "Try 'sallyport --help'.")
+		fmt.Fprintf(stderr, "Try '%s --help'.\n", asked.CommandPath())
 		return 2
 	}
 	return 1

@@ -84,11 +84,15 @@ func TestExitCodesAndWhereWordsGo(t *testing.T) {
 		{"version", []string{"version"}, 0, "sallyport ", ""},
 		{"a command that does not exist", []string{"vaildate", ok}, 2, "", "unknown command"},
 		{"a flag that does not exist", []string{"validate", "--jsno", ok}, 2, "", "unknown flag"},
-		{"an argument is missing", []string{"validate"}, 2, "", "accepts 1 arg"},
+		{"an argument is missing", []string{"validate"}, 2, "", "Try 'sallyport validate --help'"},
 		{"a flag is missing", []string{"explain", "-c", ok, call}, 2, "", "required flag"},
 		{"a flag without its value", []string{"run", "-c"}, 2, "", "flag needs an argument"},
 		{"bootstrap of a bad configuration", []string{"envoy", "bootstrap", "-c", wrong}, 1, "", "did you mean"},
 		{"an unknown subcommand of envoy", []string{"envoy", "bootstarp"}, 2, "", "bootstarp"},
+		{"an unknown subcommand of policy", []string{"policy", "tset"}, 2, "", "tset"},
+		{"an unknown subcommand of revoke", []string{"revoke", "ana"}, 2, "", "ana"},
+		{"a change to no budget", []string{"usage", "grant", "-c", ok}, 2, "", "required flag"},
+		{"a replay from no time", []string{"audit", "sinks", "replay", "soc", "-c", ok}, 2, "", "required flag"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, out, words := say(c.args...)

@@ -22,6 +22,8 @@ func policyCommand() *cobra.Command {
 		Use:   "policy",
 		Short: "Test, build, sign, verify, compare and roll out policy bundles",
 		Long:  "Works on bundles of Rego or of Cedar policies: directories or archives (.tar.gz).\n\"default\" and \"default-cedar\" are those that this build ships.",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(policyTest(), policyBuild(), policySign(), policyVerify(), policyDiff(),
 		policyReplay(), policyStatusCommand(), policyRollback(), policyReleaseCommand(), policyPromote(), policyShadowCommand())

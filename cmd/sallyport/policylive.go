@@ -80,7 +80,7 @@ func speak(ctx context.Context, method, url string, body []byte) ([]byte, error)
 			Error string `json:"error"`
 		}
 		if json.Unmarshal(reply, &why) != nil || why.Error == "" {
-			why.Error = fmt.Sprintf("answers with status %d", resp.StatusCode)
+			why.Error = fmt.Sprintf("answers with status %d: %s", resp.StatusCode, printable(string(bytes.TrimSpace(reply[:min(len(reply), 512)]))))
 		}
 		err = errors.New(why.Error)
 	}
@@ -119,29 +119,29 @@ func policyChange(verb, use, short, long, example string) *cobra.Command {
 }
 
 func policyRollback() *cobra.Command {
-	return policyChange("rollback", "rollback [REVISION]", "Have an earlier bundle judge again, at once",
+	return policyChange("rollback", "rollback [REVISION] -c FILE", "Have an earlier bundle judge again, at once",
 		"Makes the bundle that judged before judge again, or the kept bundle of REVISION, which may be\nshortened. While a new bundle is in its canary, that one is given up instead.\n\nThis holds until the source offers a newer version than the one rolled back, or until\n`sallyport policy release`. Prints the revision that judges now.",
-		"  sallyport policy rollback\n  sallyport policy rollback 1.3.0\n  sallyport policy rollback --admin http://127.0.0.1:9003 --admin http://127.0.0.1:9103")
+		"  sallyport policy rollback -c sallyport.yaml\n  sallyport policy rollback 1.3.0 -c sallyport.yaml\n  sallyport policy rollback --admin http://127.0.0.1:9003 --admin http://127.0.0.1:9103")
 }
 
 func policyReleaseCommand() *cobra.Command {
-	return policyChange("release", "release", "End a rollback: take what the source offers",
+	return policyChange("release", "release -c FILE", "End a rollback: take what the source offers",
 		"Forgets what was rolled back or rejected, and takes the bundle that the source offers,\nthrough its canary if one is configured. Prints the revision that is taken.",
-		"  sallyport policy release")
+		"  sallyport policy release -c sallyport.yaml")
 }
 
 func policyPromote() *cobra.Command {
-	return policyChange("promote", "promote", "Have the bundle in its canary judge everybody now",
+	return policyChange("promote", "promote -c FILE", "Have the bundle in its canary judge everybody now",
 		"Ends the canary of a new bundle early: it judges everybody from now on. Prints its revision.",
-		"  sallyport policy promote")
+		"  sallyport policy promote -c sallyport.yaml")
 }
 
 func policyStatusCommand() *cobra.Command {
 	var g gateways
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "status", Short: "Say which bundles judge, wait and are kept in a running gateway",
-		Example: "  sallyport policy status\n  sallyport policy status --json", Args: cobra.NoArgs,
+		Use: "status -c FILE", Short: "Say which bundles judge, wait and are kept in a running gateway",
+		Example: "  sallyport policy status -c sallyport.yaml\n  sallyport policy status -c sallyport.yaml --json", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.each(cmd.Context(), http.MethodGet, "/v1/policy", nil, func(_ string, reply []byte) error {
 				if asJSON {
@@ -189,9 +189,9 @@ func policyShadowCommand() *cobra.Command {
 	var asJSON bool
 	var latest int
 	cmd := &cobra.Command{
-		Use: "shadow", Short: "Say where the shadow bundle of a running gateway would decide otherwise",
+		Use: "shadow -c FILE", Short: "Say where the shadow bundle of a running gateway would decide otherwise",
 		Long:    "Prints how the decisions of the shadow bundle compare with those that were made: counts,\nthen the groups of disagreements, most frequent first.\nExits with 0 if all agree and 1 if not.",
-		Example: "  sallyport policy shadow\n  sallyport policy shadow --json --latest 100", Args: cobra.NoArgs,
+		Example: "  sallyport policy shadow -c sallyport.yaml\n  sallyport policy shadow -c sallyport.yaml --json --latest 100", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			disagreed := false
 			err := g.each(cmd.Context(), http.MethodGet, fmt.Sprintf("/v1/policy/shadow?latest=%d", latest), nil, func(_ string, reply []byte) error {

@@ -16,8 +16,8 @@ import (
 )
 
 func policyReplay() *cobra.Command {
-	var receipts, bundle, against, server string
-	var since time.Duration
+	var receipts, bundle, against string
+	var filter verify.Filter
 	var asJSON, strict bool
 	cmd := &cobra.Command{
 		Use:     "replay --receipts PATH --bundle NEW [--against OLD]",
@@ -43,10 +43,6 @@ func policyReplay() *cobra.Command {
 					return err
 				}
 			}
-			filter := verify.Filter{Server: server}
-			if since > 0 {
-				filter.Since = time.Now().Add(-since)
-			}
 			r := replay.New(candidate, old)
 			err = verify.Query(receipts, filter, func(at verify.Place, line []byte) (bool, error) {
 				return true, r.Receipt(cmd.Context(), fmt.Sprintf("%s:%d", at.File, at.Line), line)
@@ -71,8 +67,8 @@ func policyReplay() *cobra.Command {
 	f.StringVar(&receipts, "receipts", "", "receipt directory, or file of plain receipts")
 	f.StringVar(&bundle, "bundle", "", "bundle to ask")
 	f.StringVar(&against, "against", "", "bundle to compare with, instead of what was recorded")
-	f.StringVar(&server, "server", "", "only receipts of this server")
-	f.DurationVar(&since, "since", 0, "only receipts that are not older")
+	f.StringVar(&filter.Server, "server", "", "only receipts of this server")
+	f.Func("since", "only receipts from this time on: RFC 3339, or an age such as 2h", moment(&filter.Since))
 	f.BoolVar(&asJSON, "json", false, "answer as JSON")
 	f.BoolVar(&strict, "strict", false, "say no if a decision cannot be made for want of arguments")
 	for _, name := range []string{"receipts", "bundle"} {

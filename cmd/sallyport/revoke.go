@@ -41,6 +41,8 @@ func revokeCommand() *cobra.Command {
 			"whoever is revoked end. The gateway that is asked is the one that runs with the configuration.",
 		Example: "  sallyport revoke subject ana --issuer https://id.example.com/realms/agents\n" +
 			"  sallyport revoke client desk --issued-before now\n  sallyport revoke list\n  sallyport revoke undo 5f0c…",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	d.flags(cmd)
 	for kind, what := range map[revocation.Kind]string{

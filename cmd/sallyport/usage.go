@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -147,9 +146,6 @@ func accountCommand(verb, short string) *cobra.Command {
 					return fmt.Errorf("--cost %w", err)
 				}
 			}
-			if c.Budget == "" {
-				return errors.New("--budget is required")
-			}
 			body, err := json.Marshal(c)
 			if err != nil {
 				return err
@@ -163,6 +159,7 @@ func accountCommand(verb, short string) *cobra.Command {
 	g.flags(cmd)
 	fs := cmd.Flags()
 	fs.StringVar(&c.Budget, "budget", "", "name of the budget, such as per_project, per_agent_session or sandbox")
+	_ = cmd.MarkFlagRequired("budget") // fails only for unknown flags
 	for _, f := range []struct {
 		to         *string
 		name, what string
