@@ -55,13 +55,13 @@ func validateCommand() *cobra.Command {
 
 func explainCommand() *cobra.Command {
 	var (
-		path, server, principal string
-		headers                 []string
+		path, server, principal, reply string
+		headers                        []string
 	)
 	cmd := &cobra.Command{
-		Use:     "explain -c FILE --server NAME [--principal P.json] CALL.json",
+		Use:     "explain -c FILE --server NAME [--principal P.json] [--reply REPLY.json] CALL.json",
 		Short:   "Say what the gateway would decide about one message, and why",
-		Long:    "Judges the JSON-RPC message in CALL.json (- for standard input) as if a client had POSTed it\nto /mcp/NAME, and prints the decision with every guard's verdict. Nothing is forwarded.\nExits with 0 if the message may pass and 1 if not.",
+		Long:    "Judges the JSON-RPC message in CALL.json (- for standard input) as if a client had POSTed it\nto /mcp/NAME, and prints the decision with every guard's verdict; what guards find inside is named by its place,\nsuch as /params/arguments/note. With --reply it also judges what the server would answer.\nNothing is forwarded. Exits with 0 if all of it may pass and 1 if not.",
 		Example: "  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}' | sallyport explain -c sallyport.yaml --server crm -",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -79,7 +79,13 @@ func explainCommand() *cobra.Command {
 					return err
 				}
 			}
-			e, err := app.Explain(cmd.Context(), path, server, who, headers, body)
+			q := app.Question{Server: server, Principal: who, Headers: headers, Message: body}
+			if reply != "" {
+				if q.Reply, err = readInput(cmd.InOrStdin(), reply); err != nil {
+					return err
+				}
+			}
+			e, err := app.Explain(cmd.Context(), path, q)
 			if err != nil {
 				return err
 			}
@@ -88,13 +94,14 @@ func explainCommand() *cobra.Command {
 			if err := enc.Encode(e); err != nil {
 				return err
 			}
-			if e.Action != "allow" {
+			if e.Action != "allow" || e.Reply != nil && e.Reply.Action != "allow" {
 				return errNo
 			}
 			return nil
 		},
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&reply, "reply", "", "JSON-RPC message with which the server answers; - for standard input")
 	cmd.Flags().StringVar(&principal, "principal", "", "JSON file with who is calling, such as {\"subject\":\"alice\",\"roles\":[\"support\"]}; nobody when absent")
 	cmd.Flags().StringVar(&server, "server", "", "registered server that the message is for")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "request header as 'Name: value'; repeatable")

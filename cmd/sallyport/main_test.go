@@ -65,6 +65,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 func TestExitCodesAndWhereWordsGo(t *testing.T) {
 	ok, wrong := write(t, "ok.yaml", good), write(t, "wrong.yaml", strings.Replace(good, "servers", "severs", 1))
 	call := write(t, "call.json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"find"}}`)
+	answer := write(t, "answer.json", `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"card 4111 1111 1111 1111"}]}}`)
 	twice := write(t, "twice.json", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"find","name":"delete"}}`)
 	for _, c := range []struct {
 		name        string
@@ -80,6 +81,8 @@ func TestExitCodesAndWhereWordsGo(t *testing.T) {
 		{"a call that may pass", []string{"explain", "-c", ok, "--server", "crm", call}, 0, `"action": "allow"`, ""},
 		{"a call that may not", []string{"explain", "-c", ok, "--server", "crm", twice}, 1, `"action": "deny"`, ""},
 		{"a call to nobody", []string{"explain", "-c", ok, "--server", "erp", call}, 1, `"reason": "unknown_server"`, ""},
+		{"a call and its answer", []string{"explain", "-c", ok, "--server", "crm", "--reply", answer, call}, 0, "CREDIT_CARD /result/content/0/text 19 bytes", ""},
+		{"an answer that is none", []string{"explain", "-c", ok, "--server", "crm", "--reply", twice, call}, 1, `"reason": "upstream_bad_reply"`, ""},
 		{"a call that is missing", []string{"explain", "-c", ok, "--server", "crm", call + ".no"}, 1, "", "no such file"},
 		{"version", []string{"version"}, 0, "sallyport ", ""},
 		{"a command that does not exist", []string{"vaildate", ok}, 2, "", "unknown command"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +64,7 @@ type Explanation struct {
 	Guards   []Verdict       `json:"guards"`
 	Status   int             `json:"http_status,omitempty"` // of the refusal
 	Client   json.RawMessage `json:"client_reads,omitempty"`
+	Reply    *Explanation    `json:"reply,omitempty"` // of the server's answer
 }
 
 // Verdict is one guard's answer.
@@ -74,14 +76,24 @@ type Verdict struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Explain judges a message as if p had POSTed it to a server.
-func Explain(ctx context.Context, path, server string, p *guard.Principal, lines []string, body []byte) (*Explanation, error) {
+// Question is what is to be explained.
+type Question struct {
+	Server    string
+	Principal *guard.Principal // nobody when nil
+	Headers   []string         // "Name: value"
+	Message   []byte           // that a client POSTs
+	Reply     []byte           // what the server answers; not judged when empty
+}
+
+// Explain judges a message as if it were POSTed to a server, and what the server
+// answers, as if it did.
+func Explain(ctx context.Context, path string, q Question) (*Explanation, error) {
 	snap, err := load(path)
 	if err != nil {
 		return nil, err
 	}
 	h := http.Header{":authority": {"localhost"}, "content-type": {"application/json"}}
-	for _, l := range lines {
+	for _, l := range q.Headers {
 		name, value, ok := strings.Cut(l, ":")
 		if !ok {
 			return nil, fmt.Errorf("header %q is not 'Name: value'", l)
@@ -89,27 +101,53 @@ func Explain(ctx context.Context, path, server string, p *guard.Principal, lines
 		name = strings.ToLower(strings.TrimSpace(name))
 		h[name] = append(h[name], strings.TrimSpace(value))
 	}
-	x := &guard.Exchange{ID: "explain", Verb: http.MethodPost, Path: "/mcp/" + server, Headers: headerMap(h), Started: time.Now()}
-	if p != nil {
-		x.Principal = *p
+	x := &guard.Exchange{ID: "explain", Verb: http.MethodPost, Path: "/mcp/" + q.Server, Headers: headerMap(h), Started: time.Now()}
+	if q.Principal != nil {
+		x.Principal = *q.Principal
 	}
-	d, msg := judge(ctx, snap, x, server, body)
+	d, msg := judge(ctx, snap, x, q.Server, q.Message)
+	e := explained(snap, x, &d, &msg)
+	e.Revision = x.Revision.String()
+	if len(q.Reply) == 0 || d.Action != guard.Allow {
+		return e, nil
+	}
+	e.Reply = answered(ctx, snap, x, q.Reply)
+	return e, nil
+}
+
+// answered explains what becomes of a server's answer.
+func answered(ctx context.Context, snap *gate.Snapshot, x *guard.Exchange, body []byte) *Explanation {
+	msg, f := snap.Decoder.Decode(mcp.ToClient, body)
+	if f != nil {
+		d := snap.Chain.Reject(ctx, x, nil, mcp.ToClient, &mcp.Fault{Reason: string(guard.UpstreamBadReply), Detail: f.Detail, Offset: f.Offset})
+		return explained(snap, x, &d, &msg)
+	}
+	d := snap.Chain.Run(ctx, x, &msg)
+	return explained(snap, x, &d, &msg)
+}
+
+// explained puts a decision into words.
+func explained(snap *gate.Snapshot, x *guard.Exchange, d *guard.Decision, msg *mcp.Message) *Explanation {
 	e := &Explanation{
-		Action: d.Action.String(), Reason: string(d.Reason), Guard: d.Guard, Detail: d.Detail,
-		Method: msg.Method, Name: msg.Name, Revision: x.Revision.String(), Guards: []Verdict{},
+		Action: d.Action.String(), Reason: string(d.Reason), Guard: d.Guard, Detail: d.Detail, Method: msg.Method, Name: msg.Name,
+		Policy: d.Policy, Hint: d.Hint, Labels: x.Labels(), Guards: []Verdict{},
 	}
-	e.Policy, e.Hint, e.Labels = d.Policy, d.Hint, x.Labels()
 	if d.Edited && d.Action == guard.Allow {
 		e.Edited = d.Message.Raw
 	}
 	for _, j := range d.Journal {
-		e.Guards = append(e.Guards, Verdict{j.Guard, j.Mode.String(), j.Action.String(), string(j.Reason), j.Detail})
+		v := Verdict{j.Guard, j.Mode.String(), j.Action.String(), string(j.Reason), j.Detail}
+		// A guard is asked about the caller, the head and the message; who says the
+		// same each time is heard once.
+		if !slices.Contains(e.Guards, v) {
+			e.Guards = append(e.Guards, v)
+		}
 	}
 	if d.Action != guard.Allow {
-		r := snap.Chain.Refusal(x, &d)
+		r := snap.Chain.Refusal(x, d)
 		e.Status, e.Client = r.Status, r.Body
 	}
-	return e, nil
+	return e
 }
 
 func judge(ctx context.Context, snap *gate.Snapshot, x *guard.Exchange, server string, body []byte) (guard.Decision, mcp.Message) {
