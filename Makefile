@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := $(TOOLS)/.golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: eval help build tools peers redis rsyslog promtool keycloak collector kafka opensearch otel-collector soak-receipts run test heavy check bench soak fuzz lint changelog
+.PHONY: eval help build tools peers redis rsyslog promtool keycloak collector kafka opensearch soak-receipts run test heavy check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -70,15 +70,9 @@ $(TOOLS)/%-jars/.fetched: integration/sinks/peers/%/pom.xml
 	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(abspath $(@D)) -DincludeScope=runtime
 	touch $@
 
-otel-collector: $(TOOLS)/otel-collector ## build a small OpenTelemetry Collector
-
-$(TOOLS)/otel-collector: integration/sinks/collector/main.go.in integration/sinks/collector/go.mod # a module of its own, which tools for this one do not see
-	rm -rf $(TOOLS)/otel-collector-src && cp -r integration/sinks/collector $(TOOLS)/otel-collector-src && mv $(TOOLS)/otel-collector-src/main.go.in $(TOOLS)/otel-collector-src/main.go
-	cd $(TOOLS)/otel-collector-src && go build -o ../otel-collector .
-
 collector: $(TOOLS)/otelcol ## build an OpenTelemetry Collector from its Go modules, where it is missing
 
-$(TOOLS)/otelcol: integration/collector/otelcol/main.go.in integration/collector/otelcol/go.mod # as above
+$(TOOLS)/otelcol: integration/collector/otelcol/main.go.in integration/collector/otelcol/go.mod # a module of its own, which tools for this one do not see
 	rm -rf $(TOOLS)/otelcol-src && cp -r integration/collector/otelcol $(TOOLS)/otelcol-src && mv $(TOOLS)/otelcol-src/main.go.in $(TOOLS)/otelcol-src/main.go
 	cd $(TOOLS)/otelcol-src && go build -o ../otelcol .
 
@@ -97,7 +91,7 @@ test: tools peers redis rsyslog promtool ## all tests but the heavy ones, with a
 	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE "$(call within,$(ENVOYS))")
 	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $$(go list $(ENVOYS:%=./%/...) | grep -vE "$(call within,$(HEAVY))")
 
-heavy: tools peers redis keycloak kafka opensearch otel-collector collector ## tests with servers that take long to build or to start: Keycloak, Kafka, OpenSearch, Collectors
+heavy: tools peers redis keycloak kafka opensearch collector ## tests with servers that take long to build or to start: Keycloak, Kafka, OpenSearch, a Collector
 	REQUIRE_INTEGRATION=1 REQUIRE_HEAVY=1 go test -count=1 -p 1 $(HEAVY:%=./%/...)
 
 bench: build tools redis ## what a call costs: direct, Envoy, no-op ext_proc, gateway, quotas; about 3 minutes; results in bench/out

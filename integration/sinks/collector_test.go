@@ -12,13 +12,13 @@ import (
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-// TestACollectorOfOpenTelemetryGetsLogs has a real OpenTelemetry Collector, as
-// ./collector builds it, print what it got over gRPC and over HTTP.
+// TestACollectorOfOpenTelemetryGetsLogs has the real OpenTelemetry Collector
+// of integration/collector print what it got over gRPC and over HTTP.
 func TestACollectorOfOpenTelemetryGetsLogs(t *testing.T) {
 	testenv.Heavy(t)
-	binary := filepath.Join(testenv.Root(), ".tools/otel-collector")
+	binary := filepath.Join(testenv.Root(), ".tools/otelcol")
 	if _, err := os.Stat(binary); err != nil {
-		testenv.Missing(t, "a collector (make otel-collector)")
+		testenv.Missing(t, "a collector (make collector)")
 	}
 	grpc, http := testenv.FreePort(t), testenv.FreePort(t)
 	config := filepath.Join(t.TempDir(), "collector.yaml")
