@@ -35,7 +35,7 @@ func (s *Server) checkEgress(ctx context.Context, listener string, a *authv3.Att
 		ID: gate.NewID(), Source: envoymap.CheckSource(a), Headers: h,
 		Request: outbound.Request{
 			Listener: listener, Peer: envoymap.CheckPeer(a), Method: h.Value(":method"), Scheme: h.Value(":scheme"),
-			Authority: h.Value(":authority"), Protocol: h.Value(":protocol"), Trace: h.Value("traceparent"),
+			Authority: h.Value(":authority"), Protocol: h.Value(":protocol"), Upgrade: h.Value("upgrade"), Trace: h.Value("traceparent"),
 		},
 	})
 	if ctx.Err() != nil { // nobody reads the answer any more

@@ -190,4 +190,18 @@ func TestARebindingNameLeadsNowhereElse(t *testing.T) {
 			t.Errorf("%d requests came inside", n)
 		}
 	})
+
+	t.Run("a plain request cannot become a tunnel, through which further requests would go unjudged", func(t *testing.T) {
+		before := public.hits.Load()
+		for _, name := range []string{"CONNECT", "connect", "websocket"} {
+			host := fmt.Sprintf("steady.example:%d", public.port)
+			got := raw(t, g.Egress[0], fmt.Sprintf("GET http://%s/ HTTP/1.1\r\nHost: %[1]s\r\nConnection: upgrade\r\nUpgrade: %s\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: other.invalid\r\n\r\n", host, name))
+			if !strings.HasPrefix(got, "403 ") {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+		if n := public.hits.Load() - before; n != 0 {
+			t.Errorf("%d requests came through", n)
+		}
+	})
 }

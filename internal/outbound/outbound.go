@@ -46,6 +46,7 @@ type Request struct {
 	Authority string
 	Protocol  string // of an extended CONNECT
 	Trace     string // traceparent, which is a claim
+	Upgrade   string // of a plain request
 }
 
 // Answer is what the judge says. The zero Answer refuses.
@@ -145,6 +146,8 @@ func (w *Workload) read(r *Request) (d destination.Destination, p *destination.P
 	case r.Method == "CONNECT":
 		d.Scheme = "https"
 		return d, &w.tunnels, nil
+	case r.Upgrade != "": // a tunnel by another name: what follows is bytes, perhaps of further requests
+		return d, nil, fmt.Errorf("outbound: read: an upgrade to %q; use CONNECT", r.Upgrade)
 	case r.Scheme != "http":
 		return d, nil, fmt.Errorf("outbound: read: a plain request for %s; use CONNECT", r.Scheme)
 	}
