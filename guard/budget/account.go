@@ -273,7 +273,7 @@ func principal(x *guard.Exchange) Key {
 
 // project is the name of the project that a principal works for, and the tenant
 // whose project that is if its token named it: an issuer vouches for the projects of
-// its own tenants.
+// its own tenants, and for its own.
 func (g *budgets) project(p *guard.Principal) (name, of string) {
 	for i := range g.projects {
 		r := &g.projects[i]
@@ -284,11 +284,19 @@ func (g *budgets) project(p *guard.Principal) (name, of string) {
 			return r.Name, ""
 		}
 	}
-	if p.Project == "" || p.Project == p.Tenant {
+	switch {
+	case p.Project == "", p.Project == p.Tenant:
 		return p.Tenant, ""
+	case p.Tenant == "":
+		return p.Project, ofIssuer(p.Issuer)
 	}
 	return p.Project, p.Tenant
 }
+
+// ofIssuer stands for the tenant of a token that names none: its project is not the
+// account of a tenant or a project of the operator's of that name. No tenant is
+// called so, since claims hold no control characters.
+func ofIssuer(issuer string) string { return "\x00" + issuer }
 
 func digest(b []byte) Key {
 	sum := sha256.Sum256(b)

@@ -481,6 +481,8 @@ func TestAProjectOfATokenIsOneOfItsTenant(t *testing.T) {
 		{"acme", "", "", false}, // the tenant's own
 		{"acme", "acme", "", true},
 		{"globex", "acme", "", false},
+		{"", "acme", "", false},                  // a token without a tenant does not use up what is acme's
+		{"", "ops", "", false},                   // nor what is the operator's
 		{"acme", "research2", "operator", false}, // the operator's word comes first
 		{"globex", "", "operator", true},
 	} {

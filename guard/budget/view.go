@@ -171,7 +171,9 @@ func (v *View) Accounts(name string, who *Who) ([]Claim, Books, error) {
 		c.project, c.of = who.Project, ""
 		named := func(p Project) bool { return p.Name == who.Project }
 		if who.Project != who.Tenant && !slices.ContainsFunc(g.projects, named) {
-			c.of = who.Tenant
+			if c.of = who.Tenant; c.of == "" && who.Issuer != "" {
+				c.of = ofIssuer(who.Issuer)
+			}
 		}
 	}
 	return g.accounts[i].claims(nil, &c, Amounts{}, g.now()), g.ledger, nil
