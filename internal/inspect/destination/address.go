@@ -34,7 +34,9 @@ var (
 	nat64Own  = netip.MustParsePrefix("64:ff9b:1::/48")
 	sixToFour = netip.MustParsePrefix("2002::/16")
 	teredo    = netip.MustParsePrefix("2001::/32")
-	compat    = netip.MustParsePrefix("::/96")
+	// SIIT (RFC 7915), which is among what is never a destination by itself.
+	translated = netip.MustParsePrefix("::ffff:0:0:0/96")
+	compat     = netip.MustParsePrefix("::/96")
 )
 
 // KindOf classifies an address; one that carries another, as mapped, translated

@@ -147,19 +147,31 @@ func (e *Entry) Forbids(host string, found []netip.Addr) string {
 	return ""
 }
 
-var link = prefixes("169.254.0.0/16", "fd00:ec2::254/128", "168.63.129.16/32", "192.0.0.192/32", "100.100.100.200/32", "fd20:ce::254/128", "fe80::/10")
+var link = prefixes("169.254.0.0/16", "fd00:ec2::/32", "168.63.129.16/32", "192.0.0.192/32", "100.100.100.200/32", "fd20:ce::254/128", "fe80::/10")
 
-// metadata reports whether a is where clouds serve credentials to machines.
+// metadata reports whether a is where clouds serve credentials to machines, or carries
+// such an address by any of the ways that are known.
 func metadata(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
+	is := func(a netip.Addr) bool {
+		return slices.ContainsFunc(link, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	if is(a) || a.Is4() {
+		return is(a)
+	}
 	b := a.As16()
-	if a.Is6() && (nat64.Contains(a) || compat.Contains(a)) {
-		a = netip.AddrFrom4([4]byte(b[12:16]))
+	last := netip.AddrFrom4([4]byte(b[12:16]))
+	switch {
+	case nat64.Contains(a), compat.Contains(a), translated.Contains(a):
+		return is(last)
+	case sixToFour.Contains(a):
+		return is(netip.AddrFrom4([4]byte(b[2:6])))
+	case nat64Own.Contains(a): // the network's prefix is of 48 or 96 bits (RFC 6052, 2.2)
+		return is(last) || is(netip.AddrFrom4([4]byte{b[6], b[7], b[9], b[10]}))
+	case teredo.Contains(a): // RFC 4380, 4
+		return is(netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}))
 	}
-	if sixToFour.Contains(a) {
-		a = netip.AddrFrom4([4]byte(b[2:6]))
-	}
-	return slices.ContainsFunc(link, func(p netip.Prefix) bool { return p.Contains(a) })
+	return false
 }
 
 func metadataName(host string) bool {

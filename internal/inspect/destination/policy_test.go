@@ -26,6 +26,8 @@ func TestListedAddressesAreAdmittedButForMetadataServices(t *testing.T) {
 	for a, want := range map[string]bool{
 		"127.0.0.2": true, "::ffff:127.0.0.2": true, "127.0.0.1": false, "::1": true, "169.254.169.254": false, "::ffff:169.254.169.254": false,
 		"fe80::1": false, "64:ff9b::a9fe:a9fe": false, "2002:a9fe:a9fe::": false, "100.100.100.200": false, "fd00:ec2::254": false, "8.8.8.8": true,
+		"fd00:ec2::23": false, "fd00:ec2:1::254": false, // credentials of pods, and where else that cloud serves its machines
+		"::ffff:0:a9fe:a9fe": false, "64:ff9b:1::a9fe:a9fe": false, "64:ff9b:1:a9fe:a9:fe00::": false, "2001:0:1:2:3:4:5601:5601": false, "64:ff9b:1::808:808": true,
 	} {
 		if got := e.Admits(netip.MustParseAddr(a)); got != want {
 			t.Errorf("%s: %v", a, got)
