@@ -19,6 +19,7 @@ const ForeignLink guard.Reason = "foreign_link"
 func outward() (out []guard.Want) {
 	for _, m := range []string{
 		"tools/call", "resources/read", "prompts/get", "tasks/get", "tasks/result", "sampling/createMessage", "elicitation/create", "notifications/message",
+		"notifications/progress", "notifications/tasks/status", "completion/complete",
 	} {
 		out = append(out, guard.Want{Method: m, Direction: mcp.ToClient})
 	}
@@ -44,7 +45,10 @@ type found struct {
 // whoever follows a link does it from somewhere else.
 func (g *egress) inspectLinks(x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
 	base, part := "/result", m.Result
-	if part == nil {
+	switch {
+	case m.Kind == mcp.Failure:
+		base, part = "/error", m.Error
+	case part == nil:
 		base, part = "/params", m.Params
 	}
 	if part == nil || slices.Contains(g.Ignore, Tool{x.Server.Name, x.Asked.Name}) && x.Asked.Method == "tools/call" {
@@ -119,7 +123,7 @@ func stays(policy *destination.Policy, d destination.Destination, err error) boo
 	switch {
 	case err != nil: // a server's own scheme needs no host
 		return policy.Open || d.Scheme != "" && !follows(d.Scheme)
-	case d.Scheme == "", d.Scheme != "file" && !follows(d.Scheme): // a file with a host is a share
+	case d.Scheme != "" && d.Scheme != "file" && !follows(d.Scheme): // a file with a host is a share
 		return true
 	}
 	_, err = policy.Check(d)
@@ -129,7 +133,7 @@ func stays(policy *destination.Policy, d destination.Destination, err error) boo
 // follows reports whether programs that meet a link with the scheme go to its host.
 func follows(scheme string) bool {
 	switch scheme {
-	case "http", "https", "ws", "wss", "ftp", "ftps", "sftp", "ssh", "smb", "cifs", "gopher", "ldap", "ldaps", "tftp", "rtsp", "telnet":
+	case "http", "https", "ws", "wss", "ftp", "ftps", "sftp", "ssh", "smb", "cifs", "gopher", "ldap", "ldaps", "tftp", "rtsp", "telnet", "webcal", "webcals", "feed":
 		return true
 	}
 	return false

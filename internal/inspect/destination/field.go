@@ -66,6 +66,9 @@ func (f *finder) absolute(b []byte) {
 		for end < len(b) && !isEnd(b[end]) {
 			end++
 		}
+		if continues(b, start, end) {
+			f.add(Destination{}, doubt("a quote within the host"))
+		}
 		all := split(trim(string(b[start:end])))
 		for _, u := range all[:min(len(all), maxNested)] {
 			f.add(Parse(u))

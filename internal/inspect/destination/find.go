@@ -35,24 +35,6 @@ func Find(text, key []byte) []Mention {
 	return everyReading(text, key, find)
 }
 
-// Links returns what in a text begins like a URL, read in the same ways: bare hosts
-// and addresses are none.
-func Links(text []byte) []Mention {
-	if !suspicious(text) {
-		return nil
-	}
-	return everyReading(text, nil, func(out []Mention, text, _ []byte) []Mention {
-		f := finder{out: out}
-		for field := range bytes.FieldsFuncSeq(text, isSpace) {
-			if bytes.ContainsAny(field, ":/\\") {
-				f.absolute(field)
-				f.relative(field)
-			}
-		}
-		return f.out
-	})
-}
-
 func everyReading(text, key []byte, find func(out []Mention, text, key []byte) []Mention) []Mention {
 	out := find(nil, text, key)
 	var v view.View
