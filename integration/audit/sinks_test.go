@@ -132,7 +132,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	if n := len(h.seqs(t)); n != 40 || h.forged > 0 {
 		t.Errorf("%d receipts, %d bodies that were not signed", n, h.forged)
 	}
-	if strings.Contains(h.lines[1], `"source":`) || !strings.Contains(h.lines[1], `"exchange":"hmac:`) || !strings.Contains(h.lines[1], `"masked":["exchange","source"]`) {
+	if strings.Contains(h.lines[1], `"source":`) || !strings.Contains(h.lines[1], `"exchange":"hmac:`) || !strings.Contains(h.lines[1], `"masked":["exchange","hash","source"]`) {
 		t.Errorf("%s", h.lines[1])
 	}
 	if n := len(seqs(t, linesOf(t, filepath.Join(p.dir, "disk.jsonl")))); n != 40 {

@@ -3,6 +3,7 @@ package config
 import (
 	"net/url"
 	"regexp"
+	"slices"
 
 	"github.com/sallyport/sallyport/internal/audit/deliver"
 	"github.com/sallyport/sallyport/internal/config/strict"
@@ -125,6 +126,8 @@ func (s *Sink) checkMask(at strict.At) {
 		at.Field("hash").Report("needs mask.key: a hash without one can be tried against every value")
 	case len(m.Hash) == 0 && m.Key.Kind != "":
 		at.Field("key").Report("has no effect without hash")
+	case len(m.Remove)+len(m.Hash) > 0 && slices.Contains(s.Send, "checkpoints"):
+		at.Report("cannot be where checkpoints are sent: by them values that are masked can be tried; write another sink for checkpoints")
 	default:
 		if _, err := deliver.NewMask(m.Remove, m.Hash, make([]byte, 16)); err != nil {
 			at.Report("%v", err)

@@ -50,6 +50,9 @@ type Facts struct {
 	Severity                                      Severity
 }
 
+// shortHash is how much of a line's hash is in its id.
+const shortHash = 8
+
 // newItem takes a line apart as far as every sink needs it.
 func newItem(line []byte, next Position) (*Item, error) {
 	l, err := chain.Parse(line)
@@ -57,7 +60,7 @@ func newItem(line []byte, next Position) (*Item, error) {
 		return nil, fmt.Errorf("deliver: %w", err)
 	}
 	it := &Item{Kind: Receipt, Replica: l.Replica, Seq: l.Seq, Hash: l.Hash, Body: line, line: line, next: next}
-	short := l.Hash.String()[:8]
+	short := l.Hash.String()[:shortHash]
 	if l.Record != "" {
 		it.Kind = Record
 		it.ID = l.Replica + "-" + l.Record + "-" + short

@@ -3,24 +3,33 @@ package deliver
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/mcp"
 )
 
 // Mask removes or hashes members of what is sent. What was masked is no longer
 // what the chain is over: such a copy says "masked", and is found in the log by
-// replica, seq and hash.
+// replica and seq.
+//
+// A line's hash is over what the mask takes away: whoever had it could try values
+// until one fits. So a masked sink gets no hash of the log's in clear, neither of
+// receipts nor of the records beside them, but an HMAC of it.
 type Mask struct {
-	root *maskNode
-	key  []byte
-	said []byte // the member that tells
+	root   *maskNode
+	key    []byte
+	said   []byte // the member that tells
+	record *Mask  // of the log's records
 }
 
 type maskNode struct {
@@ -30,6 +39,9 @@ type maskNode struct {
 
 // fixed are the members by which a copy is found again.
 var fixed = []string{"v", "replica", "seq", "after", "record", "hash", "time", "masked"}
+
+// telling are members of records that say a hash of the log.
+var telling = []string{"previous.head", "previous.torn_sha256"}
 
 // NewMask makes a mask of paths such as subject or events.detail: lists are
 // passed through. Texts of hash become an HMAC-SHA256 under key, so that equal
@@ -41,7 +53,22 @@ func NewMask(remove, hash []string, key []byte) (*Mask, error) {
 	if len(hash) > 0 && len(key) < 16 {
 		return nil, errors.New("deliver: mask: a key for hashes needs 16 bytes or more")
 	}
-	m := &Mask{root: &maskNode{}, key: key}
+	m, err := newMask(remove, hash)
+	if err != nil {
+		return nil, err
+	}
+	if m.record, err = newMask(telling, nil); err != nil {
+		return nil, err
+	}
+	m.use(key)
+	return m, nil
+}
+
+// use sets the key of hashes.
+func (m *Mask) use(key []byte) { m.key, m.record.key = key, key }
+
+func newMask(remove, hash []string) (*Mask, error) {
+	m := &Mask{root: &maskNode{below: map[string]*maskNode{"hash": {hash: true}}}}
 	for _, p := range remove {
 		if err := m.add(p, func(n *maskNode) { n.remove = true }); err != nil {
 			return nil, err
@@ -52,7 +79,7 @@ func NewMask(remove, hash []string, key []byte) (*Mask, error) {
 			return nil, err
 		}
 	}
-	names := slices.Concat(remove, hash)
+	names := slices.Concat(remove, hash, []string{"hash"})
 	slices.Sort(names)
 	text, err := json.Marshal(slices.Compact(names))
 	if err != nil {
@@ -85,6 +112,44 @@ func (m *Mask) add(path string, set func(*maskNode)) error {
 	}
 	set(n)
 	return nil
+}
+
+// blind masks an item: its body, and its hash and id, which go with it in clear.
+func (m *Mask) blind(it *Item) {
+	switch {
+	case it.Kind == Checkpoint:
+		return // signed as it is; configuration lets no sink mask and have them
+	case it.Replica == "": // it cannot be read, so that nobody knows what is in it
+		it.Body = []byte(`{"record":"unreadable","masked":["line"]}`)
+		return
+	case it.Kind == Record:
+		it.Body = m.record.apply(it.line)
+	default:
+		it.Body = m.apply(it.line)
+	}
+	h := hmac.New(sha256.New, m.key)
+	h.Write([]byte(it.Hash.String()))
+	it.Hash = chain.Hash(h.Sum(nil))
+	it.ID = it.ID[:len(it.ID)-shortHash] + it.Hash.String()[:shortHash]
+}
+
+// blindFile holds the key of a sink whose mask was given none.
+const blindFile = "mask.key"
+
+// blindKey reads that key, and makes it where there is none.
+func blindKey(dir string) ([]byte, error) {
+	path := filepath.Join(dir, blindFile)
+	if b, err := os.ReadFile(path); err == nil && len(b) == sha256.Size {
+		return b, nil
+	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("deliver: mask: %w", err)
+	}
+	b := make([]byte, sha256.Size)
+	_, _ = rand.Read(b) // it never fails
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return nil, fmt.Errorf("deliver: mask: %w", err)
+	}
+	return b, nil
 }
 
 // apply returns line masked.

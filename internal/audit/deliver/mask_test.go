@@ -23,7 +23,7 @@ func TestAMaskRemovesAndHashesAndTheCopyIsFoundAgain(t *testing.T) {
 			t.Errorf("%s is still there: %s", gone, out)
 		}
 	}
-	if got["seq"] != 7.0 || got["hash"] == nil || got["tenant"] != "acme" || len(got["masked"].([]any)) != 7 || len(got["roles"].([]any)) != 2 || got["guards"].([]any)[0].(map[string]any)["detail"] != "card" {
+	if got["seq"] != 7.0 || got["hash"] == nil || got["tenant"] != "acme" || len(got["masked"].([]any)) != 8 || len(got["roles"].([]any)) != 2 || got["guards"].([]any)[0].(map[string]any)["detail"] != "card" {
 		t.Errorf("%s", out)
 	}
 	again := m.apply([]byte(strings.Replace(example, `"seq":7`, `"seq":8`, 1)))

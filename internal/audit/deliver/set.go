@@ -26,6 +26,7 @@ type Set struct {
 	o       Options
 	mu      sync.Mutex
 	workers map[string]*worker
+	broken  bool // a sink of receipts is configured and could not be begun
 	closed  bool
 }
 
@@ -52,6 +53,7 @@ func (s *Set) Apply(specs []Spec) error {
 	}
 	keep := make(map[string]bool)
 	var errs []error
+	s.broken = false
 	for _, spec := range specs {
 		keep[spec.Name] = true
 		if have := s.workers[spec.Name]; have != nil {
@@ -64,6 +66,7 @@ func (s *Set) Apply(specs []Spec) error {
 		w, err := s.start(spec)
 		if err != nil {
 			errs = append(errs, err)
+			s.broken = s.broken || spec.receipts()
 			continue
 		}
 		s.workers[spec.Name] = w
@@ -83,6 +86,13 @@ func (s *Set) start(spec Spec) (*worker, error) {
 		kick: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
+	}
+	if w.Mask != nil && w.Mask.key == nil {
+		key, err := blindKey(w.dir)
+		if err != nil {
+			return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
+		}
+		w.Mask.use(key)
 	}
 	if err := w.place(); err != nil {
 		return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
@@ -110,7 +120,20 @@ func (w *worker) place() error {
 		}
 	case known && (c.Replica != "" && name != "" && c.Replica != name || c.At.Segment > last):
 		w.log.Error("the receipt directory is not the one that a sink was delivered from; it begins anew with the oldest receipt", "sink", w.Name, "was", c.Replica, "is", name)
-		c.Replica, c.At = "", Position{}
+		c.Replica, c.At, c.Line = "", Position{}, ""
+	case known:
+		if err := c.verify(w.source); err != nil {
+			w.log.Error("the place of a sink is none in the log", "sink", w.Name, "segment", c.At.Segment, "err", err)
+			c.Line = ""
+			if errors.Is(err, errCut) {
+				c.At.Offset = 0 // what comes again is of one segment
+			} else {
+				c.At = Position{}
+			}
+		}
+		if !checkpointEnd(w.source, c.At.Checkpoints) {
+			c.At.Checkpoints = 0
+		}
 	}
 	if known && w.Overlap > 0 && !c.Through.IsZero() && c.At.Segment > 0 {
 		back, err := since(w.source, c.Through.Add(-w.Overlap))
@@ -119,7 +142,7 @@ func (w *worker) place() error {
 		}
 		if back.Seq < c.At.Seq {
 			back.Checkpoints = c.At.Checkpoints
-			c.At = back
+			c.At, c.Line = back, ""
 		}
 	}
 	w.cursor, w.dirty = c, !known
@@ -138,10 +161,10 @@ func (w *worker) hurry() {
 	}
 }
 
+// get returns a sink; whoever asks holds s.mu as long as it uses it, since Apply
+// may put another worker in its place.
 func (s *Set) get(name string) (*worker, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w := s.workers[name]; w != nil {
+	if w := s.workers[name]; w != nil && !s.closed {
 		return w, nil
 	}
 	return nil, fmt.Errorf("%w: %q", ErrUnknown, name)
@@ -154,6 +177,8 @@ func (s *Set) Pause(name string) error { return s.pause(name, true) }
 func (s *Set) Resume(name string) error { return s.pause(name, false) }
 
 func (s *Set) pause(name string, yes bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	w, err := s.get(name)
 	if err != nil {
 		return err
@@ -177,11 +202,13 @@ func (s *Set) pause(name string, yes bool) error {
 // Replay has a sink get everything again that was made at a time or later, from
 // the oldest receipt that is still there. It returns the first.
 func (s *Set) Replay(name string, from time.Time) (seq uint64, err error) {
-	w, err := s.get(name)
+	p, err := since(s.o.Directory, from)
 	if err != nil {
 		return 0, err
 	}
-	p, err := since(s.o.Directory, from)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w, err := s.get(name)
 	if err != nil {
 		return 0, err
 	}
@@ -189,6 +216,7 @@ func (s *Set) Replay(name string, from time.Time) (seq uint64, err error) {
 	defer w.mu.Unlock()
 	was := w.cursor
 	at := from.UTC()
+	w.cursor.Line = ""
 	w.cursor.At, w.cursor.Replayed, w.cursor.Through, w.dirty = p, &at, time.Time{}, true
 	if w.saveLocked(true); w.unsaved != nil {
 		w.cursor = was
@@ -216,10 +244,14 @@ func (s *Set) Status() []Status {
 }
 
 // Behind returns the segment that the sink of receipts which is furthest back still reads;
-// none when there is no sink.
+// none when there is no sink. Where that cannot be told, because a sink could not be
+// begun, it is the first. Sinks that were stopped count as long as their gateway runs.
 func (s *Set) Behind() (segment uint64, any bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken {
+		return 0, true
+	}
 	for _, w := range s.workers {
 		if !w.receipts() {
 			continue
@@ -239,8 +271,7 @@ func (s *Set) Behind() (segment uint64, any bool) {
 func (s *Set) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
-	all := s.workers
-	s.workers = nil
+	all := s.workers // they stay: what they have not delivered is needed still
 	s.mu.Unlock()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -53,13 +53,16 @@ func (w *worker) status() Status {
 	return s
 }
 
-func (w *worker) receipts() bool { return w.Filter.kind(Receipt) || w.Filter.kind(Record) }
+func (s *Spec) receipts() bool { return s.Filter.kind(Receipt) || s.Filter.kind(Record) }
 
 // advance moves the cursor behind a batch.
 func (w *worker) advance(b *batch) {
 	w.mu.Lock()
 	if w.jump == nil { // otherwise the batch is from before a replay was asked for
 		w.cursor.At = b.end
+		if b.line != "" {
+			w.cursor.Line = b.line
+		}
 		if !b.through.IsZero() {
 			w.cursor.Through = b.through
 		}

@@ -122,6 +122,7 @@ func (w *worker) turn() {
 type batch struct {
 	items    []*Item // that are wanted
 	end      Position
+	line     string // hash of the line before it; empty if none was read
 	through  time.Time
 	filtered uint64 // receipts that are not wanted
 	read     bool   // anything at all
@@ -175,6 +176,9 @@ func (w *worker) receiptLines(b *batch) error {
 			seq, b.through = it.Seq, it.Time
 		}
 		it.next.Seq = seq
+		if b.line = it.Hash.String(); it.Replica == "" {
+			b.line = unreadable
+		}
 		w.belongs(it.Replica)
 		switch {
 		case w.wants(it):
@@ -225,8 +229,8 @@ func (w *worker) dress(items []*Item) {
 		return
 	}
 	for _, it := range items {
-		if w.Mask != nil && it.Kind == Receipt {
-			it.Body = w.Mask.apply(it.line)
+		if w.Mask != nil {
+			w.Mask.blind(it)
 		}
 		if !w.Filter.reads() {
 			it.Facts = factsOf(it.Kind, it.line)

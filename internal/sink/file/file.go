@@ -94,6 +94,9 @@ func (s *Sink) Deliver(_ context.Context, items []*deliver.Item) (deliver.Outcom
 		}
 		return out, nil
 	}
+	if err := s.still(); err != nil {
+		return out, err
+	}
 	if s.off > 0 && s.off+int64(len(s.buf)) > s.o.Size {
 		if err := s.rotate(); err != nil {
 			return out, err
@@ -108,6 +111,28 @@ func (s *Sink) Deliver(_ context.Context, items []*deliver.Item) (deliver.Outcom
 	}
 	s.off += int64(len(s.buf))
 	return out, nil
+}
+
+// still has the sink write to the file that is at its path: what goes into one that
+// somebody moved, removed or cut is not delivered to whoever reads the path.
+func (s *Sink) still() error {
+	have, err := s.file.Stat()
+	if err != nil {
+		return fmt.Errorf("file: %w", err)
+	}
+	at, err := os.Stat(s.o.Path)
+	if err == nil && os.SameFile(have, at) && at.Size() >= s.off {
+		return nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("file: %w", err)
+	}
+	old := s.file
+	if err := s.open(); err != nil {
+		return err
+	}
+	_ = old.Close() // all that was written is synced
+	return nil
 }
 
 // rotate puts the file aside and begins a new one.
