@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
@@ -148,8 +150,14 @@ func (r *Rules) Ended(_ context.Context, x *guard.Exchange, o *guard.Outcome) {
 		r.t.pool.Put(rec)
 		return
 	}
-	rec.x, rec.out, rec.usage, rec.show, rec.ended = *x, *o, x.Usage(), r.Show, x.Started.Add(o.Elapsed)
-	rec.x.Headers = nil
+	rec.out, rec.usage, rec.show, rec.ended = *o, x.Usage(), r.Show, x.Started.Add(o.Elapsed)
+	rec.x = guard.Exchange{ // what guards noted stays behind: the queue may wait long for its receiver
+		ID: x.ID, Server: x.Server, Principal: x.Principal, Source: x.Source, Verb: x.Verb, Revision: x.Revision, Started: x.Started, Asked: x.Asked, Trace: x.Trace,
+	}
+	rec.x.Asked.Name, rec.x.Asked.Method = short(x.Asked.Name), short(x.Asked.Method)
+	if len(x.Asked.ID) > maxKeptText {
+		rec.x.Asked.ID = slices.Clone(x.Asked.ID[:maxKeptText])
+	}
 	rec.labels = append([]string(nil), x.Labels()...)
 	if x.Session != "" {
 		rec.session = r.digest([]byte(x.Session))
@@ -166,6 +174,17 @@ func (r *Rules) Ended(_ context.Context, x *guard.Exchange, o *guard.Outcome) {
 		r.t.dropped.Add(1)
 		r.t.pool.Put(rec)
 	}
+}
+
+// maxKeptText bounds what clients chose in a record; spans show less. A name may be
+// as long as a message.
+const maxKeptText = 4 * maxText
+
+func short(s string) string {
+	if len(s) > maxKeptText {
+		return strings.Clone(s[:maxKeptText])
+	}
+	return s
 }
 
 // notable reports whether an exchange is kept for what happened in it.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
 )
@@ -62,9 +63,10 @@ func (r *relay) Export(_ context.Context, req *collectorv1.ExportTraceServiceReq
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.spans+n > maxSpans {
+	switch {
+	case r.spans+n > maxSpans:
 		r.lost.Add(uint64(n))
-	} else {
+	case n > 0:
 		r.spans += n
 		r.waiting = append(r.waiting, parcel{time.Now(), req.ResourceSpans, n})
 	}
@@ -123,7 +125,7 @@ func (r *relay) move(s *tracev1.Span) (ok bool) {
 	for _, a := range s.Attributes {
 		if a.Key == "http.url" { // its query is nobody's business
 			url, _, _ := strings.Cut(a.GetValue().GetStringValue(), "?")
-			a.Value.Value = text(url)
+			a.Value = &commonv1.AnyValue{Value: text(url)}
 		}
 	}
 	return true

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/sallyport/sallyport/guard"
@@ -321,6 +323,75 @@ func TestTheProxysSpansGoWhereTheExchangeIs(t *testing.T) {
 		}
 	}
 }
+
+// A client reads resources by URIs that hold a password or a token.
+func TestAURIInASpanTellsNoSecret(t *testing.T) {
+	for uri, want := range map[string]string{
+		"https://ada:t0ken@files.example/a/b?t0ken#t0ken": "https://files.example/a/b",
+		"https://files.example/a#access_t0ken":            "https://files.example/a",
+		"file:///etc/hosts":                               "file:///etc/hosts",
+		"postgres://u:t0ken@db":                           "postgres://db",
+		"mem:a@b":                                         "mem:a@b",
+	} {
+		s := &sink{}
+		tr := tracer(t, s, nil)
+		r := tr.Under(trace.Policy{Sample: 1})
+		x := &guard.Exchange{ID: "e", Verb: "POST", Started: time.Now()}
+		r.Begin(x, gate.Ambient{})
+		x.Asked = guard.Asked{Kind: mcp.Request, Method: "resources/read", Name: uri}
+		r.Ended(t.Context(), x, &guard.Outcome{})
+		text := s.end(t, tr)[0].String()
+		if strings.Contains(text, "t0ken") || !strings.Contains(text, `"`+want+`"`) {
+			t.Errorf("%s: %s", uri, text)
+		}
+	}
+}
+
+// Whoever reaches the port that the proxy sends its spans to may send what the proxy
+// never would: the gateway goes on.
+func TestSpansOfNoProxyBreakNothing(t *testing.T) {
+	s := &sink{}
+	tr := tracer(t, s, nil)
+	exchange(t, tr.Under(trace.Policy{ProxyChooses: true}), gate.Ambient{Proxy: place(proxyTrace, "01"), Relayed: true}, "", guard.Outcome{})
+	id, _ := hex.DecodeString(proxyTrace)
+	for _, spans := range [][]*tracev1.Span{{{TraceId: id, SpanId: []byte("12345678"), Attributes: []*commonv1.KeyValue{{Key: "http.url"}}}}, {{TraceId: id[:3]}}, {{}}, nil} {
+		if _, err := tr.Relay().Export(t.Context(), &collectorv1.ExportTraceServiceRequest{ResourceSpans: []*tracev1.ResourceSpans{{ScopeSpans: []*tracev1.ScopeSpans{{Spans: spans}}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.end(t, tr); len(got) != 2 {
+		t.Errorf("%d spans", len(got))
+	}
+}
+
+// While the receiver is away, calls with names as long as a message, and with what
+// guards noted of them, wait in the queue: it must not hold them.
+func TestAQueueThatWaitsHoldsNoMessages(t *testing.T) {
+	s := &sink{gate: make(chan struct{})}
+	tr := tracer(t, s, func(o *trace.Options) { o.Queue, o.Timeout = 500, 2*time.Second })
+	r := tr.Under(trace.Policy{Sample: 1})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range 200 {
+		x := &guard.Exchange{ID: "e", Verb: "POST", Started: time.Now()}
+		r.Begin(x, gate.Ambient{})
+		noted.Set(x, make([]byte, 128<<10))
+		x.Asked = guard.Asked{Kind: mcp.Request, Method: "resources/read", Name: "x:" + strings.Repeat("a", 256<<10), ID: make([]byte, 64<<10)}
+		r.Ended(t.Context(), x, &guard.Outcome{})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
+		t.Errorf("200 exchanges that wait hold %d MiB", grown>>20)
+	}
+	close(s.gate)
+	if got := s.end(t, tr); len(got) != 200 {
+		t.Errorf("%d spans", len(got))
+	}
+}
+
+var noted = guard.NewSlot[[]byte]()
 
 func BenchmarkExchange(b *testing.B) {
 	for name, sample := range map[string]float64{"unsampled": 0, "a tenth": 0.1, "all": 1} {

@@ -13,7 +13,8 @@ import (
 
 // Destroy takes away for good all keys that choose says, and returns their IDs.
 // The ring remembers the IDs, so that a copy of its file which is put back does
-// not bring them back.
+// not bring them back. Whatever the file still holds of keys that were destroyed
+// before, because that was broken off or a copy was put back, goes as well.
 func (r *Ring) Destroy(ctx context.Context, choose func(*Key) bool) (ids []string, err error) {
 	err = r.exclusively(func() error {
 		if err := r.catchUp(ctx); err != nil {
@@ -25,18 +26,18 @@ func (r *Ring) Destroy(ctx context.Context, choose func(*Key) bool) (ids []strin
 			}
 		})
 		slices.Sort(ids)
-		if len(ids) == 0 {
+		if len(ids) > 0 {
+			if err := r.bury(ids); err != nil { // first, so that nothing can come between
+				return err
+			}
+			if err := r.load(ctx); err != nil { // nobody here uses them, whatever becomes of the file
+				return err
+			}
+		}
+		if r.state.Load().stale == 0 {
 			return nil
 		}
-		if err := r.bury(ids); err != nil { // first, so that nothing can come between
-			return err
-		}
-		if err := r.rewrite(ctx, func(l *line) ([]byte, error) {
-			if slices.Contains(ids, l.ID) {
-				return nil, nil
-			}
-			return json.Marshal(l)
-		}); err != nil {
+		if err := r.rewrite(ctx, func(l *line) ([]byte, error) { return json.Marshal(l) }); err != nil {
 			return err
 		}
 		return r.load(ctx)
@@ -105,7 +106,7 @@ func (r *Ring) bury(ids []string) error {
 	return appendSynced(r.path(destroyedFile), size, text)
 }
 
-// rewrite writes the key file anew, line by line; a nil line is left out. What the
+// rewrite writes the key file anew, line by line, without destroyed keys. What the
 // old file held is overwritten before its name goes, as far as the file system
 // writes in place.
 func (r *Ring) rewrite(_ context.Context, change func(*line) ([]byte, error)) error {
@@ -119,13 +120,14 @@ func (r *Ring) rewrite(_ context.Context, change func(*line) ([]byte, error)) er
 		if !strings.HasSuffix(string(text), "\n") || json.Unmarshal(text, &l) != nil {
 			continue
 		}
+		if _, gone := r.state.Load().destroyed.Load(l.ID); gone {
+			continue
+		}
 		one, err := change(&l)
 		if err != nil {
 			return err
 		}
-		if one != nil {
-			out = append(append(out, one...), '\n')
-		}
+		out = append(append(out, one...), '\n')
 	}
 	tmp := r.path(keyFile + ".new")
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -55,6 +55,7 @@ func (r *Ring) load(ctx context.Context) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("keyring: %w", err)
 	}
+	s.buried = int64(len(gone))
 	for text := range bytes.Lines(gone) {
 		var l line
 		if json.Unmarshal(text, &l) != nil || l.ID == "" || l.Destroyed == nil {
@@ -76,10 +77,20 @@ func (r *Ring) load(ctx context.Context) error {
 func (r *Ring) catchUp(ctx context.Context) error {
 	s := r.state.Load()
 	info, err := os.Stat(r.path(keyFile))
-	if err != nil || s.file == nil || !os.SameFile(info, s.file) || info.Size() < s.read {
+	if err != nil || s.file == nil || !os.SameFile(info, s.file) || info.Size() < s.read || r.buried() != s.buried {
 		return r.load(ctx)
 	}
 	return r.readOn(ctx, s)
+}
+
+// buried is how large the list of destroyed keys is: another process may have noted
+// some, and not have come to rewriting the keys.
+func (r *Ring) buried() int64 {
+	info, err := os.Stat(r.path(destroyedFile))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // readOn reads the key file from where s ends.
@@ -114,6 +125,7 @@ func (r *Ring) take(ctx context.Context, s *state, text []byte) {
 		return
 	}
 	if _, gone := s.destroyed.Load(l.ID); gone {
+		s.stale++
 		return
 	}
 	k, err := r.open(ctx, &l)

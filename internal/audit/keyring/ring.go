@@ -86,6 +86,8 @@ type state struct {
 	destroyed sync.Map // string -> time.Time
 	keys      int
 	lockedN   int
+	stale     int   // lines of keys that were destroyed
+	buried    int64 // size of destroyedFile
 }
 
 // Names of the files in a ring's folder.
@@ -168,7 +170,7 @@ func (r *Ring) Locked() int { return r.state.Load().lockedN }
 // keys. It is cheap where nothing changed.
 func (r *Ring) Refresh(ctx context.Context) error {
 	s := r.state.Load()
-	if info, err := os.Stat(r.path(keyFile)); err == nil && s.file != nil && os.SameFile(info, s.file) && info.Size() == s.read {
+	if info, err := os.Stat(r.path(keyFile)); err == nil && s.file != nil && os.SameFile(info, s.file) && info.Size() == s.read && r.buried() == s.buried {
 		return nil
 	}
 	return r.exclusively(func() error { return r.catchUp(ctx) })

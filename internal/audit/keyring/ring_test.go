@@ -328,3 +328,70 @@ func BenchmarkCurrent(b *testing.B) {
 		_, _ = r.Current(context.Background(), o)
 	}
 }
+
+// The disk is full, or somebody takes the folder's permissions away, between the note
+// that a key is destroyed and its going: it must be unusable at once, here and in every
+// other process, and the next try must take it out of the file.
+func TestADestructionThatWasBrokenOffIsFinishedByTheNext(t *testing.T) {
+	dir := t.TempDir()
+	r, gateway := open(t, dir, wrapper(t, 1)), open(t, dir, wrapper(t, 1))
+	current(t, r, keyring.TenantOf("acme"))
+	k := current(t, r, alice("acme"))
+	if err := gateway.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gateway.Key(k.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "keys.jsonl.new", "x"), 0o700); err != nil { // no file can be there
+		t.Fatal(err)
+	}
+	alices := func(k *keyring.Key) bool { return k.Owner.Subject == "alice" }
+	if _, err := r.Destroy(t.Context(), alices); err == nil {
+		t.Fatal("nothing was broken off")
+	}
+	if err := gateway.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, ring := range map[string]*keyring.Ring{"here": r, "in the gateway": gateway} {
+		if _, err := ring.Key(k.ID); !errors.Is(err, keyring.ErrDestroyed) {
+			t.Errorf("%s it is used still: %v", name, err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "keys.jsonl.new")); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, dir, wrapper(t, 1))
+	if _, err := again.Destroy(t.Context(), alices); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "keys.jsonl"))
+	if err != nil || bytes.Contains(text, []byte(k.ID)) || bytes.Count(text, []byte("\n")) != 1 {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// A copy of the key file is put back: rewrapping must not wrap destroyed keys anew.
+func TestRewrappingTakesDestroyedKeysOutOfAFileThatWasPutBack(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir, wrapper(t, 1))
+	current(t, r, keyring.TenantOf("acme"))
+	k := current(t, r, alice("acme"))
+	path := filepath.Join(dir, "keys.jsonl")
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Destroy(t.Context(), func(k *keyring.Key) bool { return k.Owner.Subject == "alice" }); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, dir, wrapper(t, 2), wrapper(t, 1)).Rewrap(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || bytes.Contains(text, []byte(k.ID)) {
+		t.Errorf("%v\n%s", err, text)
+	}
+}

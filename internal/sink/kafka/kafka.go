@@ -7,7 +7,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -61,6 +64,8 @@ func Open(o Options) (*Sink, error) {
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Certificate() }
 		}
 		opts = append(opts, kgo.DialTLSConfig(c))
+	} else {
+		opts = append(opts, kgo.Dialer(here))
 	}
 	if m := o.mechanism(); m != nil {
 		opts = append(opts, kgo.SASL(m))
@@ -70,6 +75,18 @@ func Open(o Options) (*Sink, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	return &Sink{client: c}, nil
+}
+
+// here connects in clear text, and so to this machine only: brokers name further
+// ones, and those would get the password and the receipts unencrypted.
+func here(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 10 * time.Second, ControlContext: func(_ context.Context, _, to string, _ syscall.RawConn) error {
+		if at, err := netip.ParseAddrPort(to); err != nil || !at.Addr().Unmap().IsLoopback() {
+			return fmt.Errorf("a broker says that receipts go to %s, which needs tls", address)
+		}
+		return nil
+	}}
+	return d.DialContext(ctx, network, address)
 }
 
 // mechanism asks for the password at each connection, so that a new one counts.

@@ -128,3 +128,43 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 }
+
+// A broker on this machine, spoken to without TLS, says that the topic is led by
+// another machine: neither the password nor receipts go there in clear text.
+func TestABrokerLeadsNobodyToAnotherMachineInClearText(t *testing.T) {
+	c := cluster(t)
+	c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		r := req.ResponseKind().(*kmsg.MetadataResponse)
+		b := kmsg.NewMetadataResponseBroker()
+		b.NodeID, b.Host, b.Port = 7, "192.0.2.7", 9092
+		r.Brokers, r.ControllerID = append(r.Brokers, b), 7
+		for _, topic := range req.(*kmsg.MetadataRequest).Topics {
+			at := kmsg.NewMetadataResponseTopic()
+			at.Topic = topic.Topic
+			p := kmsg.NewMetadataResponseTopicPartition()
+			p.Leader, p.Replicas, p.ISR = 7, []int32{7}, []int32{7}
+			at.Partitions = append(at.Partitions, p)
+			r.Topics = append(r.Topics, at)
+		}
+		return r, nil, true
+	})
+	s, err := Open(Options{Brokers: c.ListenAddrs(), Topic: "receipts", Batch: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out, err := s.Deliver(deadline(t, time.Second), items("a"))
+	if err != nil || len(out.Again) != 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	for _, address := range []string{"192.0.2.7:9092", "[2001:db8::1]:9092", "0.0.0.0:9092"} {
+		conn, err := here(deadline(t, time.Second), "tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "needs tls") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
