@@ -111,7 +111,7 @@ func principal(b []byte, p *guard.Principal, k *seals, sealed bool) []byte {
 
 func (e *encoder) message(b []byte, k *seals, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
 	b = field(b, "kind", kind(m.Kind))
-	b = field(b, "method", x.Topic(m))
+	b = field(b, "method", k.hide(x.Topic(m)))
 	name := m.Name
 	if name == "" && m.Direction == mcp.ToClient {
 		name = x.Asked.Name
@@ -120,7 +120,7 @@ func (e *encoder) message(b []byte, k *seals, x *guard.Exchange, m *mcp.Message,
 	b = tool(b, x, m)
 	if len(m.ID) > 0 {
 		b = append(b, `,"id":`...)
-		b = append(b, m.ID...)
+		b = k.id(b, m.ID)
 	}
 	b = append(b, `,"bytes":`...)
 	b = strconv.AppendInt(b, int64(len(m.Raw)), 10)

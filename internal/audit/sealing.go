@@ -87,6 +87,17 @@ func (s *seals) hide(text string) string {
 	return strings.ReplaceAll(text, s.subject, "~"+s.pseudonym)
 }
 
+// id writes the id of a message, which its sender chose, in whatever spelling.
+func (s *seals) id(b, id []byte) []byte {
+	var text string
+	if s.subject != "" && id[0] == '"' && json.Unmarshal(id, &text) == nil {
+		if hidden := s.hide(text); hidden != text {
+			return mcp.AppendQuote(b, hidden)
+		}
+	}
+	return append(b, id...)
+}
+
 func (s *seals) hideAll(texts []string) []string {
 	if s.subject == "" {
 		return texts

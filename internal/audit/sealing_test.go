@@ -67,10 +67,11 @@ func TestASealedSubjectStandsNowhereInTheReceipt(t *testing.T) {
 	x.Principal.Subject, x.Principal.Peer, x.Principal.Client = "alice@acme.example", "CN=alice@acme.example", "app of alice@acme.example"
 	x.Principal.Agent, x.Principal.Actors = "alice@acme.example", []string{"planner", "alice@acme.example"}
 	m.Name = "user://alice@acme.example/home"
+	m.ID = json.RawMessage(`"call of al\u0069ce@acme.example"`)
 	d.Detail, d.Events[0].Detail = "budget of alice@acme.example", "alice@acme.example is quick"
 	d.Journal[1].Detail, d.Journal[2].Err = "alice@acme.example", errors.New("quota: take alice@acme.example/pay: timeout")
 	line := written(t, f, x, m, d)
-	for _, never := range []string{"alice", "192.0.2.7", "CN="} {
+	for _, never := range []string{"alice", `al\u0069ce`, "192.0.2.7", "CN="} {
 		if strings.Contains(line, never) {
 			t.Errorf("%s is in the receipt: %s", never, line)
 		}

@@ -237,9 +237,13 @@ func moment(t time.Time, none string) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
+// plain takes from a text what Markdown would make of it: whoever named a directory, or
+// changed a log so that it is found wrong, writes no links, images or emphasis.
+var plain = strings.NewReplacer("\\", "\\\\", "|", "\\|", "\n", " ", "\r", " ", "<", "&lt;", "&", "&amp;", "[", "\\[", "]", "\\]", "`", "\\`", "*", "\\*", "~", "\\~")
+
 // cell keeps a text within one cell of a table, whatever is in it.
 func cell(s string) string {
-	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ", "<", "&lt;").Replace(s)
+	return plain.Replace(s)
 }
 
 // anchor is what renderers make of a heading.

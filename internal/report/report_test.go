@@ -265,3 +265,49 @@ func references(t *testing.T, id string, text []byte) {
 		}
 	}
 }
+
+// Configuration, a directory's name and what is found wrong in a log come from others:
+// in Markdown they are text, so that no reader's browser fetches a picture from them.
+func TestNothingThatOthersWroteIsMarkdown(t *testing.T) {
+	for in, want := range map[string]string{
+		"![x](http://evil/p.png)": `!\[x\](http://evil/p.png)`,
+		`a\| evidenced |`:         `a\\\| evidenced \|`,
+		"**evidenced**":           `\*\*evidenced\*\*`,
+		"`x` <img src=x>":         "\\`x\\` &lt;img src=x>",
+		"&lt;script>":             "&amp;lt;script>",
+		"a\n# heading":            "a # heading",
+	} {
+		if got := cell(in); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
+
+// Somebody empties the directory, with the checkpoints: nothing is evidenced by it.
+func TestAnEmptyDirectoryIsEvidenceOfNothing(t *testing.T) {
+	dir, keys := kept(t, refusal, answer)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := Load("owasp-mcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Make(f, Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Settings: settings})
+	if err != nil {
+		t.Log(err)
+		return
+	}
+	for _, p := range r.Parts {
+		if p.Status == Evidenced {
+			t.Errorf("%s is evidenced", p.Topic)
+		}
+	}
+	t.Logf("%+v", r.Sources[0].verdict())
+}

@@ -56,6 +56,7 @@ func (r *Ring) load(ctx context.Context) error {
 		return fmt.Errorf("keyring: %w", err)
 	}
 	s.buried = int64(len(gone))
+	gone = gone[:bytes.LastIndexByte(gone, '\n')+1] // half a line is of a process that died before it destroyed anything
 	for text := range bytes.Lines(gone) {
 		var l line
 		if json.Unmarshal(text, &l) != nil || l.ID == "" || l.Destroyed == nil {

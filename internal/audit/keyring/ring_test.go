@@ -395,3 +395,25 @@ func TestRewrappingTakesDestroyedKeysOutOfAFileThatWasPutBack(t *testing.T) {
 		t.Errorf("%v\n%s", err, text)
 	}
 }
+
+// A process is killed while it notes which keys it is about to destroy: the gateway
+// must start again, and what was noted before counts.
+func TestHalfANoteOfADestructionLocksNobodyOut(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir, wrapper(t, 1))
+	k := current(t, r, alice("acme"))
+	if _, err := r.Destroy(t.Context(), func(*keyring.Key) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "destroyed.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(`{"v":1,"id":"00`)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, dir, wrapper(t, 1)).Key(k.ID); !errors.Is(err, keyring.ErrDestroyed) {
+		t.Error(err)
+	}
+}
