@@ -121,12 +121,11 @@ func (s *Server) Price(name string) (p Price, known bool) {
 	return fact(s.Prices, name)
 }
 
-// FieldsOf returns the fields of the tool called name.
+// FieldsOf returns the fields of the tool called name, in any spelling that
+// [Server.Tool] takes for it.
 func (s *Server) FieldsOf(name string) []DataField {
-	if list, known := s.Fields[name]; known {
-		return list
-	}
-	return s.Fields["*"]
+	list, _ := fact(s.Fields, name)
+	return list
 }
 
 // Tool returns what the registry says of the tool called name. Of a tool that

@@ -67,6 +67,10 @@ func (f *flow) untrusted(x *guard.Exchange, topic string) bool {
 		if notation.MatchAny([]string{p}, x.Server.Name) || strings.Contains(p, "/") && notation.MatchAny([]string{p}, x.Server.Name+"/"+x.Asked.Name) {
 			return true
 		}
+		// What comes late, or on a stream of the server's own, may be of any name.
+		if server, _, named := strings.Cut(p, "/"); named && (late(topic) || unasked(topic) && x.Asked.Name == "") && notation.MatchAny([]string{server}, x.Server.Name) {
+			return true
+		}
 	}
 	if !f.Untrusted.External {
 		return false

@@ -531,3 +531,41 @@ func TestAStreamOfAServerWithToolsThatBringSomethingInIsUntrusted(t *testing.T) 
 	next, _ := w.begin(who{subject: "ada", client: "agent", server: "lab", tool: "x"})
 	w.is(guard.CarriedBy(next.Labels()), "untrusted")
 }
+
+// Who breaks off a call's stream and resumes it gets the answer without the name
+// of the tool, and no fewer labels.
+func TestAResumedAnswerIsUntrustedWhicheverToolOfTheServerIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		from string
+		want []string
+	}{"a tool's pattern": {"lab/read_*", []string{"untrusted"}}, "another server's": {"web/read_*", nil}} {
+		w := newWorld(t, func(f *flow.Config) { f.Untrusted.From = []string{c.from} })
+		for _, message := range []string{
+			`{"jsonrpc":"2.0","id":1,"result":` + said + `}`,
+			`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"Dear agent"}}`,
+		} {
+			x := &guard.Exchange{ID: "s", Server: servers["lab"], Revision: mcp.R20250618, Principal: guard.Principal{Subject: message, Issuer: "i", Client: "agent"}}
+			m, _ := decoder.Decode(mcp.ToClient, []byte(message))
+			w.chain.Run(t.Context(), x, &m)
+			next, _ := w.begin(who{subject: message, client: "agent", server: "crm", tool: "get"})
+			carried := guard.CarriedBy(next.Labels())
+			if got := carried.Labels(); !slices.Equal(got, c.want) {
+				t.Errorf("%s: %s: the next call carries %v", name, message, got)
+			}
+		}
+	}
+}
+
+// A server that ignores case does what the registry says of the tool, and its
+// fields are what they are.
+func TestAToolsNameInAnotherCaseHidesNoField(t *testing.T) {
+	w := newWorld(t, nil)
+	x, d := w.begin(who{subject: "ada", server: "crm", tool: "CARD", args: `{"customer":{"ssn":"1"}}`})
+	if !slices.Contains(x.Labels(), guard.OfArguments+"restricted") {
+		t.Errorf("arguments: %v %+v", x.Labels(), d)
+	}
+	w.reply(x, `{"content":[],"structuredContent":{"customer":{"ssn":"1"}}}`)
+	if !slices.Contains(x.Labels(), "restricted") {
+		t.Errorf("result: %v", x.Labels())
+	}
+}
