@@ -147,6 +147,7 @@ type scan struct {
 	reader  wire.Reader
 	found   []recogniser.Finding
 	decoded []byte
+	tries   int // at opening tokens
 	scratch []byte
 }
 

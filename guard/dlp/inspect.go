@@ -38,6 +38,7 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 	defer g.scanners.Put(s)
 	var places []place
 	var tokens []restored
+	s.tries = 0
 	of, key := spoken(m)
 	for _, part := range [...]struct {
 		pointer string
@@ -54,7 +55,7 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 			if x.Over(len(t.Value)) {
 				return
 			}
-			tokens = g.restore(tokens, x, m, t, base, part.pointer)
+			tokens = g.restore(tokens, s, x, m, t, base, part.pointer)
 			places = g.text(places, s, x, m, t, base, part.pointer)
 			if of != "" && t.Kind == mcp.LeafString && t.Pointer() == "/"+key {
 				places = g.carry(places, s, x, m, t, of, base, part.pointer)

@@ -88,13 +88,13 @@ type restored struct {
 
 // restore finds the tokens of a text that are for the server which the message
 // goes to. Others are left as they are, and so is what names the target.
-func (g *dlp) restore(out []restored, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []restored {
+func (g *dlp) restore(out []restored, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []restored {
 	if g.sealer == nil || m.Direction != mcp.ToServer || t.Kind != mcp.LeafString || opaque(t.Key) || !bytes.Contains(t.Value, []byte(tokenBegin)) || fixed(m.Direction, prefix+t.Pointer()) {
 		return out
 	}
 	for at := 0; ; {
 		i := bytes.Index(t.Value[at:], []byte(tokenBegin))
-		if i < 0 || len(out) >= mostRestored {
+		if i < 0 || len(out) >= mostRestored || s.tries >= mostTries {
 			return out
 		}
 		i += at
@@ -105,6 +105,7 @@ func (g *dlp) restore(out []restored, x *guard.Exchange, m *mcp.Message, t *wire
 			continue
 		}
 		text := span(t.Value[at+1:], tokenByte)
+		s.tries++
 		for back := range int64(2) {
 			value, ok := g.sealer.Open(g.owner(x, string(kind), back), string(text))
 			if !ok {
@@ -123,7 +124,11 @@ func (g *dlp) restore(out []restored, x *guard.Exchange, m *mcp.Message, t *wire
 }
 
 // mostRestored bounds what one message has put back, since each costs a little.
-const mostRestored = 1000
+// What only looks like a token costs as much.
+const (
+	mostRestored = 1000
+	mostTries    = 2 * mostRestored
+)
 
 func tokenByte(c byte) bool { return alnum(c) || c == '-' || c == '_' }
 

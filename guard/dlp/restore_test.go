@@ -27,11 +27,16 @@ func (s sealer) Open(owner [32]byte, token string) (string, bool) {
 
 func restoring(t testing.TB, key string, set func(*dlp.Config)) guard.Guard {
 	t.Helper()
+	return restoringWith(t, key, set, func(s dlp.Sealer) dlp.Sealer { return s })
+}
+
+func restoringWith(t testing.TB, key string, set func(*dlp.Config), around func(dlp.Sealer) dlp.Sealer) guard.Guard {
+	t.Helper()
 	p := ports
 	p.Secret = func(string) ([]byte, error) { return []byte(key), nil }
 	p.Tokens = func(key []byte) (dlp.Sealer, error) {
 		k, err := sealed.New([]string{string(key)})
-		return sealer{k}, err
+		return around(sealer{k}), err
 	}
 	g, err := dlp.Spec(p).Build(func(c any) error {
 		d := c.(*dlp.Config)
@@ -230,5 +235,30 @@ func TestRestoringThatCannotBeMeant(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+// counting counts how often somebody has a token opened.
+type counting struct {
+	dlp.Sealer
+	opened *int
+}
+
+func (c counting) Open(owner [32]byte, token string) (string, bool) {
+	*c.opened++
+	return c.Sealer.Open(owner, token)
+}
+
+// Each try costs two hashes and more, and eight bytes of a message have one made.
+func TestAFloodOfWhatLooksLikeTokensCostsLittle(t *testing.T) {
+	opened := 0
+	g := restoringWith(t, "0123456789abcdef0123456789abcdef", nil, func(s dlp.Sealer) dlp.Sealer { return counting{s, &opened} })
+	flood := strings.Repeat("tok_a.x ", 100_000)
+	if got := send(t, g, home, flood); got != flood || opened == 0 || opened > 4000 {
+		t.Errorf("%d tries", opened)
+	}
+	token := get(t, g, home, mail)
+	if got := send(t, g, home, "tok_a.x "+token); got != "tok_a.x "+mail {
+		t.Errorf("behind what is none: %q", got)
 	}
 }
