@@ -81,7 +81,7 @@ func Covered(method string) []string {
 	case "initialize":
 		return []string{"instructions"}
 	case "sampling/createMessage":
-		return []string{"messages", "systemPrompt"}
+		return []string{"messages", "systemPrompt", "tools"}
 	}
 	return nil
 }
