@@ -322,7 +322,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 		for _, tt := range []struct {
 			to, protocol string
 			want         int
-		}{{at("a.example"), "", 200}, {at("127.0.0.1"), "", 403}, {at("a.example"), "websocket", 403}} {
+		}{{at("a.example"), "", 200}, {at("127.0.0.1"), "", 403}, {at("a.example"), "websocket", 403}, {at("a.example"), "CONNECT", 403}} {
 			status, got, err := overHTTP2(t, mutual, company.trusting(&crm), tt.to, tt.protocol)
 			if err != nil || status != tt.want || status == 200 && got != "hello\n" {
 				t.Errorf("%v: %d %q %v", tt, status, got, err)
