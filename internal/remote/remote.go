@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -152,6 +153,11 @@ func (c *Client) do(ctx context.Context, method string, at *url.URL, ours bool, 
 		return nil, fmt.Errorf("remote: %s %s: read: %w", method, bare(at), err)
 	case int64(len(got)) > c.limit:
 		return nil, fmt.Errorf("remote: %s %s: a reply of more than %d bytes", method, bare(at), c.limit)
+	}
+	if resp.StatusCode/100 != 2 { // what it says of a refusal goes to logs and the status, and it may say what it was shown
+		if _, shown, _ := strings.Cut(req.Header.Get("Authorization"), " "); shown != "" {
+			got = bytes.ReplaceAll(got, []byte(shown), []byte("***"))
+		}
 	}
 	return &Reply{resp.StatusCode, resp.Header, got}, nil
 }

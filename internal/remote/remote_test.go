@@ -188,3 +188,23 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 		}
 	}
 }
+
+// A service, or a proxy before it, says in its refusal what it was shown: that is
+// logged, and stands in the status.
+func TestARefusalThatRepeatsTheTokenIsNotRepeated(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprintf(w, "%q is no good token", r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(s.Close)
+	c, err := New(Options{URL: s.URL, MaxReply: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, scheme := range []string{"Splunk", "ApiKey", "Basic", "Bearer"} {
+		r, err := c.Post(context.Background(), "", http.Header{"Authorization": {scheme + " s3cr3t-t0ken"}}, nil)
+		if err != nil || strings.Contains(string(r.Body), "s3cr3t") || !strings.Contains(string(r.Body), "no good token") {
+			t.Errorf("%v %s", err, r.Body)
+		}
+	}
+}
