@@ -173,8 +173,8 @@ func subjectFindCommand() *cobra.Command {
 			if err := a.begin(cmd, dirs); err != nil {
 				return err
 			}
-			n, clear, err := a.each(dirs, nil)
-			if err = errors.Join(err, a.keep(subject.KindFind, n, clear, nil)); err != nil { // first, so that there is no answer without it
+			n, open, err := a.each(dirs, nil)
+			if err := errors.Join(err, a.keep(subject.KindFind, n, open, nil)); err != nil { // first, so that there is no answer without it
 				return err
 			}
 			if n == 0 {
@@ -201,8 +201,8 @@ func subjectExportCommand() *cobra.Command {
 			if err := a.begin(cmd, dirs); err != nil {
 				return err
 			}
-			n, clear, err := a.each(dirs, nil)
-			if err = errors.Join(err, a.keep(subject.KindExport, n, clear, nil)); err != nil { // first, so that no copy leaves without it
+			n, open, err := a.each(dirs, nil)
+			if err := errors.Join(err, a.keep(subject.KindExport, n, open, nil)); err != nil { // first, so that no copy leaves without it
 				return err
 			}
 			_, err = subject.Export(cmd.OutOrStdout(), a.over, a.about, a.names, a.keys)

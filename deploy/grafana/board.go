@@ -80,6 +80,10 @@ func (b Board) JSON() ([]byte, error) {
 // source is the variable for the Prometheus that is asked: no dashboard names one.
 var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("${source}")}
 
+// build makes the classic schema, which every Grafana in use imports; the newer one
+// needs Grafana 13.
+//
+//nolint:staticcheck // deprecated in favour of that
 func (b Board) build() (dashboard.Dashboard, error) {
 	out := dashboard.NewDashboardBuilder(b.Title).Uid(b.ID).Description(b.About).Tags([]string{"sallyport"}).
 		Time("now-6h", "now").Refresh("30s").Timezone(common.TimeZoneBrowser).Tooltip(dashboard.DashboardCursorSyncCrosshair).

@@ -3,6 +3,7 @@ package grafana_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -54,12 +55,13 @@ func TestGrafanaCanReadTheDashboards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var strict, d dashboard.Dashboard
+		var strict, d dashboard.Dashboard //nolint:staticcheck // the classic schema
 		if err := json.Unmarshal(text, &d); err != nil {
 			t.Fatal(err)
 		}
 		for _, err := range [...]error{strict.UnmarshalJSONStrict(text), d.Validate()} {
-			if list, ok := err.(cog.BuildErrors); err != nil && (!ok || len(list) > 0) { // an empty list is no error
+			var list cog.BuildErrors
+			if err != nil && (!errors.As(err, &list) || len(list) > 0) { // an empty list is no error
 				t.Errorf("%s: %v", path, err)
 			}
 		}

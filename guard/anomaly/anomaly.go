@@ -250,8 +250,8 @@ func (g *anomaly) answered(x *guard.Exchange, m *mcp.Message) guard.Verdict {
 	}
 	now := g.Now().UnixMilli()
 	if g.Watch&Costs != 0 && g.Cost != nil {
-		if real, ok := g.Cost(x, m); ok && real != c.cost {
-			g.memory.callers.Look(c.who, func(who *caller) { who.spent.correct(float64(real - c.cost)) })
+		if paid, ok := g.Cost(x, m); ok && paid != c.cost {
+			g.memory.callers.Look(c.who, func(who *caller) { who.spent.correct(float64(paid - c.cost)) })
 		}
 	}
 	var found []finding

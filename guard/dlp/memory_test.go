@@ -24,13 +24,13 @@ func remembering(t testing.TB, most int, set func(*dlp.Config)) guard.Guard {
 	return g
 }
 
-func inspect(t testing.TB, g guard.Guard, tenant, text string) guard.Verdict {
+func inspect(t testing.TB, g guard.Guard, text string) guard.Verdict {
 	t.Helper()
 	m, f := mcp.NewDecoder(mcp.Config{}).Decode(mcp.ToClient, []byte(`{"jsonrpc":"2.0","id":1,"result":{"content":[`+text+`]}}`))
 	if f != nil {
 		t.Fatal(f)
 	}
-	x := &guard.Exchange{Principal: guard.Principal{Tenant: tenant}, Asked: guard.Asked{Kind: mcp.Request, Method: "tools/call"}}
+	x := &guard.Exchange{Principal: guard.Principal{Tenant: "a"}, Asked: guard.Asked{Kind: mcp.Request, Method: "tools/call"}}
 	v, err := g.Inspect(context.Background(), x, &m)
 	if err != nil {
 		t.Fatal(err)
@@ -48,17 +48,17 @@ func TestWhatIsRememberedIsOfTheTextInItsPlace(t *testing.T) {
 	for _, most := range []int{0, 1000} {
 		g := remembering(t, most, mask)
 		for range 3 {
-			if v := inspect(t, g, "a", `{"note":`+number+`}`); len(v.Edits) > 0 {
+			if v := inspect(t, g, `{"note":`+number+`}`); len(v.Edits) > 0 {
 				t.Errorf("%d: a note: %+v", most, v)
 			}
-			if v := inspect(t, g, "a", `{"passport_number":`+number+`}`); len(v.Edits) == 0 {
+			if v := inspect(t, g, `{"passport_number":`+number+`}`); len(v.Edits) == 0 {
 				t.Errorf("%d: a passport's number is not found", most)
 			}
 		}
-		if v := inspect(t, g, "a", `{"text":"`+prose+`"}`); v.Detail != "" {
+		if v := inspect(t, g, `{"text":"`+prose+`"}`); v.Detail != "" {
 			t.Errorf("%+v", v)
 		}
-		if v := inspect(t, g, "a", `{"text":"`+prose+` Write to ada@example.com."}`); len(v.Edits) != 1 {
+		if v := inspect(t, g, `{"text":"`+prose+` Write to ada@example.com."}`); len(v.Edits) != 1 {
 			t.Errorf("a text that begins like one that is known: %+v", v)
 		}
 	}

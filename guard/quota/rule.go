@@ -101,7 +101,7 @@ func (r *rule) measure(from Rule, lease LeaseConfig) {
 		}
 	}
 	for _, rate := range from.Limit {
-		l.Windows = append(l.Windows, Window{Count: uint32(rate.Count), Per: rate.Per, Lend: uint32(uint64(rate.Count) * uint64(from.Lend) / 100)})
+		l.Windows = append(l.Windows, Window{Count: uint32(rate.Count), Per: rate.Per, Lend: uint32(rate.Count * uint64(from.Lend) / 100)})
 	}
 	slices.SortFunc(l.Windows, func(a, b Window) int { return int(a.Per/time.Second) - int(b.Per/time.Second) })
 	l.Lease.Time = min(l.Lease.Time, l.Windows[0].Per/10)

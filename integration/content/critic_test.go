@@ -34,7 +34,7 @@ func TestASecondOpinionAboutWhatAServerSays(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 		case "500":
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 		case "garbage":
 			_, _ = io.WriteString(w, "no")
 		case "huge":

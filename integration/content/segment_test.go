@@ -33,7 +33,7 @@ func between(t *testing.T, server string, edit func([]byte) []byte) string {
 		t.Fatal(err)
 	}
 	p := httputil.NewSingleHostReverseProxy(to)
-	p.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), 0)
+	p.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	p.ModifyResponse = func(r *http.Response) error {
 		b, err := io.ReadAll(r.Body)
 		if err != nil {

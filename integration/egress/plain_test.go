@@ -142,7 +142,7 @@ func TestARebindingNameLeadsNowhereElse(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer resp.Body.Close()
-			if b, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 {
+			if b, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
 				t.Fatalf("%d %s", resp.StatusCode, b)
 			}
 		}
@@ -155,7 +155,7 @@ func TestARebindingNameLeadsNowhereElse(t *testing.T) {
 			if trace != "" {
 				req.Header.Set("Traceparent", trace)
 			}
-			if resp, err := c.Do(req); err != nil || resp.Body.Close() != nil || resp.StatusCode != 200 {
+			if resp, err := c.Do(req); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusOK {
 				t.Error(resp, err)
 			}
 		}

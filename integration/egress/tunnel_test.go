@@ -313,7 +313,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			b, _ := io.ReadAll(resp.Body)
-			return resp.StatusCode == 413 && strings.Contains(string(b), `"reason":"`+string(guard.TooLarge))
+			return resp.StatusCode == http.StatusRequestEntityTooLarge && strings.Contains(string(b), `"reason":"`+string(guard.TooLarge))
 		})
 	})
 
@@ -355,6 +355,8 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 }
 
 // overHTTP2 opens a tunnel in an HTTP/2 stream and says hello.
+//
+//nolint:staticcheck // net/http has no other way to say :protocol
 func overHTTP2(t testing.TB, proxy string, conf *tls.Config, authority, protocol string) (int, string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

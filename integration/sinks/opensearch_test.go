@@ -19,7 +19,7 @@ import (
 func startOpenSearch(t testing.TB) (url string) {
 	t.Helper()
 	all, port := jars(t, "opensearch"), testenv.FreePort(t)
-	home, err := os.MkdirTemp("", "opensearch") // a folder of t may be reached by its owner only
+	home, err := os.MkdirTemp("", "opensearch") //nolint:usetesting // a folder of t may be reached by its owner only
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestOpenSearchHasEveryReceiptOnceThoughTheyCameTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
+	_ = resp.Body.Close()
 	g.n = 201 // all of it again, and the receipt of this command
 	g.delivered(t)
 	if code, body := get(url + "/mcp-*/_refresh"); code != http.StatusOK {

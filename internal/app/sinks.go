@@ -36,7 +36,7 @@ func (g *Gateway) openSinks(cfg *config.Config) error {
 }
 
 // needed returns the oldest segment of receipts that a sink has to read still.
-func (g *Gateway) needed() (segment uint64, any bool) {
+func (g *Gateway) needed() (segment uint64, some bool) {
 	s := g.reading.Load()
 	if s == nil {
 		return 0, true // nobody knows yet

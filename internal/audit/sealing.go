@@ -218,15 +218,15 @@ func (p *Payload) choose(m *mcp.Message, d *guard.Decision) (what string, value 
 }
 
 // box ends an entry with what is sealed.
-func (k *seals) box(b []byte, what string, plain []byte) ([]byte, error) {
-	at := k.at
+func (s *seals) box(b []byte, what string, plain []byte) ([]byte, error) {
+	at := s.at
 	at.What = what
-	box, err := keyring.Seal(k.keys, at, plain)
+	box, err := keyring.Seal(s.keys, at, plain)
 	if err != nil {
 		return b, fmt.Errorf("audit: %w", err)
 	}
 	b = append(b, `,"keys":["`...)
-	for i, key := range k.keys {
+	for i, key := range s.keys {
 		if i > 0 {
 			b = append(b, `","`...)
 		}

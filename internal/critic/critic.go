@@ -125,11 +125,11 @@ func (c *Client) open() error {
 	if c.failed < failures {
 		return nil
 	}
-	if now := c.now(); now.Before(c.until) {
+	now := c.now()
+	if now.Before(c.until) {
 		return fmt.Errorf("critic: not asked, because it failed %d times in a row", c.failed)
-	} else {
-		c.until = now.Add(max(pause, c.timeout))
 	}
+	c.until = now.Add(max(pause, c.timeout))
 	return nil
 }
 

@@ -55,7 +55,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body) // or the end of the connection is not noticed
 			<-r.Context().Done()
 		},
-		"an error": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"an error": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 		"a redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
 		},
@@ -94,7 +94,7 @@ func TestAServiceThatFailsIsLeftAloneForAWhile(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		if !well.Load() {
-			w.WriteHeader(503)
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = io.WriteString(w, `{"opinions":[{"score":0},{"score":0}]}`)

@@ -88,7 +88,8 @@ func (r *Rings) Open(dir string, references []string) (*View, error) {
 func open(at string) (*source, error) {
 	s := &source{reference: at}
 	if !strings.Contains(at, "://") {
-		return s, s.read()
+		err := s.read()
+		return s, err
 	}
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "https" && !(u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1")) {

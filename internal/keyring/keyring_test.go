@@ -3,7 +3,6 @@ package keyring
 import (
 	"bytes"
 	"crypto/ed25519"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +44,7 @@ func write(t *testing.T, path string, text []byte, at time.Time) {
 	}
 }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 func TestAFileIsFollowedAndAnUnreadableOneChangesNothing(t *testing.T) {
 	dir, now := t.TempDir(), time.Unix(1000, 0)

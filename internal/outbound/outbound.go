@@ -17,6 +17,9 @@ import (
 	"github.com/sallyport/sallyport/internal/inspect/destination"
 )
 
+// connect is the method of tunnels.
+const connect = "CONNECT"
+
 // Resolver looks names up. It is asked from many goroutines.
 type Resolver interface {
 	// Known returns the addresses of a name if they are at hand.
@@ -139,11 +142,11 @@ func (w *Workload) read(r *Request) (d destination.Destination, p *destination.P
 	switch {
 	case err != nil:
 		return d, nil, err
-	case r.Method == "CONNECT" && r.Protocol != "":
+	case r.Method == connect && r.Protocol != "":
 		return d, nil, fmt.Errorf("outbound: read: CONNECT for %q is not served", r.Protocol)
-	case r.Method == "CONNECT" && d.Port == 0:
+	case r.Method == connect && d.Port == 0:
 		return d, nil, fmt.Errorf("outbound: read: CONNECT without a port")
-	case r.Method == "CONNECT":
+	case r.Method == connect:
 		d.Scheme = "https"
 		return d, &w.tunnels, nil
 	case r.Upgrade != "": // a tunnel by another name: what follows is bytes, perhaps of further requests

@@ -19,7 +19,7 @@ func TestTextsAreToldApartWithoutBeingKept(t *testing.T) {
 		k, _ := x.Key(nil, list...)
 		return k
 	}
-	if key(one, "a", "b") != key(one, "a", "b") {
+	if first := key(one, "a", "b"); first != key(one, "a", "b") {
 		t.Error("the same is not the same")
 	}
 	if key(one, "a", "b") == key(one, "ab", "") || key(one, "a", "b") == key(one, "b", "a") || key(one, "a") == key(one, "a", "") {

@@ -49,16 +49,12 @@ func (e events) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
 func (e *events) Push(x any)        { *e = append(*e, x.(event)) }
 func (e *events) Pop() any          { o := *e; x := o[len(o)-1]; *e = o[:len(o)-1]; return x }
 
-func newWorld(workers int, service time.Duration, change func(c *surge.Config)) *world {
+func newWorld(workers int, service time.Duration) *world {
 	w := &world{workers: workers, random: rand.New(rand.NewPCG(1, 2))}
 	w.service = func(time.Duration, int) time.Duration { return service }
 	w.fails = func(time.Duration) bool { return false }
 	w.resumes = func(at time.Duration) time.Duration { return at }
-	c := surge.DefaultConfig()
-	if change != nil {
-		change(&c)
-	}
-	w.valves = New(func() time.Duration { return w.now }, c)
+	w.valves = New(func() time.Duration { return w.now }, surge.DefaultConfig())
 	return w
 }
 
@@ -205,7 +201,7 @@ func crm(tenant string) surge.Call {
 
 // A server with 32 workers gets about as many calls.
 func TestTheLimitFollowsWhatTheServerCanBear(t *testing.T) {
-	w := newWorld(32, 20*time.Millisecond, nil)
+	w := newWorld(32, 20*time.Millisecond)
 	var all tally
 	w.steady(50*time.Millisecond, crm("a"), new(tally)) // a quiet morning
 	w.until(10 * time.Second)
@@ -226,7 +222,7 @@ func TestTheLimitFollowsWhatTheServerCanBear(t *testing.T) {
 func TestAServerThatBecomesTenTimesSlowerIsNotOverrunAndRecovers(t *testing.T) {
 	for _, kind := range []string{"workers", "contention"} {
 		t.Run(kind, func(t *testing.T) {
-			w := newWorld(32, 20*time.Millisecond, nil)
+			w := newWorld(32, 20*time.Millisecond)
 			factor := 1
 			w.service = func(_ time.Duration, n int) time.Duration {
 				if kind == "contention" && n > 8*1 && factor > 1 { // the more it has, the slower it gets
@@ -286,7 +282,7 @@ func TestAServerThatBecomesTenTimesSlowerIsNotOverrunAndRecovers(t *testing.T) {
 // A machine that stands still for a moment, as it does for want of CPU, does not
 // take the limit away.
 func TestPausesOfTheMachineAreNoStrain(t *testing.T) {
-	w := newWorld(32, 20*time.Millisecond, nil)
+	w := newWorld(32, 20*time.Millisecond)
 	w.steady(50*time.Millisecond, crm("a"), new(tally))
 	w.until(5 * time.Second)
 	const every, length = 700 * time.Millisecond, 150 * time.Millisecond
@@ -316,7 +312,7 @@ func TestPausesOfTheMachineAreNoStrain(t *testing.T) {
 func TestTheLimitStaysWhereCallsDiffer(t *testing.T) {
 	for _, workers := range []int{16, 100} {
 		for _, spread := range []float64{0.3, 1} { // of the logarithm
-			w := newWorld(workers, 0, nil)
+			w := newWorld(workers, 0)
 			w.service = func(time.Duration, int) time.Duration {
 				return time.Duration(1e8 * math.Exp(spread*w.random.NormFloat64()-spread*spread/2))
 			}
@@ -341,7 +337,7 @@ func TestTheLimitStaysWhereCallsDiffer(t *testing.T) {
 // One tenant at ten times its share does not touch another, whatever chance brings.
 func TestAGreedyTenantDoesNotSlowAnotherDown(t *testing.T) {
 	run := func(seed uint64, greedy int) (*tally, *tally, int) {
-		w := newWorld(32, 20*time.Millisecond, nil)
+		w := newWorld(32, 20*time.Millisecond)
 		w.random = rand.New(rand.NewPCG(seed, 2))
 		var modest, other tally
 		w.steady(10*time.Millisecond, crm("modest"), new(tally))

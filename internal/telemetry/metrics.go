@@ -186,7 +186,8 @@ func (m *Metrics) decided(x *guard.Exchange, msg *mcp.Message, d *guard.Decision
 		count(&m.events, raised{"event", d.Events[i].Kind, d.Events[i].Guard, x.Server.Name})
 	}
 	m.guards(d)
-	return t, t.add(d.Took)
+	bucket = t.add(d.Took)
+	return t, bucket
 }
 
 // Close ends the metrics.

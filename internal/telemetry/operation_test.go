@@ -24,8 +24,8 @@ func witness(t testing.TB, m *telemetry.Metrics, limit int, labels ...telemetry.
 	return w
 }
 
-func call(server, tool string) *guard.Exchange {
-	x := &guard.Exchange{Server: guard.Server{Name: server}}
+func call(tool string) *guard.Exchange {
+	x := &guard.Exchange{Server: guard.Server{Name: "crm"}}
 	x.Asked = guard.Asked{Kind: mcp.Request, Method: "tools/call", Name: tool}
 	return x
 }
@@ -53,7 +53,7 @@ func TestAnOperationIsCountedByHowItEnded(t *testing.T) {
 	} {
 		m := metrics(t)
 		tt.o.Elapsed = 3 * time.Millisecond
-		witness(t, m, 10).Ended(t.Context(), call("crm", "read"), &tt.o)
+		witness(t, m, 10).Ended(t.Context(), call("read"), &tt.o)
 		want := fmt.Sprintf(`outcome=%q,server="crm"} 1`, tt.outcome)
 		if tt.kind != "" {
 			want = fmt.Sprintf(`error_type=%q,mcp_method_name="tools/call",`, tt.kind) + want
@@ -71,13 +71,13 @@ func TestNamesThatOnlyTheClientKnowsAreOther(t *testing.T) {
 	w := witness(t, m, 100, telemetry.Tool)
 	unknown := &guard.Outcome{Reply: guard.Reply{Kind: mcp.Failure, Code: -32602}}
 	for i := range 500 {
-		w.Ended(t.Context(), call("crm", fmt.Sprintf("evil%d", i)), unknown)
+		w.Ended(t.Context(), call(fmt.Sprintf("evil%d", i)), unknown)
 	}
-	declared := call("crm", "declared")
+	declared := call("declared")
 	declared.Server.Tools = map[string]guard.Tool{"declared": {}, "*": {}}
 	w.Ended(t.Context(), declared, unknown)
-	w.Ended(t.Context(), call("crm", "answered"), &guard.Outcome{Reply: guard.Reply{Kind: mcp.Response}})
-	w.Ended(t.Context(), call("crm", "answered"), unknown)
+	w.Ended(t.Context(), call("answered"), &guard.Outcome{Reply: guard.Reply{Kind: mcp.Response}})
+	w.Ended(t.Context(), call("answered"), unknown)
 	text := scrape(t, m)
 	if strings.Contains(text, "evil") || strings.Count(text, "\n"+operations) != 4 {
 		t.Errorf("got\n%.4000s", text)
@@ -93,7 +93,7 @@ func TestBeyondTheCapEveryLabelIsOther(t *testing.T) {
 	m := metrics(t)
 	w := witness(t, m, 3, telemetry.Tenant, telemetry.Subject, telemetry.AgentRole, telemetry.Classification, telemetry.Server)
 	for i := range 50 {
-		x := call("crm", "read")
+		x := call("read")
 		x.Principal = guard.Principal{Tenant: fmt.Sprintf("t%d", i), Subject: strings.Repeat("s", 1000), Roles: []string{"planner", "writer"}}
 		x.Server.Classification = "internal"
 		w.Ended(t.Context(), x, &guard.Outcome{})
@@ -112,7 +112,7 @@ func TestExemplarsLeadToTracesThatAreKept(t *testing.T) {
 	m := metrics(t)
 	w := witness(t, m, 10)
 	for i, kept := range []bool{true, false} {
-		x := call("crm", "read")
+		x := call("read")
 		x.Trace = guard.Trace{ID: [16]byte{0xab, byte(i)}, Span: [8]byte{0xcd}, Kept: kept}
 		w.Ended(t.Context(), x, &guard.Outcome{Elapsed: 7 * time.Millisecond})
 	}
@@ -139,7 +139,7 @@ func TestGuardsThatFailAndThatShadowAreCounted(t *testing.T) {
 		{Guard: "policy", Mode: guard.Shadow, Action: guard.Deny, Reason: "tool_not_allowed"},
 		{Guard: "dlp", Mode: guard.Shadow, Action: guard.Allow},
 	}}
-	if err := m.Observe(t.Context(), call("crm", "read"), nil, d); err != nil {
+	if err := m.Observe(t.Context(), call("read"), nil, d); err != nil {
 		t.Fatal(err)
 	}
 	text := scrape(t, m)
@@ -161,7 +161,7 @@ func BenchmarkEnded(b *testing.B) {
 				b.Fatal(err)
 			}
 			w := witness(b, m, 100, labels...)
-			x := call("crm", "read")
+			x := call("read")
 			x.Principal = guard.Principal{Tenant: "acme", Roles: []string{"planner"}}
 			o := &guard.Outcome{Reply: guard.Reply{Kind: mcp.Response}, Elapsed: time.Millisecond}
 			b.ReportAllocs()

@@ -41,10 +41,10 @@ func (r *Rules) Begin(x *guard.Exchange, a gate.Ambient) {
 	case proxy.ok: // an Envoy of the operator's own, which has joined the caller's trace or begun one
 		rec.header = proxy
 	}
-	binary.NativeEndian.PutUint64(x.Trace.Span[:], rand.Uint64()|1)
+	binary.NativeEndian.PutUint64(x.Trace.Span[:], rand.Uint64()|1) //nolint:gosec // an id is no secret, and the generator cannot be foretold
 	chosen := sampled
 	if !a.Relayed || !r.ProxyChooses {
-		chosen = rand.Float64() < r.Sample
+		chosen = rand.Float64() < r.Sample //nolint:gosec // likewise
 	}
 	x.Trace.Kept = chosen && r.t.take(&r.t.chosen)
 	rec.place(x)
@@ -122,8 +122,8 @@ func (rec *record) place(x *guard.Exchange) {
 	case rec.proxy.ok:
 		t.ID, t.Parent = rec.proxy.trace, [8]byte{}
 	case t.ID == [16]byte{}:
-		binary.NativeEndian.PutUint64(t.ID[:8], rand.Uint64()|1)
-		binary.NativeEndian.PutUint64(t.ID[8:], rand.Uint64())
+		binary.NativeEndian.PutUint64(t.ID[:8], rand.Uint64()|1) //nolint:gosec // an id is no secret, and the generator cannot be foretold
+		binary.NativeEndian.PutUint64(t.ID[8:], rand.Uint64())   //nolint:gosec // an id is no secret, and the generator cannot be foretold
 	}
 	rec.home = point{t.ID, t.Parent, true}
 	if rec.proxy.ok {

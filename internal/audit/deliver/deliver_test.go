@@ -321,7 +321,9 @@ func TestHalfALineThatAKilledGatewayLeftIsNotDelivered(t *testing.T) {
 	if _, err := f.WriteString(`{"v":1,"replica":"`); err != nil {
 		t.Fatal(err)
 	}
-	f.Close()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 	g2 := openLog(t, g.dir)
 	g2.seq.Store(20)
 	g2.add(20, "")
@@ -347,7 +349,7 @@ func TestCheckpointsAreDeliveredToWhoeverAsks(t *testing.T) {
 	if d.kinds[Receipt] != 0 {
 		t.Error("receipts too")
 	}
-	if _, any := s.Behind(); any {
+	if _, some := s.Behind(); some {
 		t.Error("it holds receipts back")
 	}
 }

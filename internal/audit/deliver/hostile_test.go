@@ -220,7 +220,7 @@ func TestRetentionTakesNothingWhileSinksStopOrCannotBegin(t *testing.T) {
 	d.set(func(d *sinkDouble) { d.broken = errors.New("away") })
 	g.add(5, "")
 	closeSet(s, 50*time.Millisecond)
-	if _, any := s.Behind(); !any {
+	if _, some := s.Behind(); !some {
 		t.Error("stopped, and nothing is needed any more")
 	}
 	if err := s.Pause("a"); !errors.Is(err, ErrUnknown) {
@@ -239,13 +239,13 @@ func TestRetentionTakesNothingWhileSinksStopOrCannotBegin(t *testing.T) {
 	if err := s.Apply([]Spec{d.spec("b")}); err == nil {
 		t.Error("begun")
 	}
-	if n, any := s.Behind(); !any || n != 0 {
-		t.Errorf("not begun: %d %v", n, any)
+	if n, some := s.Behind(); !some || n != 0 {
+		t.Errorf("not begun: %d %v", n, some)
 	}
 	if err := s.Apply(nil); err != nil {
 		t.Error(err)
 	}
-	if _, any := s.Behind(); any {
+	if _, some := s.Behind(); some {
 		t.Error("no sink is left, and receipts are kept for one")
 	}
 	closeSet(s, time.Second)

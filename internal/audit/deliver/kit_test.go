@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,7 +162,7 @@ func closeSet(s *Set, limit time.Duration) {
 	s.Close(ctx)
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
@@ -199,13 +197,4 @@ func letters(t testing.TB, text []byte) []letter {
 		out = append(out, l)
 	}
 	return out
-}
-
-func has(list []string, part string) bool {
-	for _, s := range list {
-		if strings.Contains(s, part) {
-			return true
-		}
-	}
-	return false
 }

@@ -246,7 +246,7 @@ func (s *Set) Status() []Status {
 // Behind returns the segment that the sink of receipts which is furthest back still reads;
 // none when there is no sink. Where that cannot be told, because a sink could not be
 // begun, it is the first. Sinks that were stopped count as long as their gateway runs.
-func (s *Set) Behind() (segment uint64, any bool) {
+func (s *Set) Behind() (segment uint64, some bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken {
@@ -259,11 +259,11 @@ func (s *Set) Behind() (segment uint64, any bool) {
 		w.mu.Lock()
 		at := w.cursor.At.Segment
 		w.mu.Unlock()
-		if !any || at < segment {
-			segment, any = at, true
+		if !some || at < segment {
+			segment, some = at, true
 		}
 	}
-	return segment, any
+	return segment, some
 }
 
 // Close lets the sinks deliver what the log has, until ctx ends, and stops them.

@@ -278,7 +278,7 @@ func (w *worker) push(ctx context.Context, items []*Item) bool {
 			return false
 		}
 		w.failed(err)
-		if !w.sleep(ctx, wait/2+rand.N(wait/2+1)) {
+		if !w.sleep(ctx, wait/2+rand.N(wait/2+1)) { //nolint:gosec // a pause is no secret
 			return false
 		}
 		wait = min(2*wait, w.Retry)

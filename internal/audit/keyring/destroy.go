@@ -79,7 +79,7 @@ func (r *Ring) Rewrap(ctx context.Context) (n int, err error) {
 // readable.
 func (r *Ring) Rotate(ctx context.Context, owner Owner) (k *Key, err error) {
 	err = r.exclusively(func() error {
-		if err = r.catchUp(ctx); err != nil {
+		if err := r.catchUp(ctx); err != nil {
 			return err
 		}
 		k, err = r.add(ctx, owner)

@@ -168,7 +168,7 @@ func (r *Ring) open(ctx context.Context, l *line) (*Key, error) {
 func (r *Ring) wrap(ctx context.Context, k *Key) ([]byte, error) {
 	w := r.o.Wrappers[0]
 	l := line{Version: 1, ID: k.ID, Kind: k.Owner.Kind, WrappedWith: w.ID()}
-	plain, err := json.Marshal(content{k.Owner, k.Created, k.secret[:]})
+	plain, err := json.Marshal(content{k.Owner, k.Created, k.secret[:]}) //nolint:gosec // it is wrapped before it is written
 	if err != nil {
 		return nil, fmt.Errorf("keyring: wrap: %w", err)
 	}

@@ -44,15 +44,15 @@ func current(t testing.TB, r *keyring.Ring, o keyring.Owner) *keyring.Key {
 	return k
 }
 
-func alice(tenant string) keyring.Owner {
-	return keyring.Owner{Kind: keyring.Subject, Tenant: tenant, Issuer: "https://idp", Subject: "alice"}
+func alice() keyring.Owner {
+	return keyring.Owner{Kind: keyring.Subject, Tenant: "acme", Issuer: "https://idp", Subject: "alice"}
 }
 
 var at = keyring.Place{Exchange: "e1", Time: "2026-11-01T12:00:00Z", Direction: "to_server", Tenant: "acme", What: "arguments"}
 
 func TestABoxOpensOnlyWhereItWasMadeAndWithAllOfItsKeys(t *testing.T) {
 	r := open(t, t.TempDir(), wrapper(t, 1))
-	tenant, subject, other := current(t, r, keyring.TenantOf("acme")), current(t, r, alice("acme")), current(t, r, keyring.TenantOf("umbrella"))
+	tenant, subject, other := current(t, r, keyring.TenantOf("acme")), current(t, r, alice()), current(t, r, keyring.TenantOf("umbrella"))
 	keys := []*keyring.Key{tenant, subject}
 	box, err := keyring.Seal(keys, at, []byte(`{"iban":"DE1"}`))
 	if err != nil || bytes.Contains(box, []byte("iban")) {
@@ -101,7 +101,7 @@ func TestADestroyedKeyIsGoneEverywhereAndForGood(t *testing.T) {
 	dir, w := t.TempDir(), wrapper(t, 1)
 	r, running := open(t, dir, w), open(t, dir, w)
 	gone, kept := current(t, r, keyring.TenantOf("acme")), current(t, r, keyring.TenantOf("umbrella"))
-	person := current(t, r, alice("acme"))
+	person := current(t, r, alice())
 	if k := current(t, running, keyring.TenantOf("acme")); k.ID != gone.ID {
 		t.Fatal("two processes seal under two keys")
 	}
@@ -218,14 +218,14 @@ func TestKeysRotateAndOldOnesStillOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, person := current(t, r, keyring.TenantOf("acme")), current(t, r, alice("acme"))
+	first, person := current(t, r, keyring.TenantOf("acme")), current(t, r, alice())
 	box, _ := keyring.Seal([]*keyring.Key{first}, at, []byte("x"))
 	now = now.Add(2 * time.Hour)
 	second := current(t, r, keyring.TenantOf("acme"))
 	if second.ID == first.ID {
 		t.Error("an old key seals")
 	}
-	if k := current(t, r, alice("acme")); k.ID != person.ID {
+	if k := current(t, r, alice()); k.ID != person.ID {
 		t.Error("a person's pseudonym changed by itself")
 	}
 	if third, err := r.Rotate(t.Context(), keyring.TenantOf("acme")); err != nil || current(t, r, keyring.TenantOf("acme")).ID != third.ID {
@@ -286,7 +286,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 	dir := t.TempDir()
 	r := open(t, dir, wrapper(t, 'K'))
-	k := current(t, r, alice("acme"))
+	k := current(t, r, alice())
 	var out bytes.Buffer
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "key", k)
 	fmt.Fprintf(&out, "%v %+v %#v %s", k, k, k, k)
@@ -306,7 +306,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 
 func BenchmarkSeal(b *testing.B) {
 	r := open(b, b.TempDir(), wrapper(b, 1))
-	keys := []*keyring.Key{current(b, r, keyring.TenantOf("acme")), current(b, r, alice("acme"))}
+	keys := []*keyring.Key{current(b, r, keyring.TenantOf("acme")), current(b, r, alice())}
 	for _, n := range []int{128, 4096} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			plain := make([]byte, n)
@@ -322,7 +322,7 @@ func BenchmarkSeal(b *testing.B) {
 
 func BenchmarkCurrent(b *testing.B) {
 	r := open(b, b.TempDir(), wrapper(b, 1))
-	o := alice("acme")
+	o := alice()
 	current(b, r, o)
 	for b.Loop() {
 		_, _ = r.Current(context.Background(), o)
@@ -336,7 +336,7 @@ func TestADestructionThatWasBrokenOffIsFinishedByTheNext(t *testing.T) {
 	dir := t.TempDir()
 	r, gateway := open(t, dir, wrapper(t, 1)), open(t, dir, wrapper(t, 1))
 	current(t, r, keyring.TenantOf("acme"))
-	k := current(t, r, alice("acme"))
+	k := current(t, r, alice())
 	if err := gateway.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +376,7 @@ func TestRewrappingTakesDestroyedKeysOutOfAFileThatWasPutBack(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir, wrapper(t, 1))
 	current(t, r, keyring.TenantOf("acme"))
-	k := current(t, r, alice("acme"))
+	k := current(t, r, alice())
 	path := filepath.Join(dir, "keys.jsonl")
 	old, err := os.ReadFile(path)
 	if err != nil {
@@ -401,7 +401,7 @@ func TestRewrappingTakesDestroyedKeysOutOfAFileThatWasPutBack(t *testing.T) {
 func TestHalfANoteOfADestructionLocksNobodyOut(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir, wrapper(t, 1))
-	k := current(t, r, alice("acme"))
+	k := current(t, r, alice())
 	if _, err := r.Destroy(t.Context(), func(*keyring.Key) bool { return true }); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ type Retention struct {
 	// Needed returns the oldest segment that somebody has to read still; nil and
 	// false for nobody. Such segments stay longer: by Undelivered at most, and
 	// with 0 as long as it takes.
-	Needed      func() (segment uint64, any bool)
+	Needed      func() (segment uint64, some bool)
 	Undelivered time.Duration
 }
 
@@ -81,9 +81,9 @@ func (l *Ledger) needs(n uint64, age time.Duration) bool {
 	if keep.Needed == nil {
 		return false
 	}
-	oldest, any := keep.Needed()
+	oldest, some := keep.Needed()
 	switch {
-	case !any || n < oldest:
+	case !some || n < oldest:
 		return false
 	case keep.Undelivered == 0 || age < keep.For+keep.Undelivered:
 		return true

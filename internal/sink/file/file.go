@@ -36,7 +36,8 @@ func Open(o Options) (*Sink, error) {
 	if o.Stream != nil {
 		return s, nil
 	}
-	return s, s.open()
+	err := s.open()
+	return s, err
 }
 
 func (s *Sink) open() error {

@@ -116,7 +116,7 @@ func TestAFileThatSomebodyMovesRemovesOrCutsIsBegunAnew(t *testing.T) {
 		if got := read(t, path); got != "{\"b\":2}\n" {
 			t.Errorf("%s: %q", name, got)
 		}
-		s.Close()
+		_ = s.Close()
 	}
 }
 

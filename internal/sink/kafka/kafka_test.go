@@ -124,7 +124,7 @@ func TestCredentials(t *testing.T) {
 			if out.Why != nil && strings.Contains(out.Why.Error(), password) {
 				t.Error(out.Why)
 			}
-			s.Close()
+			_ = s.Close()
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestABrokerLeadsNobodyToAnotherMachineInClearText(t *testing.T) {
 	for _, address := range []string{"192.0.2.7:9092", "[2001:db8::1]:9092", "0.0.0.0:9092"} {
 		conn, err := here(deadline(t, time.Second), "tcp", address)
 		if err == nil {
-			conn.Close()
+			_ = conn.Close()
 		}
 		if err == nil || !strings.Contains(err.Error(), "needs tls") {
 			t.Errorf("%s: %v", address, err)

@@ -89,7 +89,7 @@ func (c *collector) sink(t *testing.T, token string) *Sink {
 		t.Fatal(err)
 	}
 	s := New(Options{Client: client, Token: func() (string, error) { return token, nil }, Ack: true, Index: "mcp", SourceType: "sallyport:receipt"})
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 

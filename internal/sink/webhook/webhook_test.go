@@ -25,7 +25,7 @@ func start(t *testing.T, h http.HandlerFunc) *Sink {
 		t.Fatal(err)
 	}
 	s := New(Options{Client: c, Secret: func() (string, error) { return string(secret), nil }, Now: time.Now})
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
