@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/gate"
 	verify "github.com/sallyport/sallyport/internal/identity"
-	"github.com/sallyport/sallyport/internal/keyring"
 	"github.com/sallyport/sallyport/internal/memo"
+	"github.com/sallyport/sallyport/internal/publickeys"
 	"github.com/sallyport/sallyport/internal/redis"
 	"github.com/sallyport/sallyport/internal/revocation"
 	"github.com/sallyport/sallyport/internal/spiffe"
@@ -28,8 +28,8 @@ type lasting struct {
 	conduct  conduct     // how callers behave
 	books    books       // definitions of servers
 	logs     decisionLogs
-	signers  keyring.Rings // keys of signed segments
-	made     struct {      // which calls made tasks
+	signers  publickeys.Rings // keys of signed segments
+	made     struct {         // which calls made tasks
 		once sync.Once
 		*tasks.Origins
 	}

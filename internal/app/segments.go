@@ -7,7 +7,7 @@ import (
 
 	guard "github.com/sallyport/sallyport/guard/segment"
 	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/internal/keyring"
+	"github.com/sallyport/sallyport/internal/publickeys"
 	"github.com/sallyport/sallyport/internal/tasks"
 )
 
@@ -23,7 +23,7 @@ func (l *lasting) segmentPorts(cfg *config.Config) guard.Ports {
 }
 
 // followSigners looks for changed keys, about once a second, until ctx ends.
-func followSigners(ctx context.Context, r *keyring.Rings, log *slog.Logger) {
+func followSigners(ctx context.Context, r *publickeys.Rings, log *slog.Logger) {
 	tend(ctx, func() (run func(context.Context), sweep func()) {
 		return nil, func() { r.Refresh(ctx, time.Now(), log) }
 	})

@@ -28,8 +28,3 @@ func valid(s string, more bool) bool {
 	}
 	return true
 }
-
-// Classifications returns the classifications, least sensitive first.
-func Classifications() []Classification {
-	return []Classification{Public, Internal, Confidential, Restricted}
-}

@@ -1,6 +1,6 @@
-// Package keyring keeps public keys that others publish, in files and as JWK
+// Package publickeys keeps public keys that others publish, in files and as JWK
 // sets at URLs, and follows their changes.
-package keyring
+package publickeys
 
 import (
 	"context"
@@ -93,7 +93,7 @@ func open(at string) (*source, error) {
 	}
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "https" && !(u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1")) {
-		return nil, errors.New("keyring: keys come from a file or by https; plain http is for loopback hosts only")
+		return nil, errors.New("publickeys: keys come from a file or by https; plain http is for loopback hosts only")
 	}
 	s.client, err = remote.New(remote.Options{URL: at, MaxReply: maxReply})
 	return s, err
@@ -153,7 +153,7 @@ func (s *source) refresh(ctx context.Context, now time.Time) error {
 	switch {
 	case err != nil:
 	case reply.Status != http.StatusOK:
-		err = fmt.Errorf("keyring: HTTP status %d", reply.Status)
+		err = fmt.Errorf("publickeys: HTTP status %d", reply.Status)
 	default:
 		keys, err = segment.ParseKeys(reply.Body)
 	}
@@ -168,27 +168,27 @@ func (s *source) refresh(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-var errUnchanged = errors.New("keyring: nothing was tried")
+var errUnchanged = errors.New("publickeys: nothing was tried")
 
 // read reads a file if it is not the one that was read last.
 func (s *source) read() error {
 	info, err := os.Stat(s.reference)
 	if err != nil {
-		return fmt.Errorf("keyring: %w", err)
+		return fmt.Errorf("publickeys: %w", err)
 	}
 	if info.ModTime().Equal(s.modified) && info.Size() == s.size {
 		return errUnchangedIf(s.modified)
 	}
 	if info.Size() > maxFile {
-		return fmt.Errorf("keyring: %s: is longer than 1 MiB", s.reference)
+		return fmt.Errorf("publickeys: %s: is longer than 1 MiB", s.reference)
 	}
 	text, err := os.ReadFile(s.reference)
 	if err != nil {
-		return fmt.Errorf("keyring: %w", err)
+		return fmt.Errorf("publickeys: %w", err)
 	}
 	keys, err := segment.ParseKeys(text)
 	if err != nil {
-		return fmt.Errorf("keyring: %s: %w", s.reference, err)
+		return fmt.Errorf("publickeys: %s: %w", s.reference, err)
 	}
 	s.modified, s.size = info.ModTime(), info.Size()
 	s.keys.Store(&keys)
