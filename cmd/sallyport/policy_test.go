@@ -209,7 +209,7 @@ func TestTheGuidesBlocksDecideWhichBundlesAreTaken(t *testing.T) {
 		{"the other way round", "Cedar", "policy_framework: {language: OPA Rego}\n", `policy_engine is "Cedar"`},
 		{"a version that is none", "OPA", "policy_framework: {versioning: Semantic versioning}\n" + with(unversioned, ", signatures: optional"), `"friday" is no semantic one`},
 		{"no tests, and no signature to go by", "OPA", "policy_framework: {validation: CI/CD policy tests}\n" + with(untested, ", signatures: optional"), "brings no tests"},
-		{"a test that fails", "OPA", "policy_framework: {validation: CI/CD policy tests}\n" + with(failing, ", signatures: optional"), "1 of its 51 tests fail"},
+		{"a test that fails", "OPA", "policy_framework: {validation: CI/CD policy tests}\n" + with(failing, ", signatures: optional"), "policy_framework.validation: 1 of its "},
 		{"tests that pass", "OPA", "policy_framework: {validation: CI/CD policy tests}\n" + with(source, ", signatures: optional"), "good"},
 		{"the tests of this build", "Cedar", "policy_framework: {validation: CI/CD policy tests, language: Cedar}\n", "good"},
 		{"the identity framework's words", "OPA", "identity_framework: {access_control: ABAC/ReBAC, policy_storage: Git with signed releases}\n" + with(good1, ""), "good"},
