@@ -138,18 +138,17 @@ func (g *checker) result(x *guard.Exchange, name string, result json.RawMessage,
 }
 
 // complete reports whether a result is one that a schema describes: no error,
-// no question to the client and no task that only begins. What has content is a
-// result whatever it says of itself: not every client reads resultType or task.
+// no question to the client and no task that only begins. What has structured
+// content is a result whatever it says of itself, since not every client reads
+// resultType or task; a question may have a content that is empty.
 func complete(result json.RawMessage) bool {
 	if e, ok := mcp.Member(result, "isError"); ok && string(e) == "true" {
 		return false
 	}
-	for _, name := range [...]string{"content", "structuredContent"} {
-		if _, ok := mcp.Member(result, name); ok {
-			return true
-		}
+	if _, ok := mcp.Member(result, "structuredContent"); ok {
+		return true
 	}
-	if t, ok := mcp.Member(result, "resultType"); ok && string(t) != `"complete"` {
+	if t, ok := mcp.Member(result, "resultType"); ok && (string(t) == `"input_required"` || string(t) == `"task"`) {
 		return false
 	}
 	_, task := mcp.Member(result, "task")

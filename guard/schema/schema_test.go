@@ -311,6 +311,8 @@ func TestAMemberThatTheClientReadsPastHidesNoResult(t *testing.T) {
 		"a task before there is one":             {mcp.R20250618, `{"content":[],"structuredContent":{"id":"x"},"task":{"taskId":"t"}}`, true},
 		"a task beside a result":                 {mcp.R20251125, `{"content":[],"structuredContent":{"id":"x"},"task":null}`, true},
 		"a question alone":                       {mcp.R20260728, `{"resultType":"input_required","inputRequests":{}}`, false},
+		"a question with an empty content":       {mcp.R20260728, `{"content":[],"resultType":"input_required","inputRequests":{"a":{}}}`, false},
+		"a text of a kind that nobody knows":     {mcp.R20260728, `{"content":[{"type":"text","text":"x"}],"resultType":"odd"}`, true},
 		"a task alone":                           {mcp.R20251125, `{"task":{"taskId":"t"}}`, false},
 		"a fitting result with a task":           {mcp.R20251125, `{"content":[],"structuredContent":{"id":1},"task":{"taskId":"t"}}`, false},
 		"what is said of an error is not judged": {mcp.R20250618, `{"content":[],"structuredContent":{"id":"x"},"isError":true}`, false},
