@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	remembered = time.Minute     // after which an account that nobody used is forgotten here
-	sweepEvery = 5 * time.Second // of accounts
-	bringEvery = tick            // of what was used
+	remembered = time.Minute            // after which an account that nobody used is forgotten here
+	sweepEvery = 5 * time.Second        // of accounts
+	bringEvery = 250 * time.Millisecond // of what was used: each busy account costs Redis a script as often
 )
 
 // Run tells Redis what was used, keeps what is reserved, and gives back what
