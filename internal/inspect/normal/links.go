@@ -177,6 +177,7 @@ func (w *linker) bare(start int) {
 		url = "https://" + url
 	}
 	if !strings.ContainsAny(more, `@\`) && end-start < maxDestination && w.admitted(url) {
+		w.lower(start, end)
 		return
 	}
 	if strings.ContainsAny(more, `@\`) || end-start >= maxDestination {
@@ -187,6 +188,27 @@ func (w *linker) bare(start int) {
 		end = stop
 	}
 	w.edits = append(w.edits, edit{span{start, end}, Removed})
+}
+
+// lower writes the host of a bare URL in small letters: for some renderers it ends
+// at the first capital, so that allowed.coM leads to allowed.co.
+func (w *linker) lower(start, end int) {
+	if i := strings.Index(w.s[start:end], "://"); i >= 0 {
+		start += i + len("://")
+	}
+	if n := strings.IndexAny(w.s[start:end], "/?#"); n >= 0 {
+		end = start + n
+	}
+	host := []byte(w.s[start:end])
+	changed := false
+	for i, c := range host {
+		if 'A' <= c && c <= 'Z' {
+			host[i], changed = c|0x20, true
+		}
+	}
+	if changed {
+		w.edits = append(w.edits, edit{span{start, end}, string(host)})
+	}
 }
 
 // asBrowsers takes out what browsers skip in a URL.

@@ -234,7 +234,7 @@ var attacks = []string{
 	"[a]: https://evil.example/\n[a]", "[a\n]: https://evil.example/\n\n[a\n]", "[a](https://api.company.com`](https://evil.example/)`)",
 	"<a href=\"`\">`<script>x</script>`", "&lt;script>x", "<https://api.company.com@evil.example/>", "https://api.company.com\\@evil.example/",
 	"http://api.company.com", "HTTPS://EVIL.EXAMPLE", "ftp://evil.example/x", "[x](HtTpS:evil.example)", "[x](https:/\\evil.example)", "[x](https&colon;//evil.example)",
-	"[x](https://evil.example\n\n)", "![x](\"a\")", "[![x](https://evil.example/)](https://api.company.com/)", "www.evil.example", "WWW.evil.example/a?b",
+	"[x](https://evil.example\n\n)", "![x](\"a\")", "[![x](https://evil.example/)](https://api.company.com/)", "www.evil.example", "WWW.evil.example/a?b", "https://api.company.coM", "https://API.Company.com/A?B", "see https://api.company.Com.",
 	"<x-y onclick=a>z</x-y>", "<a/href=https://evil.example>x", "<table><tr><td>a</td></tr></table>", "<p hidden=x>a<p>b", "<![CDATA[<script>x</script>]]>",
 	"<?php <script>x</script> ?>", "\\<script>x</script>", "\\[x](https://evil.example/)", "\\\\[x](https://evil.example/)", "[x\\](https://evil.example/)", "\\![x](https://evil.example/)",
 	"mail a@evil.example", "<a@evil.example>", "[x][y]\n\n[y]: <java\nscript:x>", "[^1]\n\n[^1]: https://evil.example/", "| a |\n|---|\n| `x | ` <script>y</script> |",
