@@ -95,7 +95,9 @@ func splitHost(s string) (name, port string, ok bool) {
 			return "", "", false
 		}
 		name, rest = s[:end+1], s[end+1:]
-		if a, err := netip.ParseAddr(name[1:end]); err != nil || !a.Is6() {
+		// A zone means something on the client's machine only (RFC 6874, 4), and
+		// may hold any character.
+		if a, err := netip.ParseAddr(name[1:end]); err != nil || !a.Is6() || a.Zone() != "" {
 			return "", "", false
 		}
 	} else if i := strings.IndexByte(s, ':'); i >= 0 {
