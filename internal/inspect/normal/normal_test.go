@@ -214,12 +214,18 @@ func judge(t testing.TB, form normal.Form, in string) {
 		if low := strings.ToLower(where); strings.HasPrefix(low, "http:") && what == "a" && strings.HasPrefix(low, "http://www.") {
 			where = "https" + where[4:] // a renderer's own guess for a bare name
 		}
-		scheme, _, absolute := strings.Cut(where, ":")
+		if strings.HasPrefix(where, "//") && !strings.Contains(where, `\`) {
+			where = "https:" + where // where the text is shown by https
+		}
+		scheme, rest, absolute := strings.Cut(where, ":")
 		if !isScheme.MatchString(scheme) {
 			absolute = false
 		}
+		if strings.EqualFold(scheme, "https") && !strings.ContainsAny(rest, "\\") {
+			where = "https://" + strings.TrimLeft(rest, "/") // as browsers read it, however many slashes there are
+		}
 		switch {
-		case strings.HasPrefix(where, "//") || strings.HasPrefix(where, `\`):
+		case strings.HasPrefix(where, "//") || strings.HasPrefix(where, "/\\") || strings.HasPrefix(where, `\`):
 			t.Errorf("form %d: %q becomes %q, which leads to %s", form, in, out, d)
 		case !absolute, strings.EqualFold(scheme, "mailto") && what == "a", strings.EqualFold(scheme, "tel") && what == "a":
 		case !admits(where):
@@ -234,7 +240,7 @@ var attacks = []string{
 	"[a]: https://evil.example/\n[a]", "[a\n]: https://evil.example/\n\n[a\n]", "[a](https://api.company.com`](https://evil.example/)`)",
 	"<a href=\"`\">`<script>x</script>`", "&lt;script>x", "<https://api.company.com@evil.example/>", "https://api.company.com\\@evil.example/",
 	"http://api.company.com", "HTTPS://EVIL.EXAMPLE", "ftp://evil.example/x", "[x](HtTpS:evil.example)", "[x](https:/\\evil.example)", "[x](https&colon;//evil.example)",
-	"[x](https://evil.example\n\n)", "![x](\"a\")", "[![x](https://evil.example/)](https://api.company.com/)", "www.evil.example", "WWW.evil.example/a?b", "https://api.company.coM", "https://API.Company.com/A?B", "see https://api.company.Com.",
+	"[x](https://evil.example\n\n)", "![x](\"a\")", "[![x](https://evil.example/)](https://api.company.com/)", "www.evil.example", "WWW.evil.example/a?b", "https://api.company.coM", "[](https:api.coMpany.com/)", "[](https:/api.company.com/)", "https://API.Company.com/A?B", "see https://api.company.Com.",
 	"<x-y onclick=a>z</x-y>", "<a/href=https://evil.example>x", "<table><tr><td>a</td></tr></table>", "<p hidden=x>a<p>b", "<![CDATA[<script>x</script>]]>",
 	"<?php <script>x</script> ?>", "\\<script>x</script>", "\\[x](https://evil.example/)", "\\\\[x](https://evil.example/)", "[x\\](https://evil.example/)", "\\![x](https://evil.example/)",
 	"mail a@evil.example", "<a@evil.example>", "[x][y]\n\n[y]: <java\nscript:x>", "[^1]\n\n[^1]: https://evil.example/", "| a |\n|---|\n| `x | ` <script>y</script> |",
