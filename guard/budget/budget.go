@@ -5,13 +5,13 @@ package budget
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/config/notation"
+	"github.com/sallyport/sallyport/internal/recent"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -83,7 +83,7 @@ type budgets struct {
 func build(c *Config, p Port) (guard.Guard, error) {
 	all := append(append([]Budget(nil), c.Budgets...), p.Budgets...)
 	g := &budgets{
-		now: p.Now, memo: &memo{seed: maphash.MakeSeed()}, perCall: int64(c.PerCall), projects: c.Projects, deadly: c.Destructive, registry: p.Priced,
+		now: p.Now, memo: recent.NewPlaces[known](), perCall: int64(c.PerCall), projects: c.Projects, deadly: c.Destructive, registry: p.Priced,
 		taskHeader: c.Task.Header, taskMeta: c.Task.Meta, free: c.Failures == "free",
 	}
 	if p.PerCall > 0 && (g.perCall == 0 || p.PerCall < g.perCall) {

@@ -1,25 +1,18 @@
 package budget
 
 import (
-	"bytes"
-	"hash/maphash"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/recent"
 )
 
 // memo remembers whom calls are charged to that come again, since the digests of
-// accounts take longer than all else that is decided. It is bounded: whoever shares
-// a place with another takes it over.
-type memo struct {
-	seed   maphash.Seed // nobody outside can choose texts that share a place
-	places [4096]atomic.Pointer[known]
-}
+// accounts take longer than all else that is decided.
+type memo = recent.Places[known]
 
 // known is all that follows from who calls which tool, and for what.
 type known struct {
-	text    []byte
 	until   time.Time // when the first of its accounts begins anew; zero for never
 	project string
 	claims  []Claim // without amounts
@@ -30,25 +23,15 @@ type known struct {
 // first has the measure.
 type called struct{ measure, low string }
 
-// find returns where what is known of a text is kept, and that, or nil.
-func (m *memo) find(text []byte, now time.Time) (*atomic.Pointer[known], *known) {
-	place := &m.places[maphash.Bytes(m.seed, text)%uint64(len(m.places))]
-	k := place.Load()
-	if k == nil || !bytes.Equal(k.text, text) || !k.until.IsZero() && !now.Before(k.until) {
-		return place, nil
-	}
-	return place, k
-}
-
 // charged returns whom a call is charged to.
 func (g *budgets) charged(x *guard.Exchange, c *caller, now time.Time) *known {
 	var room [512]byte
-	place, k := g.memo.find(c.text(room[:0], x), now)
-	if k != nil {
+	text := c.text(room[:0], x)
+	if k := g.memo.Get(text); k != nil && (k.until.IsZero() || now.Before(k.until)) {
 		return k
 	}
 	g.finish(x, c)
-	k = &known{text: bytes.Clone(c.text(room[:0], x)), project: c.project}
+	k := known{project: c.project}
 	for _, a := range g.accounts {
 		if a.concerns(c.server, c.tool) {
 			k.claims = a.claims(k.claims, c, Amounts{}, now)
@@ -64,6 +47,5 @@ func (g *budgets) charged(x *guard.Exchange, c *caller, now time.Time) *known {
 			k.until = ends
 		}
 	}
-	place.Store(k)
-	return k
+	return g.memo.Put(text, k)
 }

@@ -20,7 +20,7 @@ type price struct {
 
 	// What replies cost, and how long they were, of late: the highest, forgotten
 	// by and by.
-	cost, bytes recent
+	cost, bytes highest
 }
 
 type tokens struct {
@@ -121,15 +121,15 @@ func number(text string) (int64, bool) {
 	return int64(math.Ceil(min(f, Most))), true
 }
 
-// recent is the highest of the numbers that came of late.
-type recent struct{ v atomic.Int64 }
+// highest is the highest of the numbers that came of late.
+type highest struct{ v atomic.Int64 }
 
-func (r *recent) get() int64 { return r.v.Load() }
+func (r *highest) get() int64 { return r.v.Load() }
 
 // add takes in n. A lower one takes a sixteenth away from what is remembered, so
 // that one outlier does not hold others up for long. A number that is lost to
 // another at the same moment does no harm.
-func (r *recent) add(n int64) {
+func (r *highest) add(n int64) {
 	have := r.v.Load()
 	r.v.CompareAndSwap(have, max(n, have-have/16))
 }

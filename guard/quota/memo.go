@@ -1,40 +1,32 @@
 package quota
 
 import (
-	"bytes"
 	"encoding/binary"
-	"hash/maphash"
-	"sync/atomic"
+
+	"github.com/sallyport/sallyport/internal/recent"
 )
 
 // memo remembers the keys of callers that come again, since a digest takes longer
-// than all else that is decided. It is bounded: whoever shares a place with
-// another takes it over.
-type memo struct {
-	seed   maphash.Seed // nobody outside can choose texts that share a place
-	places [4096]atomic.Pointer[known]
-}
+// than all else that is decided.
+type memo = recent.Places[known]
 
-// known is a key and what it was made of.
+// known is a key, and what it is counted with.
 type known struct {
-	text  []byte
 	key   Key
 	group uint64
 }
 
-// find returns the key of text, of which the first of bytes, if any, are a
-// caller's and decide about the group. Nothing of text is kept.
-func (m *memo) find(text []byte, of int) *known {
-	place := &m.places[maphash.Bytes(m.seed, text)%uint64(len(m.places))]
-	if k := place.Load(); k != nil && bytes.Equal(k.text, text) {
+// keyed returns the key of text, of which the first of bytes, if any, are a
+// caller's and decide about the group. Nothing of text is kept by who asks.
+func keyed(m *memo, text []byte, of int) *known {
+	if k := m.Get(text); k != nil {
 		return k
 	}
-	k := &known{text: bytes.Clone(text), key: digest(text)}
+	k := known{key: digest(text)}
 	k.group = binary.BigEndian.Uint64(k.key[:])
 	if of > 0 {
 		who := digest(text[len(Key{}) : len(Key{})+of])
 		k.group = binary.BigEndian.Uint64(who[:])
 	}
-	place.Store(k)
-	return k
+	return m.Put(text, k)
 }

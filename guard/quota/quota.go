@@ -4,7 +4,6 @@ package quota
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/recent"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -54,7 +54,7 @@ func Spec(p Port) guard.Spec {
 		if err != nil {
 			return nil, err
 		}
-		g := &quota{limiter: l, idle: p.Idle, headers: c.Headers, memo: &memo{seed: maphash.MakeSeed()}}
+		g := &quota{limiter: l, idle: p.Idle, headers: c.Headers, memo: recent.NewPlaces[known]()}
 		for _, r := range rules {
 			g.rules = append(g.rules, compile(r, c.Lease))
 		}
@@ -129,7 +129,8 @@ func (q *quota) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (g
 			t.charges, t.rules = t.first[:0], t.firstOf[:0]
 		}
 		var room [512]byte
-		k := q.memo.find(r.text(room[:0], x, m))
+		text, of := r.text(room[:0], x, m)
+		k := keyed(q.memo, text, of)
 		if r.lends && q.idle != nil && !looked {
 			looked, idle = true, q.idle(x.Server.Name)
 		}
