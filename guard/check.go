@@ -36,7 +36,7 @@ func (c *Chain) check(v *Verdict, admission bool, dir mcp.Direction, s *Spec) er
 		return fmt.Errorf("reason %q is not declared", v.Reason)
 	}
 	for i := range v.Measures {
-		if m := &v.Measures[i]; !isLabel(m.Name) || slices.ContainsFunc(v.Measures[:i], func(o Measure) bool { return o.Name == m.Name }) {
+		if m := &v.Measures[i]; !IsLabel(m.Name) || slices.ContainsFunc(v.Measures[:i], func(o Measure) bool { return o.Name == m.Name }) {
 			return fmt.Errorf("measure %q is not 1 to 64 of a-z 0-9 . _ : / -, or stands there twice", m.Name)
 		}
 	}
@@ -73,7 +73,7 @@ func (o *Obligation) check(a Action, admission bool, dir mcp.Direction) error {
 			return errors.New("constrain: only with an allowed message to the server, and a JSON object")
 		}
 	case AddLabel:
-		if !isLabel(o.Name) {
+		if !IsLabel(o.Name) {
 			return fmt.Errorf("add label: %q is not 1 to 64 of a-z 0-9 . _ : / -", o.Name)
 		}
 	case RetryAfter:
@@ -85,7 +85,7 @@ func (o *Obligation) check(a Action, admission bool, dir mcp.Direction) error {
 			return errors.New("challenge: it takes one header line and a refusal")
 		}
 	case Cite:
-		if dir != mcp.ToServer || !isLabel(o.Name) || o.Value == "" || len(o.Value) > 256 || !isFieldValue(o.Value) {
+		if dir != mcp.ToServer || !IsLabel(o.Name) || o.Value == "" || len(o.Value) > 256 || !isFieldValue(o.Value) {
 			return errors.New("cite: only about a message to the server, with a label and an exchange")
 		}
 	case Mark:
@@ -166,7 +166,8 @@ func isFieldValue(s string) bool {
 	return strings.Trim(s, " \t") == s
 }
 
-func isLabel(s string) bool {
+// IsLabel reports whether s can be a label of an exchange.
+func IsLabel(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', strings.IndexByte("._:/-", c) >= 0:

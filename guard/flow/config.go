@@ -61,7 +61,7 @@ func (c *Config) validate() error {
 	}
 	for i, l := range c.Labels {
 		switch {
-		case !isLabel(l) || strings.HasPrefix(l, guard.OfTask) || strings.HasPrefix(l, guard.OfCaller) || strings.HasPrefix(l, guard.OfArguments):
+		case !fits(l) || strings.HasPrefix(l, guard.OfTask) || strings.HasPrefix(l, guard.OfCaller) || strings.HasPrefix(l, guard.OfArguments):
 			errs = append(errs, fmt.Errorf("labels[%d]: %q is no label that can follow: 1 to %d of a-z 0-9 . _ : / -, and none of the guard's own", i, l, longest))
 		case guard.Rank(l) >= 0:
 			errs = append(errs, fmt.Errorf("labels[%d]: %q is a classification, which follows by itself", i, l))
@@ -75,7 +75,7 @@ func (c *Config) validate() error {
 		}
 	}
 	for i, r := range c.Raise {
-		if !isLabel(r.Label) || guard.Rank(r.Classification) < 0 {
+		if !fits(r.Label) || guard.Rank(r.Classification) < 0 {
 			errs = append(errs, fmt.Errorf("raise[%d]: %q and %q are not a label and a classification", i, r.Label, r.Classification))
 		}
 	}
@@ -88,13 +88,4 @@ func (c *Config) validate() error {
 // longest is the length of a label that still fits with its prefix.
 const longest = 64 - len(guard.OfCaller)
 
-func isLabel(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', strings.IndexByte("._:/-", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return len(s) > 0 && len(s) <= longest
-}
+func fits(s string) bool { return guard.IsLabel(s) && len(s) <= longest }
