@@ -160,13 +160,9 @@ func webhookSink(c *config.WebhookSink) (func() (deliver.Sink, error), error) {
 	if text, err := secret(); err != nil || len(text) < 16 {
 		return nil, errors.Join(err, errors.New("webhook.sign_with: needs 16 bytes or more"))
 	}
-	return func() (deliver.Sink, error) {
-		client, err := remote.New(o)
-		if err != nil {
-			return nil, err
-		}
-		return webhook.New(webhook.Options{Client: client, Secret: secret, Now: time.Now}), nil
-	}, nil
+	return over(o, func(client *remote.Client) deliver.Sink {
+		return webhook.New(webhook.Options{Client: client, Secret: secret, Now: time.Now})
+	}), nil
 }
 
 // reveal reads a secret whenever it is asked for, so that a changed one takes

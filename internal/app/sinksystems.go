@@ -64,6 +64,17 @@ func otlpSink(c *config.OTLPSink) (opener, error) {
 	return func() (deliver.Sink, error) { return otlp.Open(o) }, nil
 }
 
+// over opens what speaks to a service with a client of its own.
+func over(o remote.Options, use func(*remote.Client) deliver.Sink) opener {
+	return func() (deliver.Sink, error) {
+		client, err := remote.New(o)
+		if err != nil {
+			return nil, err
+		}
+		return use(client), nil
+	}
+}
+
 func splunkSink(c *config.SplunkSink) (opener, error) {
 	ro, err := sinkRemote(c.URL, c.Token, c.TLS)
 	if err != nil {
@@ -71,15 +82,11 @@ func splunkSink(c *config.SplunkSink) (opener, error) {
 	}
 	o := splunk.Options{Token: ro.Token, Ack: c.Acknowledge, Index: c.Index, Source: c.Source, SourceType: c.SourceType, Host: hostname()}
 	ro.Token = nil // it is shown in another way than a bearer token
-	return func() (deliver.Sink, error) {
-		client, err := remote.New(ro)
-		if err != nil {
-			return nil, err
-		}
+	return over(ro, func(client *remote.Client) deliver.Sink {
 		o := o
 		o.Client = client
-		return splunk.New(o), nil
-	}, nil
+		return splunk.New(o)
+	}), nil
 }
 
 func elasticSink(c *config.ElasticSink) (opener, error) {
@@ -95,15 +102,11 @@ func elasticSink(c *config.ElasticSink) (opener, error) {
 			return nil, fmt.Errorf("elasticsearch.password: %w", err)
 		}
 	}
-	return func() (deliver.Sink, error) {
-		client, err := remote.New(ro)
-		if err != nil {
-			return nil, err
-		}
+	return over(ro, func(client *remote.Client) deliver.Sink {
 		o := o
 		o.Client = client
-		return elastic.New(o), nil
-	}, nil
+		return elastic.New(o)
+	}), nil
 }
 
 // facilities of syslog, RFC 5424, 6.2.1.
