@@ -2,12 +2,10 @@ package audit
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -41,17 +39,7 @@ const organisation = `{
 
 func openAgency(t *testing.T) *agency {
 	t.Helper()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, err := io.ReadAll(r.Body)
-		var call struct{ ID json.RawMessage }
-		if err != nil || json.Unmarshal(b, &call) != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"write to ben@mail.example"}]}}`, call.ID)
-	}))
-	t.Cleanup(func() { upstream.CloseClientConnections(); upstream.Close() })
+	upstream := startServer(t, `{"content":[{"type":"text","text":"write to ben@mail.example"}]}`)
 	a := &agency{dir: t.TempDir(), issuer: testenv.StartIssuer(t)}
 	if code, _, words := sallyport(t, "audit", "keygen", a.at("sign")); code != 0 {
 		t.Fatal(words)
@@ -85,7 +73,7 @@ receipts:
     payloads: [{tenants: [acme], keep: [arguments, results]}]
 servers:
   - {name: bank, owner: team-pay, data_classification: confidential, url: %q, tools: [{name: balance, read_only: true}, {name: pay, sensitive: true, financial: true, destructive: true}]}
-`, a.issuer.URL, testenv.Bundle(t, organisation), a.at("bind"), a.at("sign.key"), a.at("wrap"), upstream.URL+"/"))
+`, a.issuer.URL, testenv.Bundle(t, organisation), a.at("bind"), a.at("sign.key"), a.at("wrap"), upstream+"/"))
 	a.Gateway = testenv.StartFile(t, a.at("sallyport.yaml"))
 	return a
 }

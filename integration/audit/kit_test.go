@@ -33,11 +33,11 @@ type plant struct {
 // startPlant starts a plant with more configuration, in which DIR is its folder.
 func startPlant(t testing.TB, more string) *plant {
 	t.Helper()
-	return startPlantIn(t, t.TempDir(), startEcho(t), more)
+	return startPlantIn(t, t.TempDir(), startServer(t, "{}"), more)
 }
 
-// startEcho starts an MCP server that answers every call.
-func startEcho(t testing.TB) string {
+// startServer starts an MCP server that answers every call with this result.
+func startServer(t testing.TB, result string) string {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
@@ -47,7 +47,7 @@ func startEcho(t testing.TB) string {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{}}`, call.ID)
+		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, call.ID, result)
 	}))
 	t.Cleanup(func() { upstream.CloseClientConnections(); upstream.Close() })
 	return upstream.URL

@@ -84,7 +84,7 @@ func TestNothingIsLostOnTheWayToAnySink(t *testing.T) {
 	}
 	broker, readTopic := all["kafka"].kafka(t)
 	const often = "batch: {wait: 20ms}, timeout: 3s, retry_at_most: 300ms"
-	p := startPlantIn(t, dir, startEcho(t), `sinks:
+	p := startPlantIn(t, dir, startServer(t, "{}"), `sinks:
   - {name: hook, `+often+`, webhook: {url: "`+all["hook"].webhook(t)+`", sign_with: "env:HOOK_SECRET"}}
   - {name: elastic, `+often+`, elasticsearch: {url: "`+all["elastic"].elastic(t)+`"}}
   - {name: splunk, `+often+`, splunk: {url: "`+all["splunk"].splunk(t)+`", token: "env:HOOK_SECRET"}}
