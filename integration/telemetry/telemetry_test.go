@@ -154,7 +154,7 @@ func TestOneTraceFromClientToServer(t *testing.T) {
 		{name: "a refusal", tool: "rare", header: traceID(6), refuse: true},
 		{name: "a tool's error", tool: "fail", header: traceID(7), fail: true},
 	}
-	for i, tt := range cases { // all of them first: Envoy sends its spans every five seconds
+	for i, tt := range cases { // all of them first: Envoy sends its spans every second
 		in := &instrumented{}
 		s := client(t, fmt.Sprintf("%s/mcp/s%d", g.MCP, tt.server), in)
 		if tt.refuse {
