@@ -1,6 +1,7 @@
 package lineage
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -11,7 +12,7 @@ import (
 func (r *Result) Write(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.line())
-	who := []string{"by " + text(or(r.Subject, "nobody verified"))}
+	who := []string{"by " + text(cmp.Or(r.Subject, "nobody verified"))}
 	for _, f := range [...]struct{ name, value string }{{"client", r.Client}, {"tenant", r.Tenant}, {"task", r.Task}} {
 		if f.value != "" {
 			who = append(who, f.name+" "+text(f.value))
