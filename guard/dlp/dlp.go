@@ -20,7 +20,8 @@ import (
 type Config struct {
 	ToServer    Actions       `yaml:"to_server" doc:"What happens to findings in messages to the server"`
 	ToClient    Actions       `yaml:"to_client" doc:"What happens to findings in messages to the client"`
-	Rules       []Rule        `yaml:"rules" doc:"Exceptions from to_server and to_client; the first that fits a finding counts"`
+	Described   Actions       `yaml:"descriptions" doc:"What happens to findings in what servers say of themselves, their tools, prompts and resource templates"`
+	Rules       []Rule        `yaml:"rules" doc:"Exceptions from to_server, to_client and descriptions; the first that fits a finding counts"`
 	Key         string        `yaml:"key" doc:"Reference to the key of hash and tokenise, such as env:DLP_KEY or file:/run/secrets/dlp: at least 16 bytes, the same for all replicas"`
 	RestoreFor  time.Duration `yaml:"restore_for" min:"0s" max:"30d" doc:"How long, at least, a value that was tokenised on its way to the client is put back in messages to the server that it came from, of the same tenant; at most twice as long. Equal values have one token for so long. 0 for never"`
 	Recognisers []string      `yaml:"recognisers" doc:"Files with recognisers of your own, relative to the working directory; each must pass its own tests"`
@@ -59,7 +60,8 @@ type Ports struct {
 }
 
 // Raise is what other parts of the configuration ask for: whatever would only
-// alert about a message to the client masks it instead.
+// alert about a message to the client masks it instead. Personal data in
+// descriptions stays, as it is nobody's in particular who reads them.
 type Raise struct{ PII, Secret bool }
 
 func (r Raise) over(c *Config) {
@@ -68,6 +70,9 @@ func (r Raise) over(c *Config) {
 	}
 	if r.Secret && c.ToClient.Secret == "alert" {
 		c.ToClient.Secret = "mask"
+	}
+	if r.Secret && c.Described.Secret == "alert" {
+		c.Described.Secret = "mask"
 	}
 }
 
@@ -85,42 +90,25 @@ const (
 // unasked would surprise.
 func Default() Config {
 	return Config{
-		ToServer: Actions{PII: "alert", Secret: "block"},
-		ToClient: Actions{PII: "alert", Secret: "alert"},
-		Rules:    []Rule{{Types: []string{"generic_password", "generic_api_key", "session_cookie", "bearer_opaque"}, Direction: "to_server", Action: "alert"}},
-		MaxBytes: 4 << 20,
+		ToServer:  Actions{PII: "alert", Secret: "block"},
+		ToClient:  Actions{PII: "alert", Secret: "alert"},
+		Described: Actions{PII: "alert", Secret: "alert"},
+		Rules:     []Rule{{Types: []string{"generic_password", "generic_api_key", "session_cookie", "bearer_opaque"}, Direction: "to_server", Action: "alert"}},
+		MaxBytes:  4 << 20,
 	}
 }
 
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
 	return guard.Define("dlp", "Looks for personal data and secrets in what is called, answered and reported.", Default(),
-		func(c Config) (guard.Guard, error) { return build(c, p) }, wants()...,
+		func(c Config) (guard.Guard, error) { return build(c, p) },
+		// Every message: text has a place in all of them, if only in an error.
+		guard.Want{Method: "*", Direction: mcp.ToServer}, guard.Want{Method: "*", Direction: mcp.ToClient},
 	).Scanning().WithReasons(
 		guard.ReasonInfo{Reason: PIIBlocked, Status: 200, Code: guard.CodeRequestContent, Text: "The message holds personal data that must not be sent to this server. Remove it and try again.", When: "`guards.dlp` found personal data in a message to the server and its action is `block`, or a rewriting action met a value that cannot be rewritten, such as a URI."},
 		guard.ReasonInfo{Reason: SecretBlocked, Status: 200, Code: guard.CodeRequestContent, Text: "The message holds a secret, such as a key or password, that must not be sent to this server. Remove it and try again.", When: "`guards.dlp` found a secret in a message to the server and its action is `block`, or a rewriting action met a value that cannot be rewritten."},
 		guard.ReasonInfo{Reason: PIIWithheld, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message holds personal data and was withheld.", When: "`guards.dlp` found personal data in a message to the client and its action is `block`."},
 		guard.ReasonInfo{Reason: SecretHeld, Status: 200, Code: guard.CodeResponseContent, Text: "The server's message holds a secret, such as a key or password, and was withheld.", When: "`guards.dlp` found a secret in a message to the client and its action is `block`."},
-	)
-}
-
-// wants lists the messages that carry what people and tools say; the rest of
-// the protocol is not worth the look.
-func wants() []guard.Want {
-	var out []guard.Want
-	both := []string{
-		"tools/call", "resources/read", "prompts/get", "completion/complete", "sampling/createMessage", "elicitation/create",
-		"tasks/get", "tasks/result", "tasks/update", "notifications/progress", "notifications/tasks", "notifications/tasks/status", "notifications/cancelled",
-	}
-	for _, m := range both {
-		out = append(out, guard.Want{Method: m, Direction: mcp.ToServer}, guard.Want{Method: m, Direction: mcp.ToClient})
-	}
-	return append(out,
-		guard.Want{Method: guard.TopicResponse, Direction: mcp.ToServer},
-		guard.Want{Method: "resources/subscribe", Direction: mcp.ToServer},
-		guard.Want{Method: "notifications/message", Direction: mcp.ToClient},
-		guard.Want{Method: "notifications/resources/updated", Direction: mcp.ToClient},
-		guard.Want{Method: "subscriptions/listen", Direction: mcp.ToClient},
 	)
 }
 
@@ -221,7 +209,7 @@ func set(files []string, p Ports) (*recogniser.Set, error) {
 // different ones while the process lives.
 func (g *dlp) keyed(p Ports) error {
 	needs := false
-	for _, a := range []string{g.ToServer.PII, g.ToServer.Secret, g.ToClient.PII, g.ToClient.Secret} {
+	for _, a := range []string{g.ToServer.PII, g.ToServer.Secret, g.ToClient.PII, g.ToClient.Secret, g.Described.PII, g.Described.Secret} {
 		needs = needs || a == "hash" || a == "tokenise"
 	}
 	for _, r := range g.Rules {

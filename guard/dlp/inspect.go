@@ -71,12 +71,12 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 	if places = without(places, tokens); len(places)+len(tokens) == 0 {
 		return guard.Pass(), nil
 	}
-	return g.verdict(s, m, places, tokens)
+	return g.verdict(s, x, m, places, tokens)
 }
 
 // text scans one text and appends what is to be acted on.
 func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []place {
-	if opaque(t.Key) {
+	if opaque(t, prefix) {
 		return places
 	}
 	if plain, ok := s.blob(t); ok {
@@ -127,14 +127,26 @@ func (g *dlp) scan(s *scan, x *guard.Exchange, t *wire.Text) []recogniser.Findin
 	return found
 }
 
-// opaque are the members that go back to the server as they came: nobody reads
-// them, and a changed one would break the exchange.
-func opaque(key []byte) bool {
-	switch string(key) {
-	case "nextCursor", "cursor", "requestState", "progressToken", "taskId", "requestId", "mimeType":
+// opaque reports whether a text goes back to the server as it came, so that a
+// changed one would break the exchange, while nobody reads it. Only the protocol's
+// own members are: in arguments and results a name says nothing.
+func opaque(t *wire.Text, part string) bool {
+	switch string(t.Key) {
+	case "nextCursor", "cursor", "requestState", "progressToken", "taskId", "requestId":
+	default:
+		return false
+	}
+	pointer := part + t.Pointer()
+	switch pointer {
+	case "/params/cursor", "/result/nextCursor", "/params/requestState", "/result/requestState", "/params/requestId",
+		"/params/progressToken", "/params/_meta/progressToken",
+		"/params/taskId", "/result/taskId", "/result/task/taskId",
+		"/params/_meta/io.modelcontextprotocol~1related-task/taskId", "/result/_meta/io.modelcontextprotocol~1related-task/taskId":
 		return true
 	}
-	return false
+	at, ok := strings.CutPrefix(pointer, "/result/tasks/") // of tasks/list
+	at, ends := strings.CutSuffix(at, "/taskId")
+	return ok && ends && !strings.Contains(at, "/")
 }
 
 // fixed reports whether a value names what the message is about, so that
@@ -147,9 +159,10 @@ func fixed(d mcp.Direction, pointer string) bool {
 }
 
 // verdict refuses if any finding is to be blocked, and rewrites otherwise.
-func (g *dlp) verdict(s *scan, m *mcp.Message, places []place, tokens []restored) (guard.Verdict, error) {
+func (g *dlp) verdict(s *scan, x *guard.Exchange, m *mcp.Message, places []place, tokens []restored) (guard.Verdict, error) {
 	v := guard.Verdict{Action: guard.Allow, Detail: g.detail(s, places), Measures: measures(places)}
 	var pii, secret string // the labels
+	described := describes(x, m)
 	for i := range places {
 		p := &places[i]
 		label := &pii
@@ -157,7 +170,7 @@ func (g *dlp) verdict(s *scan, m *mcp.Message, places []place, tokens []restored
 			label = &secret
 		}
 		if *label == "" || !p.action.rewrites() {
-			*label = labelOf(p)
+			*label = labelOf(p, described)
 		}
 		v.Sensitive = v.Sensitive || p.action != alert || p.Class == recogniser.Secret
 		if p.action == block && (v.Action == guard.Allow || p.Class == recogniser.Secret) {
@@ -201,14 +214,18 @@ func measures(places []place) []guard.Measure {
 
 // labelOf is the label of a class of which at least one finding goes on as it is,
 // or else, with another one, was there: whoever reads what is left of it has read
-// nothing of the kind.
-func labelOf(p *place) string {
+// nothing of the kind. An address in a description is no news of anybody, either;
+// a secret is one wherever it stands.
+func labelOf(p *place, described bool) string {
 	label := "pii"
 	if p.Class == recogniser.Secret {
-		label = "secret"
+		label, described = "secret", false
 	}
-	if p.action.rewrites() {
+	switch {
+	case p.action.rewrites():
 		label += ".masked"
+	case described:
+		label += ".described"
 	}
 	return label
 }

@@ -69,9 +69,10 @@ func kindOf(t string) string {
 }
 
 // seal gives a finding that is tokenised on its way to the client a token that
-// its server gets back as the value.
+// its server gets back as the value. Definitions get none: tokens change with the
+// time, and what is pinned must not.
 func (g *dlp) seal(x *guard.Exchange, m *mcp.Message, p *place) {
-	if g.sealer == nil || p.action != tokenise || m.Direction != mcp.ToClient {
+	if g.sealer == nil || p.action != tokenise || m.Direction != mcp.ToClient || describes(x, m) {
 		return
 	}
 	kind := kindOf(p.Type)
@@ -89,7 +90,7 @@ type restored struct {
 // restore finds the tokens of a text that are for the server which the message
 // goes to. Others are left as they are, and so is what names the target.
 func (g *dlp) restore(out []restored, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []restored {
-	if g.sealer == nil || m.Direction != mcp.ToServer || t.Kind != mcp.LeafString || opaque(t.Key) || !bytes.Contains(t.Value, []byte(tokenBegin)) || fixed(m.Direction, prefix+t.Pointer()) {
+	if g.sealer == nil || m.Direction != mcp.ToServer || t.Kind != mcp.LeafString || opaque(t, prefix) || !bytes.Contains(t.Value, []byte(tokenBegin)) || fixed(m.Direction, prefix+t.Pointer()) {
 		return out
 	}
 	for at := 0; ; {

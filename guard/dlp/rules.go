@@ -60,13 +60,29 @@ func (g *dlp) decide(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) a
 		}
 	}
 	a := g.ToServer
-	if m.Direction == mcp.ToClient {
+	switch {
+	case describes(x, m):
+		a = g.Described
+	case m.Direction == mcp.ToClient:
 		a = g.ToClient
 	}
 	if f.Class == recogniser.Secret {
 		return actionOf(a.Secret)
 	}
 	return actionOf(a.PII)
+}
+
+// describes reports whether a message is what a server says of itself and of what
+// it offers, rather than of anybody's data.
+func describes(x *guard.Exchange, m *mcp.Message) bool {
+	if m.Direction != mcp.ToClient || m.Result == nil {
+		return false
+	}
+	switch x.Topic(m) {
+	case "initialize", "server/discover", "tools/list", "prompts/list", "resources/templates/list":
+		return true
+	}
+	return false
 }
 
 func (r *rule) fits(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) bool {
@@ -92,6 +108,7 @@ func (g *dlp) RequestsOnly() error {
 	}{
 		{"to_server.pii", g.ToServer.PII, false}, {"to_server.secret", g.ToServer.Secret, false},
 		{"to_client.pii", g.ToClient.PII, true}, {"to_client.secret", g.ToClient.Secret, true},
+		{"descriptions.pii", g.Described.PII, true}, {"descriptions.secret", g.Described.Secret, true},
 	} {
 		if needs(c.action, c.replies) {
 			return fmt.Errorf("%s is %s", c.setting, c.action)

@@ -19,7 +19,7 @@ const ForeignLink guard.Reason = "foreign_link"
 func outward() (out []guard.Want) {
 	for _, m := range []string{
 		"tools/call", "resources/read", "prompts/get", "tasks/get", "tasks/result", "sampling/createMessage", "elicitation/create", "notifications/message",
-		"notifications/progress", "notifications/tasks/status", "completion/complete",
+		"notifications/progress", "notifications/tasks/status", "notifications/tasks", "notifications/cancelled", "tasks/list", "tasks/cancel", "completion/complete",
 	} {
 		out = append(out, guard.Want{Method: m, Direction: mcp.ToClient})
 	}

@@ -86,6 +86,7 @@ func TestLinksInAnswersAreJudgedLikeThoseInCalls(t *testing.T) {
 		"a name of a member":                     {`{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"https://evil.example/":1}}}`, ""},
 		"a page that the client shall open":      {`{"jsonrpc":"2.0","id":9,"method":"elicitation/create","params":{"mode":"url","message":"m","elicitationId":"e","url":"https://evil.example/login"}}`, ""},
 		"a message with a link":                  {`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"at https://evil.example/"}}`, `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"at [link withheld]"}}`},
+		"a task that is told of":                 {`{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"t","statusMessage":"at https://evil.example/"}}`, `{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"t","statusMessage":"at [link withheld]"}}`},
 		"the results of a search, which is used": {content(text("searched https://evil.example/")), content(text("searched https://evil.example/"))},
 	} {
 		v, got := answered(t, spec(), "strip", tt.answer)

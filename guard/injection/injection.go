@@ -17,7 +17,7 @@ import (
 
 // Config is the user's "guards.injection" section.
 type Config struct {
-	Results      Thresholds `yaml:"results" doc:"Scores from which on something happens to results, prompts, resources and notifications"`
+	Results      Thresholds `yaml:"results" doc:"Scores from which on something happens to results, errors, prompts, resources, notifications and requests"`
 	Descriptions Thresholds `yaml:"descriptions" doc:"The same for the descriptions of tools, prompts and resources"`
 	Trusted      []string   `yaml:"trusted" doc:"Registered servers whose content is not inspected"`
 	Critic       Critic     `yaml:"critic" doc:"A service that is asked for a second opinion on texts that look suspicious"`
@@ -54,24 +54,13 @@ func Default() Config {
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
 	return guard.Define("injection", "Looks for text that tries to instruct the model which reads it.", Default(),
-		func(c Config) (guard.Guard, error) { return build(c, p) }, wants()...,
+		func(c Config) (guard.Guard, error) { return build(c, p) },
+		guard.Want{Method: "*", Direction: mcp.ToClient}, // text has a place in every message, if only in an error
 	).Scanning().WithReasons(guard.ReasonInfo{
 		Reason: Suspected, Status: 200, Code: guard.CodeResponseContent,
 		Text: "The server's message looks like instructions to the model that reads it, and was withheld.",
 		When: "A text in a message to the client scored at least `refuse` of `guards.injection.results` or `descriptions`.",
 	})
-}
-
-func wants() []guard.Want {
-	var out []guard.Want
-	for _, m := range []string{
-		"tools/call", "tools/list", "resources/read", "resources/list", "resources/templates/list", "prompts/get", "prompts/list",
-		"tasks/get", "tasks/result", "notifications/message", "notifications/progress", "notifications/tasks",
-		"sampling/createMessage", "elicitation/create", "initialize", "server/discover",
-	} {
-		out = append(out, guard.Want{Method: m, Direction: mcp.ToClient})
-	}
-	return out
 }
 
 type detector struct {

@@ -68,7 +68,7 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 	}
 	defer g.pool.Put(s)
 	limits, from, kind := g.Results, injection.Result, "result"
-	if topic := x.Topic(m); strings.HasSuffix(topic, "/list") || topic == "initialize" || topic == "server/discover" {
+	if describes(x, m) {
 		limits, from, kind = g.Descriptions, injection.Description, "description"
 	}
 	var places []place
@@ -113,6 +113,19 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 		return g.second.review(x, m, limits, places), nil
 	}
 	return verdict(m, places), nil
+}
+
+// describes reports whether a message is what a server says of itself and of what
+// it offers.
+func describes(x *guard.Exchange, m *mcp.Message) bool {
+	if m.Result == nil {
+		return false
+	}
+	switch x.Topic(m) {
+	case "initialize", "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list":
+		return true
+	}
+	return false
 }
 
 func verdict(m *mcp.Message, places []place) guard.Verdict {
@@ -160,6 +173,12 @@ const (
 // prose reports whether a text is one that is read as it is; marks in other
 // members could break what programs make of them.
 func prose(pointer string) bool {
+	switch pointer {
+	case "/error/message", "/params/message", "/params/reason", "/params/statusMessage", "/result/statusMessage", "/result/task/statusMessage",
+		"/params/data", // of a log
+		"/params/systemPrompt":
+		return true
+	}
 	return strings.HasSuffix(pointer, "/text") || strings.HasSuffix(pointer, "/description") || strings.HasSuffix(pointer, "/instructions")
 }
 

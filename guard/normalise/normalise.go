@@ -43,7 +43,7 @@ func Spec(p Ports) guard.Spec {
 func wants() []guard.Want {
 	var out []guard.Want
 	for _, m := range []string{
-		"tools/call", "resources/read", "prompts/get", "tasks/get", "tasks/result", "sampling/createMessage", "elicitation/create",
+		"tools/call", "resources/read", "prompts/get", "tasks/get", "tasks/result", "tasks/list", "tasks/cancel", "sampling/createMessage", "elicitation/create",
 		"notifications/message", "notifications/progress", "notifications/tasks", "notifications/tasks/status",
 	} {
 		out = append(out, guard.Want{Method: m, Direction: mcp.ToClient})
