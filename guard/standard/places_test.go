@@ -149,6 +149,7 @@ func chain(t *testing.T, i func(*injection.Config), d func(*dlp.Config)) *guard.
 type planted struct {
 	place
 	revision mcp.Revision
+	first    bool // of the revisions that have it
 	late     bool
 	name     bool // the text is the name of a member
 	text     string
@@ -181,8 +182,8 @@ func (p planted) run(t *testing.T, c *guard.Chain) (d guard.Decision, labels []s
 func each(t *testing.T, text string, visit func(planted)) {
 	t.Helper()
 	for _, p := range places(t) {
-		for _, letter := range p.revisions {
-			one := planted{place: p, revision: letters[letter], text: text}
+		for i, letter := range p.revisions {
+			one := planted{place: p, revision: letters[letter], text: text, first: i == 0}
 			visit(one)
 			if answers := p.kind == "result" || p.kind == "error"; answers && !one.revision.Modern() {
 				late := one
@@ -221,6 +222,9 @@ func TestOrdersAreFoundWhereverAServersTextCanStand(t *testing.T) {
 		if _, labels := p.run(t, open); !has(labels, "injection") {
 			t.Errorf("%s: not seen: %v", p, labels)
 		}
+		if !p.first {
+			return
+		}
 		if d, _ := p.run(t, quarantine); !p.name && (d.Action != guard.Allow || bytes.Contains(d.Message.Raw, []byte(p.text))) {
 			t.Errorf("%s: not quarantined: %s %s", p, d.Action, d.Message.Raw)
 		}
@@ -258,6 +262,9 @@ func TestPersonalDataAndSecretsAreFoundWhereverAServersTextCanStand(t *testing.T
 				return
 			case !has(labels, c.labels...):
 				t.Errorf("%s: %s not seen: %v", p, c.value, labels)
+			}
+			if !p.first {
+				return
 			}
 			if d, _ := p.run(t, mask); d.Action != guard.Allow || bytes.Contains(d.Message.Raw, []byte(c.value)) || bytes.Contains(d.Message.Raw, []byte(p.text)) {
 				t.Errorf("%s: %s not masked: %s %s", p, c.value, d.Action, d.Message.Raw)
