@@ -105,6 +105,12 @@ func sayReport(out, words io.Writer, r *verify.Report) error {
 	}
 	_, err := fmt.Fprintf(out, "%s: %s\nreplica %s, %d receipts (%d to %d) in %d segments, %d checkpoints, signatures %s\n",
 		r.Directory, verdict, r.Replica, r.Receipts, r.FirstSeq, r.LastSeq, r.Segments, r.Checkpoints, r.Signatures)
+	if r.Published != "" {
+		fmt.Fprintf(words, "published: %s\n", r.Published)
+	}
+	if r.Removed > 0 {
+		fmt.Fprintf(words, "the gateway removed the oldest %d segments, because they need be kept no longer\n", r.Removed)
+	}
 	if r.Signatures == "unchecked" {
 		fmt.Fprintln(words, "signatures were not checked: give --key")
 	}
@@ -138,16 +144,25 @@ func verifyProof(cmd *cobra.Command, path string, o verify.Options, asJSON bool)
 		out := struct {
 			OK         bool   `json:"ok"`
 			Signatures string `json:"signatures"`
+			Receipt    string `json:"receipt,omitempty"` // that is proved, byte for byte
+			Checkpoint string `json:"checkpoint,omitempty"`
 			Why        string `json:"why,omitempty"`
 		}{OK: err == nil, Signatures: signatures}
 		if err != nil {
 			out.Why = err.Error()
+		} else {
+			out.Receipt, out.Checkpoint = p.Receipt, p.Checkpoint
 		}
 		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(out); err != nil {
 			return err
 		}
 	case err == nil:
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: proved, signatures %s\n", path, signatures)
+		for _, line := range []string{p.Receipt, p.Checkpoint} { // what was proved is what is looked at
+			if line != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), printable(line))
+			}
+		}
 	default:
 		fmt.Fprintln(cmd.ErrOrStderr(), err)
 	}

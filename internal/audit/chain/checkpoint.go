@@ -79,11 +79,14 @@ func ParseCheckpoint(line []byte) (*Checkpoint, error) {
 		return nil, errCheckpoint
 	}
 	again, err := json.Marshal(c)
-	if err != nil || c.Version != 1 || len(c.Replica) != ReplicaLen || !bytes.Equal(again[:len(again)-1], line[:cut]) {
+	if err != nil || c.Version != 1 || !isName(c.Replica) || !isName(c.Key) || !bytes.Equal(again[:len(again)-1], line[:cut]) {
 		return nil, errCheckpoint
 	}
 	return c, nil
 }
+
+// isName reports whether s can be the name of a replica or of a key.
+func isName(s string) bool { return len(s) == ReplicaLen && isHex([]byte(s)) }
 
 // Signed reports whether pub signed the checkpoint.
 func (c *Checkpoint) Signed(pub ed25519.PublicKey) bool {

@@ -2,7 +2,9 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -19,13 +21,13 @@ type mark struct {
 
 // readMarks reads and checks the checkpoints by themselves.
 func (v *verifier) readMarks() ([]mark, error) {
-	all, err := os.ReadFile(filepath.Join(v.dir, ledger.CheckpointFile))
-	if os.IsNotExist(err) {
+	all, err := whole(filepath.Join(v.dir, ledger.CheckpointFile))
+	if errors.Is(err, fs.ErrNotExist) {
 		v.found(Finding{Kind: Missing, File: ledger.CheckpointFile, Message: "there are no checkpoints"})
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("verify: %w", err)
+		return nil, err
 	}
 	var (
 		out      []mark

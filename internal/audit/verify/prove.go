@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // Proof shows that one receipt is in a replica's chain, without the others.
@@ -208,14 +210,24 @@ func ParseProof(text []byte) (*Proof, error) {
 	if err := d.Decode(p); err != nil {
 		return nil, fmt.Errorf("verify: proof: %w", err)
 	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("verify: proof: something follows it")
+	}
+	seen := make(map[string]bool)
+	for name := range mcp.Members(text) {
+		if name != strings.ToLower(name) || seen[name] { // another reader would take it for something else
+			return nil, fmt.Errorf("verify: proof: %q stands there twice, or in other letters", name)
+		}
+		seen[name] = true
+	}
 	return p, nil
 }
 
 // loadMarks reads the checkpoints, and checks nothing but their form.
 func loadMarks(dir string) ([]mark, error) {
-	all, err := os.ReadFile(filepath.Join(dir, ledger.CheckpointFile))
+	all, err := whole(filepath.Join(dir, ledger.CheckpointFile))
 	if err != nil {
-		return nil, fmt.Errorf("verify: %w", err)
+		return nil, err
 	}
 	var out []mark
 	for line := range bytes.Lines(all) {

@@ -118,6 +118,9 @@ func sources(path string) ([]string, error) {
 	files := make([]string, len(numbers))
 	for i, n := range numbers {
 		files[i] = filepath.Join(path, ledger.SegmentFile(n))
+		if info, err := os.Stat(files[i]); err == nil && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("verify: %s is no regular file", files[i])
+		}
 	}
 	return files, nil
 }

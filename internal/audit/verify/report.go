@@ -52,7 +52,18 @@ func (f Finding) String() string {
 	case f.Seq > 0:
 		fmt.Fprintf(&b, " (receipt %d)", f.Seq)
 	}
-	return b.String()
+	return printable(b.String())
+}
+
+// printable leaves a text what a terminal shows and does not obey: what a directory
+// holds may have been written by whom it tells on.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // maxFindings bounds a report; a directory can be wrong in every line.

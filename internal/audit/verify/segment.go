@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
@@ -32,9 +31,9 @@ type removal struct{ line, through uint64 }
 
 // segment reads one file.
 func (v *verifier) segment(n uint64, marks []mark) error {
-	f, err := os.Open(v.path(n))
+	f, err := open(v.path(n))
 	if err != nil {
-		return fmt.Errorf("verify: %w", err)
+		return err
 	}
 	defer f.Close()
 	v.closed()
@@ -71,7 +70,11 @@ func (s *reading) line(text []byte) {
 		s.found(at)
 		s.why = ""
 	}
-	computed := s.hasher.Line(s.head, l.Text)
+	before := s.head
+	if n == 1 && s.before == nil { // what came before is not here, and the line says how that ended
+		before = previous(&l)
+	}
+	computed := s.hasher.Line(before, l.Text)
 	if (n == 1) != (l.Record == chain.RecordSegment) {
 		at.Kind, at.Message = Missing, "the first line of the segment is not here"
 		if n > 1 {
@@ -79,7 +82,7 @@ func (s *reading) line(text []byte) {
 		}
 		s.found(at)
 	}
-	if !s.order(at, &l) && computed != l.Hash && !(n == 1 && s.before == nil && s.number > 1) {
+	if !s.order(at, &l) && computed != l.Hash {
 		at.Kind, at.Message = Altered, "the line, or the one before it, is not as it was written"
 		s.found(at)
 	}
@@ -94,6 +97,16 @@ func (s *reading) line(text []byte) {
 	s.tree.Add(l.Hash)
 	s.meaning(at, &l)
 	s.check(n)
+}
+
+// previous is the hash of the line before a segment, as its first line states it:
+// none before the very first, or where nothing was found.
+func previous(l *chain.Line) (head chain.Hash) {
+	var h chain.Header
+	if l.Record == chain.RecordSegment && l.Members(&h) == nil && h.Previous != nil {
+		head = h.Previous.Head
+	}
+	return head
 }
 
 // order checks the number of a line, and reports whether it was wrong.
