@@ -77,3 +77,13 @@ func (l *Line) Members(v any) error {
 	}
 	return nil
 }
+
+// Before returns the hash of the line before a segment, as the segment's first line
+// states it: none before the very first, or where nothing was found.
+func (l *Line) Before() (head Hash) {
+	var h Header
+	if l.Record == RecordSegment && l.Members(&h) == nil && h.Previous != nil {
+		head = h.Previous.Head
+	}
+	return head
+}

@@ -2,9 +2,12 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
+	"sort"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
 )
@@ -16,15 +19,47 @@ type checkpoints struct {
 	number   uint64     // of the last one
 	previous chain.Hash // hash of its line
 	last     *chain.Checkpoint
+	begun    []beginning // of the segments that they are about, in order
 
 	publish     string
 	unpublished []byte // lines that the copy lacks
 	torn        bool   // the copy may end with half a line
 }
 
+// beginning is the first checkpoint about a segment. All segments before it were
+// written by then.
+type beginning struct {
+	segment uint64
+	at      time.Time
+	seq     uint64 // the last receipt that the checkpoint before it was about
+}
+
+// follow makes p the last checkpoint.
+func (c *checkpoints) follow(p *chain.Checkpoint) {
+	if n := len(c.begun); n == 0 || c.begun[n-1].segment < p.Segment {
+		b := beginning{segment: p.Segment, at: p.Time}
+		if c.last != nil {
+			b.seq = c.last.Seq
+		}
+		c.begun = append(c.begun, b)
+	}
+	c.number, c.last = p.Number, p
+}
+
+// written returns by when a segment was written to its end, and its last receipt. Only
+// what is signed, or chained to what is, tells: the lines themselves somebody can have
+// made older than they are.
+func (c *checkpoints) written(segment uint64) (at time.Time, seq uint64, ok bool) {
+	i := sort.Search(len(c.begun), func(i int) bool { return c.begun[i].segment > segment })
+	if i == len(c.begun) {
+		return at, 0, false
+	}
+	return c.begun[i].at, c.begun[i].seq, true
+}
+
 // openCheckpoints reads what is there, and returns what is wrong with it. Half
 // a line at the end, which a killed process leaves, is cut off.
-func openCheckpoints(path, publish string) (c *checkpoints, trouble string, err error) {
+func openCheckpoints(path, publish string, own ed25519.PublicKey) (c *checkpoints, trouble string, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, "", fmt.Errorf("ledger: %w", err)
@@ -52,11 +87,14 @@ func openCheckpoints(path, publish string) (c *checkpoints, trouble string, err 
 			c.number++
 		case p.Number != c.number+1 || p.Previous != c.previous:
 			trouble = fmt.Sprintf("checkpoint %d does not follow the one before it", p.Number)
-			c.number, c.last = p.Number, p
+			c.follow(p)
 		default:
-			c.number, c.last = p.Number, p
+			c.follow(p)
 		}
 		c.previous = chain.LineHash(line)
+	}
+	if p := c.last; p != nil && p.Key == chain.KeyID(own) && !p.Signed(own) { // and with it all that are before it
+		trouble = fmt.Sprintf("checkpoint %d was not signed with the key that it names", p.Number)
 	}
 	if publish != "" {
 		if why := c.compare(whole); why != "" {
@@ -102,7 +140,8 @@ func (c *checkpoints) add(p chain.Checkpoint, o *Options) error {
 		return fmt.Errorf("ledger: checkpoint: %w", err)
 	}
 	c.off += int64(len(line))
-	c.number, c.last, c.previous = p.Number, &p, chain.LineHash(line[:len(line)-1])
+	c.follow(&p)
+	c.previous = chain.LineHash(line[:len(line)-1])
 	if c.publish != "" {
 		c.unpublished = append(c.unpublished, line...)
 	}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
@@ -57,7 +58,7 @@ func Open(o Options) (_ *Ledger, err error) {
 			l.shut()
 		}
 	}()
-	marks, trouble, err := openCheckpoints(filepath.Join(o.Directory, CheckpointFile), o.Publish)
+	marks, trouble, err := openCheckpoints(filepath.Join(o.Directory, CheckpointFile), o.Publish, o.Key.Public().(ed25519.PublicKey))
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +84,14 @@ func (l *Ledger) resume(p *past) error {
 		return err
 	}
 	l.replica, l.head, l.seq = p.replica, p.head, p.seq
+	next := p.seq + 1
+	if len(left) > 0 && left[0].seq > next { // the spool gives room back only for what was written
+		next = left[0].seq
+		p.trouble = fmt.Sprintf("receipts %d to %d were written, and are not there", p.seq+1, next-1)
+	}
 	header := l.continues(p, uint64(len(left)))
 	if header.Trouble != "" {
+		l.marks.begun = nil // how old its segments are, nobody knows: they stay as if they were new
 		l.o.Log.Error("the receipt directory was changed since it was last written", "directory", l.o.Directory, "what", header.Trouble)
 	} else if err := l.sealOld(p); err != nil {
 		return err
@@ -96,6 +103,7 @@ func (l *Ledger) resume(p *past) error {
 	if err := l.begin(header); err != nil {
 		return err
 	}
+	l.seq = next - 1 // what is missing keeps its numbers
 	for _, r := range left {
 		l.receipt(r.receipt)
 	}

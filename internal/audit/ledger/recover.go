@@ -98,12 +98,15 @@ func readSegment(path string, number uint64, last *chain.Checkpoint) (*past, err
 		}
 		p.lines++
 		l, err := chain.Parse(line)
+		if p.lines == 1 {
+			p.head = l.Before()
+		}
 		switch {
 		case err != nil:
 			p.trouble = fmt.Sprintf("line %d of segment %d cannot be read", p.lines, number)
 			p.tree.Add(chain.LineHash(line))
 			continue
-		case p.lines > 1 && h.Line(p.head, l.Text) != l.Hash:
+		case h.Line(p.head, l.Text) != l.Hash:
 			p.trouble = fmt.Sprintf("line %d of segment %d does not follow the one before it", p.lines, number)
 		}
 		p.replica, p.seq, p.head, p.end = l.Replica, l.Seq, l.Hash, ""

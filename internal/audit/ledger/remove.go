@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,12 +40,9 @@ func (l *Ledger) prune(now time.Time) error {
 		if n >= l.segment || i+1 == len(numbers) {
 			break
 		}
-		next, seq, err := begins(filepath.Join(l.o.Directory, SegmentFile(numbers[i+1]))) // no line of n is younger
-		if err != nil {
-			return err
-		}
-		age := now.Sub(next)
-		if age < keep.For || l.needs(n, age) {
+		at, seq, ok := l.marks.written(n)
+		age := now.Sub(at)
+		if !ok || age < keep.For || l.needs(n, age) {
 			break
 		}
 		gone, through.Segment, through.Seq = append(gone, n), n, seq
@@ -90,26 +86,4 @@ func (l *Ledger) needs(n uint64, age time.Duration) bool {
 	}
 	l.o.Log.Error("a segment of receipts is removed that was not delivered to every sink", "segment", n, "kept_for", age.Round(time.Second))
 	return false
-}
-
-// begins returns when a segment was begun, and the last receipt before it.
-func begins(path string) (at time.Time, seq uint64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return at, 0, fmt.Errorf("ledger: %w", err)
-	}
-	defer f.Close()
-	line, err := chain.ReadLine(bufio.NewReader(f))
-	if err != nil {
-		return at, 0, fmt.Errorf("ledger: %s: %w", path, err)
-	}
-	var h chain.Header
-	p, err := chain.Parse(line)
-	if err == nil {
-		err = p.Members(&h)
-	}
-	if err != nil {
-		return at, 0, fmt.Errorf("ledger: %s: the first line %w", path, err)
-	}
-	return h.Time, p.Seq, nil
 }

@@ -72,7 +72,7 @@ func (s *reading) line(text []byte) {
 	}
 	before := s.head
 	if n == 1 && s.before == nil { // what came before is not here, and the line says how that ended
-		before = previous(&l)
+		before = l.Before()
 	}
 	computed := s.hasher.Line(before, l.Text)
 	if (n == 1) != (l.Record == chain.RecordSegment) {
@@ -97,16 +97,6 @@ func (s *reading) line(text []byte) {
 	s.tree.Add(l.Hash)
 	s.meaning(at, &l)
 	s.check(n)
-}
-
-// previous is the hash of the line before a segment, as its first line states it:
-// none before the very first, or where nothing was found.
-func previous(l *chain.Line) (head chain.Hash) {
-	var h chain.Header
-	if l.Record == chain.RecordSegment && l.Members(&h) == nil && h.Previous != nil {
-		head = h.Previous.Head
-	}
-	return head
 }
 
 // order checks the number of a line, and reports whether it was wrong.
