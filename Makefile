@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := $(TOOLS)/.golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: eval help build tools peers redis rsyslog promtool keycloak collector kafka opensearch soak-receipts run test heavy check bench soak fuzz lint changelog
+.PHONY: needs-test needs-heavy built eval help build tools peers redis rsyslog promtool keycloak collector kafka opensearch soak-receipts run test heavy check bench soak fuzz lint changelog
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -79,20 +79,24 @@ $(TOOLS)/otelcol: integration/collector/otelcol/main.go.in integration/collector
 run: build tools ## start the gateway in front of the example servers; Ctrl-C ends all
 	./examples/quickstart/run.sh
 
-# Folders whose tests start Envoys, and therefore run one package at a time.
-ENVOYS := xds envoy cmd bench integration
-# Those that need a server which takes long to install or to start; they are left to `make heavy`.
+# Folders whose tests need a server which takes long to install or to start; they are left to `make heavy`.
 HEAVY := integration/keycloak integration/sinks integration/collector
 empty :=
 space := $(empty) $(empty)
-within = ^$$(go list -m)/($(subst $(space),|,$(1)))(/|$$)
+# What test and heavy need; `.ci/run` fetches it while another step computes.
+needs-test: tools peers redis rsyslog promtool
+needs-heavy: tools peers redis keycloak kafka opensearch collector
 
-test: tools peers redis rsyslog promtool ## all tests but the heavy ones, with a real Envoy and Redis
-	REQUIRE_INTEGRATION=1 go test -count=1 $$(go list ./... | grep -vE "$(call within,$(ENVOYS))")
-	REQUIRE_INTEGRATION=1 go test -count=1 -p 1 $$(go list $(ENVOYS:%=./%/...) | grep -vE "$(call within,$(HEAVY))")
+GOTEST := REQUIRE_INTEGRATION=1 SALLYPORT_BUILT=$(abspath bin/test) go test -count=1
 
-heavy: tools peers redis keycloak kafka opensearch collector ## tests with servers that take long to build or to start: Keycloak, Kafka, OpenSearch, a Collector
-	REQUIRE_INTEGRATION=1 REQUIRE_HEAVY=1 go test -count=1 -p 1 $(HEAVY:%=./%/...)
+built: # the commands that tests start, once, and not by each package of tests
+	go build -o bin/test/ ./cmd/sallyport ./bench/cmd/sallyport-bench ./examples/cmd/mcp-examples ./examples/servers/playbook github.com/modelcontextprotocol/go-sdk/conformance/everything-server
+
+test: needs-test built ## all tests but the heavy ones, with a real Envoy and Redis
+	$(GOTEST) $$(go list ./... | grep -vE "^$$(go list -m)/($(subst $(space),|,$(HEAVY)))(/|$$)")
+
+heavy: needs-heavy built ## tests with servers that take long to build or to start: Keycloak, Kafka, OpenSearch, a Collector
+	REQUIRE_HEAVY=1 $(GOTEST) $(HEAVY:%=./%/...)
 
 bench: build tools redis ## what a call costs: direct, Envoy, no-op ext_proc, gateway, quotas; about 3 minutes; results in bench/out
 	@mkdir -p bench/out

@@ -22,12 +22,7 @@ import (
 // startSallyport runs `sallyport serve` for an Envoy of one's own.
 func startSallyport(t *testing.T, more string) (port int, kill func()) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port = free.Addr().(*net.TCPAddr).Port
-	_ = free.Close()
+	port = testenv.FreePort(t)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	config := strings.Replace(testenv.Config(t, "  - {name: everything, url: \"http://127.0.0.1:39102/\"}\n", more),
 		`extproc: {address: "127.0.0.1:0"}`, fmt.Sprintf(`extproc: {address: "127.0.0.1:%d"}`, port), 1)

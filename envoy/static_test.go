@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/xds"
 )
@@ -211,7 +213,7 @@ func TestADSBootstrapServesTheRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := start(t, "ads-bootstrap.yaml", map[int]int{9004: 0, 9002: lis.Addr().(*net.TCPAddr).Port})
-	wait(t, "readiness", s.Ready)
+	testenv.Eventually(t, time.Minute, "readiness", s.Ready)
 	if code, body, _ := post(t, url+"/mcp/everything", call); code != 200 || !strings.HasPrefix(body, "/ "+call) {
 		t.Errorf("got %d %q", code, body)
 	}

@@ -18,33 +18,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-func binary(t *testing.T) string {
-	t.Helper()
-	if p := os.Getenv("SALLYPORT_ENVOY"); p != "" {
-		return p
-	}
-	found, err := filepath.Glob("../.tools/venv/lib/python3*/site-packages/envoy/_bin/envoy")
-	if err == nil && len(found) > 0 {
-		p, err := filepath.Abs(found[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	if p, err := exec.LookPath("envoy"); err == nil {
-		return p
-	}
-	if os.Getenv("REQUIRE_INTEGRATION") == "1" {
-		t.Fatal("no envoy: set SALLYPORT_ENVOY or run make tools")
-	}
-	t.Skip("no envoy: set SALLYPORT_ENVOY or run make tools")
-	return ""
-}
-
 func TestEnvoyAcceptsTheFilesAsTheyAre(t *testing.T) {
-	bin := binary(t)
+	bin := testenv.Envoy(t)
 	files, err := filepath.Glob("*.yaml")
 	if err != nil || len(files) < 3 {
 		t.Fatalf("found %v, %v", files, err)
@@ -65,7 +44,7 @@ func TestEnvoyAcceptsTheFilesAsTheyAre(t *testing.T) {
 // listener, if it has one.
 func start(t *testing.T, file string, ports map[int]int, more ...string) (url string) {
 	t.Helper()
-	bin := binary(t)
+	bin := testenv.Envoy(t)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -104,12 +83,12 @@ func start(t *testing.T, file string, ports map[int]int, more ...string) (url st
 		}
 	})
 	var admin string
-	wait(t, "envoy's admin interface", func() bool {
+	testenv.Eventually(t, time.Minute, "envoy's admin interface", func() bool {
 		b, err := os.ReadFile(adminFile)
 		admin = "http://" + string(b)
 		return err == nil && len(b) > 0
 	})
-	wait(t, "the listener", func() bool { url = listener(admin); return url != "" })
+	testenv.Eventually(t, time.Minute, "the listener", func() bool { url = listener(admin); return url != "" })
 	return url
 }
 
@@ -142,17 +121,6 @@ func listener(admin string) string {
 	}
 	a := out.Statuses[0].Address.Socket
 	return "http://" + net.JoinHostPort(a.Address, strconv.Itoa(a.Port))
-}
-
-func wait(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // upstream answers with what it got.

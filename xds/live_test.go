@@ -23,6 +23,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/registry"
 )
 
@@ -71,7 +72,7 @@ type envoy struct {
 // ends.
 func startEnvoy(t testing.TB, config []byte) *envoy {
 	t.Helper()
-	bin := envoyBinary(t)
+	bin := testenv.Envoy(t)
 	dir := t.TempDir()
 	path, adminFile, logFile := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "admin"), filepath.Join(dir, "log")
 	if err := os.WriteFile(path, config, 0o600); err != nil {
@@ -167,13 +168,7 @@ func (e *envoy) stat(t testing.TB, name string) int {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	testenv.Eventually(t, time.Minute, what, ok)
 }
 
 // adsEnvoy starts an Envoy that gets everything from p.

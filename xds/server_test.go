@@ -20,6 +20,13 @@ import (
 
 var quick = Options{Debounce: 10 * time.Millisecond, StepTimeout: 5 * time.Second, Grace: 300 * time.Millisecond}
 
+// patient is quick, but no step ends because its time does.
+func patient() Options {
+	o := quick
+	o.StepTimeout = time.Hour
+	return o
+}
+
 func TestTheFirstPushMakesEnvoyServeAndTheServerReady(t *testing.T) {
 	up := upstream(t, "a")
 	p := startPlane(t, "127.0.0.1:0", quick)
@@ -54,13 +61,9 @@ func TestARestartedServerFindsItsEnvoysUpToDate(t *testing.T) {
 
 	p.stop()
 	time.Sleep(100 * time.Millisecond)
-	p = startPlane(t, p.address, quick)
-	start := time.Now()
+	p = startPlane(t, p.address, patient())
 	push(t, p, testSettings(), server(t, "a", up.URL))
 	eventually(t, "readiness after the restart", p.Ready)
-	if took := time.Since(start); took > 4*time.Second {
-		t.Errorf("ready only after %v", took)
-	}
 	if n := p.Status().Counters.Sent; n != 0 {
 		t.Errorf("%d resources were sent that Envoy had", n)
 	}

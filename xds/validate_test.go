@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 // TestEnvoyAcceptsTheGoldens wraps the resources into a static configuration
 // and lets Envoy itself check them.
 func TestEnvoyAcceptsTheGoldens(t *testing.T) {
-	bin := envoyBinary(t)
+	bin := testenv.Envoy(t)
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
 			r := build(t, g.servers, g.adjust)
@@ -23,7 +25,7 @@ func TestEnvoyAcceptsTheGoldens(t *testing.T) {
 }
 
 func TestEnvoyAcceptsTheBootstrap(t *testing.T) {
-	bin := envoyBinary(t)
+	bin := testenv.Envoy(t)
 	y, err := Bootstrap(DefaultBootstrap())
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -67,12 +66,7 @@ func TestSignedPromptsAndThoseWhoTamperWithThem(t *testing.T) {
 		}
 		return string(b)
 	}
-	binary := filepath.Join(t.TempDir(), "playbook")
-	build := exec.Command("go", "build", "-o", binary, "./examples/servers/playbook")
-	build.Dir = testenv.Root()
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	binary := testenv.Build(t, "./examples/servers/playbook")
 	start := func(name, key string) string {
 		der, err := x509.MarshalPKCS8PrivateKey(keys[key])
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -66,12 +65,7 @@ func start(t testing.TB) *server {
 	if len(found) == 0 || err != nil {
 		t.Fatal("missing: Keycloak: run `make keycloak`")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().(*net.TCPAddr)
-	_ = ln.Close()
+	port := testenv.FreePort(t)
 	home := filepath.Dir(found[len(found)-1])
 	ctx, cancel := context.WithTimeout(context.Background(), life)
 	// Not by its script, which would leave Java behind if the test were killed.
@@ -81,10 +75,10 @@ func start(t testing.TB) *server {
 		"--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
 		"--add-opens=java.base/java.security=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
 		"-Dkc.home.dir="+home, "-cp", filepath.Join(home, "lib/quarkus-run.jar"), "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
-		"start", "--optimized", "--http-enabled=true", "--hostname-strict=false", "--http-host=127.0.0.1", fmt.Sprintf("--http-port=%d", address.Port))
+		"start", "--optimized", "--http-enabled=true", "--hostname-strict=false", "--http-host=127.0.0.1", fmt.Sprintf("--http-port=%d", port))
 	cmd.Env = append(os.Environ(), "KC_BOOTSTRAP_ADMIN_USERNAME="+admin, "KC_BOOTSTRAP_ADMIN_PASSWORD="+admin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	s := &server{url: "http://" + address.String(), cmd: cmd, done: make(chan struct{})}
+	s := &server{url: fmt.Sprintf("http://127.0.0.1:%d", port), cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = s, s
 	if err := cmd.Start(); err != nil {
 		cancel()

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,7 +41,7 @@ func both() []scenario.Era { return []scenario.Era{scenario.Legacy, scenario.Mod
 // Examples starts the example servers of this repository: crm, tickets, data.
 func Examples(t testing.TB) []Server {
 	t.Helper()
-	bin := build(t, "github.com/sallyport/sallyport/examples/cmd/mcp-examples")
+	bin := testenv.Build(t, "./examples/cmd/mcp-examples")
 	cmd := exec.CommandContext(lifetime(t, serverLife), bin, "-crm", "127.0.0.1:0", "-tickets", "127.0.0.1:0", "-data", "127.0.0.1:0")
 	line := start(t, cmd, func(line string) (string, bool) { return strings.CutPrefix(line, "mcp-examples ready ") })
 	plans := map[string]func(bool) scenario.Plan{"crm": crmPlan, "tickets": ticketsPlan, "data": dataPlan}
@@ -59,12 +58,12 @@ func Examples(t testing.TB) []Server {
 // ask legacy clients anything.
 func GoEverything(t testing.TB, stateless bool) Server {
 	t.Helper()
-	bin := build(t, "github.com/modelcontextprotocol/go-sdk/conformance/everything-server")
+	bin := testenv.Build(t, "github.com/modelcontextprotocol/go-sdk/conformance/everything-server")
 	s := Server{Name: "go-stateful", Eras: []scenario.Era{scenario.Legacy}, plan: goStatefulPlan, legacyDiscover: true}
 	if stateless {
 		s = Server{Name: "go-stateless", Eras: both(), plan: goStatelessPlan}
 	}
-	addr := freeAddr(t)
+	addr := testenv.FreeAddress(t)
 	cmd := exec.CommandContext(lifetime(t, serverLife), bin, "-http", addr, fmt.Sprintf("-stateless=%t", stateless))
 	start(t, cmd, func(line string) (string, bool) { return "", strings.Contains(line, "listening at") })
 	answers(t, addr) // it says so just before it listens
@@ -99,18 +98,6 @@ func All(t testing.TB) []Server {
 
 func peerReady(line string) (string, bool) { return strings.CutPrefix(line, "peer ready ") }
 
-// freeAddr returns an address that nobody listened on a moment ago, for servers
-// that cannot say which port they were given.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func answers(t testing.TB, addr string) {
 	t.Helper()
 	testenv.Eventually(t, startLimit, "listening on "+addr, func() bool {
@@ -120,28 +107,4 @@ func answers(t testing.TB, addr string) {
 		}
 		return c.Close() == nil
 	})
-}
-
-var built sync.Map // package path -> func() (string, error), once per test process
-
-// build compiles a command of this module or of one it depends on.
-func build(t testing.TB, pkg string) string {
-	t.Helper()
-	once, _ := built.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
-		folder, err := os.MkdirTemp("", "sallyport-peers-") //nolint:usetesting // outlives the test that builds first
-		if err != nil {
-			return "", err
-		}
-		cmd := exec.Command("go", "build", "-o", folder+"/", pkg)
-		cmd.Dir = testenv.Root()
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("peers: build %s: %w\n%s", pkg, err, out)
-		}
-		return filepath.Join(folder, filepath.Base(pkg)), nil
-	}))
-	bin, err := once.(func() (string, error))()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bin
 }

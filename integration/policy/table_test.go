@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -144,12 +143,7 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 	dir := testenv.Bundle(t, string(as(t, "anonymous")))
 	text := strings.Replace(testenv.Config(t, servers, "guards: {policy: {bundle: "+dir+", signatures: optional, hide: false, poll: 100ms, requests_only: true}, "+without("normalise", "dlp", "injection")+"}\n"),
 		"policy_engine: none", "policy_engine: OPA, decision_cache_ttl: 5m", 1)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	_ = ln.Close() // the gateway says no port of its own choice
+	address := testenv.FreeAddress(t) // the gateway says no port of its own choice
 	text = strings.Replace(text, `extproc: {address: "127.0.0.1:0"}`, `extproc: {address: "`+address+`"}`, 1)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, text)

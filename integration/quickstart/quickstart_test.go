@@ -46,13 +46,13 @@ func start(t *testing.T) *gateway {
 	t.Helper()
 	envoy := testenv.Envoy(t)
 	root, dir := testenv.Root(), t.TempDir()
-	ports := free(t, 3)
 	text, err := os.ReadFile(filepath.Join(root, "examples/quickstart/sallyport.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The file as it is, but for its ports: others may run the quickstart on this machine.
 	config := strings.Replace(string(text), "127.0.0.1:8080", "127.0.0.1:0", 1)
+	ports := [...]int{testenv.FreePort(t), testenv.FreePort(t), testenv.FreePort(t)}
 	for i, port := range ports {
 		config = strings.Replace(config, fmt.Sprintf("127.0.0.1:3910%d", i+1), fmt.Sprintf("127.0.0.1:%d", port), 1)
 	}
@@ -94,20 +94,6 @@ func start(t *testing.T) *gateway {
 		t.Fatal("no ready line")
 	}
 	return g
-}
-
-func free(t *testing.T, n int) []int {
-	t.Helper()
-	var out []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() //nolint:revive,gocritic // all are held until all are chosen, so that they differ
-		out = append(out, l.Addr().(*net.TCPAddr).Port)
-	}
-	return out
 }
 
 func output(t *testing.T, dir, name string, args ...string) string {

@@ -33,12 +33,7 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		Missing(t, "redis-server: run `make redis`")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &Redis{Address: ln.Addr().String(), dir: t.TempDir(), args: args}
-	_ = ln.Close()
+	r := &Redis{Address: FreeAddress(t), dir: t.TempDir(), args: args}
 	r.Start(t)
 	t.Cleanup(r.Stop)
 	return r

@@ -67,29 +67,6 @@ func Heavy(t testing.TB) {
 	}
 }
 
-var build struct { // the binary under test is built at most once per test process
-	once sync.Once
-	path string
-	err  error
-	out  []byte
-}
-
-// Binary builds cmd/sallyport and returns its path, which is the same for all
-// tests: what has not changed is not linked again.
-func Binary(t testing.TB) string {
-	t.Helper()
-	build.once.Do(func() {
-		build.path = filepath.Join(Root(), "bin", "test", "sallyport")
-		cmd := exec.Command("go", "build", "-o", build.path, "./cmd/sallyport")
-		cmd.Dir = Root()
-		build.out, build.err = cmd.CombinedOutput()
-	})
-	if build.err != nil {
-		t.Fatalf("build sallyport: %v\n%s", build.err, build.out)
-	}
-	return build.path
-}
-
 // Gateway is a running `sallyport run`.
 type Gateway struct {
 	MCP    string // http://host:port

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,7 +30,7 @@ func TestThroughEnvoy(t *testing.T) {
 		}
 	}
 	for _, list := range groups {
-		address := freePort(t)
+		address := testenv.FreeAddress(t)
 		path := writeConfig(t, list[0], s.url, who, func(text string) string {
 			return strings.Replace(text, `extproc: {address: "127.0.0.1:0"}`, `extproc: {address: "`+address+`"}`, 1)
 		})
@@ -119,17 +118,6 @@ func (s *server) replay(t *testing.T, url string, tr *transcript, who *testenv.I
 		t.Fatal(fmt.Errorf("after %q: %w", b, err))
 	}
 	return outcome{client: client(who, resp.StatusCode, resp.Header, string(b)), upstream: s.got()}
-}
-
-// freePort returns a loopback address for the service that judges.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func dial(t *testing.T, address string) authv3.AuthorizationClient {

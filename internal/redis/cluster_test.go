@@ -3,6 +3,7 @@ package redis
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ func copied(t *testing.T) (first *testenv.Redis, o Options) {
 	t.Helper()
 	var nodes []*testenv.Redis
 	for i := range 4 {
-		bus := freePort(t)
+		bus := strconv.Itoa(testenv.FreePort(t))
 		nodes = append(nodes, testenv.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"))
 		if i > 0 {
 			command(t, nodes[0], "cluster", "meet", "127.0.0.1", nodes[i].Port(), bus)

@@ -3,7 +3,6 @@ package redis
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,21 +17,11 @@ import (
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
-}
-
 // cluster runs two nodes and returns the address of one.
 func cluster(t *testing.T) string {
 	t.Helper()
 	node := func() (*testenv.Redis, string) {
-		bus := freePort(t)
+		bus := strconv.Itoa(testenv.FreePort(t))
 		return testenv.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "5000"), bus
 	}
 	one, _ := node()

@@ -22,11 +22,7 @@ import (
 // program builds the command, which has to start itself for its own parts.
 func program(t *testing.T) string {
 	t.Helper()
-	self := filepath.Join(t.TempDir(), "sallyport-bench")
-	if out, err := exec.Command("go", "build", "-o", self, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return self
+	return testenv.Build(t, "./bench/cmd/sallyport-bench")
 }
 
 // command returns a function that runs the command beside the gateway and a
