@@ -49,7 +49,7 @@ func auditReportCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&framework, "framework", "", strings.Join(report.IDs(), ", "))
 	f.StringVarP(&path, "config", "c", "", "configuration that the controls are mapped to")
-	f.Func("format", "md, html or oscal (JSON in the shape of OSCAL assessment results); md when absent", func(s string) error {
+	f.Func("format", "md, html or oscal (OSCAL "+report.OSCALVersion+" assessment results, as JSON); md when absent", func(s string) error {
 		if format = s; s != "md" && s != "html" && s != "oscal" {
 			return errors.New("is none of md, html and oscal")
 		}

@@ -9,105 +9,8 @@ import (
 	"time"
 )
 
-// The shapes of OSCAL assessment results, as far as this report has something to
-// say. docs/assessment-results.schema.json describes what comes out.
-type (
-	oscal struct {
-		Results assessment `json:"assessment-results"`
-	}
-	assessment struct {
-		UUID       string     `json:"uuid"`
-		Metadata   metadata   `json:"metadata"`
-		ImportAP   href       `json:"import-ap"`
-		Results    []result   `json:"results"`
-		BackMatter backMatter `json:"back-matter"`
-	}
-	metadata struct {
-		Title        string `json:"title"`
-		LastModified string `json:"last-modified"`
-		Version      string `json:"version"`
-		OSCALVersion string `json:"oscal-version"`
-		Remarks      string `json:"remarks"`
-		Props        []prop `json:"props,omitempty"`
-	}
-	href struct {
-		Href    string `json:"href"`
-		Remarks string `json:"remarks,omitempty"`
-	}
-	prop struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
-		NS    string `json:"ns"`
-	}
-	result struct {
-		UUID         string        `json:"uuid"`
-		Title        string        `json:"title"`
-		Description  string        `json:"description"`
-		Start        string        `json:"start"`
-		End          string        `json:"end,omitempty"`
-		Props        []prop        `json:"props"`
-		Reviewed     reviewed      `json:"reviewed-controls"`
-		Observations []observation `json:"observations"`
-		Findings     []finding     `json:"findings"`
-		Remarks      string        `json:"remarks"`
-	}
-	reviewed struct {
-		Selections []selection `json:"control-selections"`
-	}
-	selection struct {
-		Include []controlID `json:"include-controls"`
-	}
-	controlID struct {
-		ID string `json:"control-id"`
-	}
-	observation struct {
-		UUID        string     `json:"uuid"`
-		Title       string     `json:"title"`
-		Description string     `json:"description"`
-		Props       []prop     `json:"props"`
-		Methods     []string   `json:"methods"`
-		Collected   string     `json:"collected"`
-		Evidence    []evidence `json:"relevant-evidence,omitempty"`
-	}
-	evidence struct {
-		Href        string `json:"href,omitempty"`
-		Description string `json:"description"`
-	}
-	finding struct {
-		UUID        string    `json:"uuid"`
-		Title       string    `json:"title"`
-		Description string    `json:"description"`
-		Target      target    `json:"target"`
-		Related     []related `json:"related-observations"`
-		Remarks     string    `json:"remarks"`
-	}
-	target struct {
-		Type   string `json:"type"`
-		ID     string `json:"target-id"`
-		Status state  `json:"status"`
-	}
-	state struct {
-		State  string `json:"state"`
-		Reason string `json:"reason"`
-	}
-	related struct {
-		UUID string `json:"observation-uuid"`
-	}
-	backMatter struct {
-		Resources []resource `json:"resources"`
-	}
-	resource struct {
-		UUID   string     `json:"uuid"`
-		Title  string     `json:"title"`
-		RLinks []href     `json:"rlinks,omitempty"`
-		Base64 *base64One `json:"base64,omitempty"`
-	}
-	base64One struct {
-		Filename  string `json:"filename"`
-		MediaType string `json:"media-type"`
-		Value     []byte `json:"value"`
-	}
-)
+// OSCALVersion is the version of the OSCAL models that OSCAL writes.
+const OSCALVersion = "1.2.3"
 
 const ns = "https://sallyport.dev/ns/oscal"
 
@@ -131,32 +34,22 @@ func (r *Report) token(id string) string {
 	return r.ID + "_" + strings.ReplaceAll(clean, ".-", "-")
 }
 
-// OSCAL writes the report in the shape of OSCAL assessment results, with the proofs
-// of the receipts that it shows.
+// objective is the id of the gateway's part of a control, which is what findings are about.
+func (r *Report) objective(id string) string { return r.token(id) + "_gateway-part" }
+
+// OSCAL writes the report as OSCAL assessment results, with the proofs of the
+// receipts that it shows.
 func (r *Report) OSCAL(w io.Writer) error {
 	now := r.Now.UTC().Format(time.RFC3339)
 	out := assessment{
 		UUID:     r.uuid("report"),
-		ImportAP: href{"#" + r.uuid("plan"), "There is no assessment plan: this is evidence for an assessment, collected by a gateway."},
-		Metadata: metadata{Title: r.Title + ": evidence of an MCP gateway", LastModified: now, Version: r.Build, OSCALVersion: "1.1.3", Remarks: r.about()},
-	}
-	res := result{
-		UUID: r.uuid("result"), Title: r.Text, Description: legend, Start: moment(first(r.Since, r.First, r.Now), now), End: moment(first(r.Until, r.Last), ""),
-	}
-	attested := "yes"
-	if r.Unproved {
-		attested, res.Remarks = "no", unproved+" "
-	}
-	res.Props = append(res.Props, prop{"attested", attested, ns})
-	for _, f := range r.facts() {
-		res.Remarks += f[0] + ": " + f[1] + ". "
-	}
-	for _, e := range r.Elsewhere {
-		res.Remarks += "Not addressed: " + strings.Join(e.IDs, "; ") + ". " + e.Why + " "
+		ImportAP: href{"#" + r.uuid("plan"), noPlan},
+		Metadata: metadata{Title: r.Title + ": evidence of an MCP gateway", LastModified: now, Version: r.Build, OSCALVersion: OSCALVersion, Remarks: r.about()},
 	}
 	out.BackMatter.Resources = append(out.BackMatter.Resources,
-		resource{UUID: r.uuid("plan"), Title: "No assessment plan"},
-		resource{UUID: r.uuid("text"), Title: r.Title, RLinks: []href{{Href: r.Source}}})
+		resource{UUID: r.uuid("plan"), Title: "No assessment plan", Description: noPlan},
+		resource{UUID: r.uuid("text"), Title: r.Title, Description: r.Text, RLinks: []href{{Href: r.Source}}})
+	res := r.result(now)
 	proofs := map[string]bool{}
 	for _, p := range r.Parts {
 		o, err := r.observe(p, now, &out.BackMatter, proofs)
@@ -167,8 +60,10 @@ func (r *Report) OSCAL(w io.Writer) error {
 	}
 	var all selection
 	for i := range r.Results {
-		all.Include = append(all.Include, controlID{r.token(r.Results[i].ID)})
-		res.Findings = append(res.Findings, r.find(&r.Results[i]))
+		c := &r.Results[i]
+		all.Include = append(all.Include, controlID{r.token(c.ID)})
+		out.Local.Objectives = append(out.Local.Objectives, r.define(c))
+		res.Findings = append(res.Findings, r.find(c))
 	}
 	res.Reviewed.Selections = []selection{all}
 	out.Results = []result{res}
@@ -178,9 +73,53 @@ func (r *Report) OSCAL(w io.Writer) error {
 	return enc.Encode(oscal{out})
 }
 
+const noPlan = "There is no assessment plan: this is evidence for an assessment, collected by a gateway."
+
+// result says what was looked at, when, and by whom.
+func (r *Report) result(now string) result {
+	res := result{
+		UUID: r.uuid("result"), Title: r.Text, Description: legend, Start: moment(first(r.Since, r.First, r.Now), now), End: moment(first(r.Until, r.Last), ""),
+	}
+	attested := "yes"
+	if r.Unproved {
+		attested, res.Remarks = "no", unproved+" "
+	}
+	res.Props = append(res.Props, prop{"attested", ns, attested})
+	for _, f := range r.facts() {
+		res.Remarks += f[0] + ": " + f[1] + ". "
+	}
+	for _, e := range r.Elsewhere {
+		res.Remarks += "Not addressed: " + strings.Join(e.IDs, "; ") + ". " + e.Why + " "
+	}
+	gateway := component{UUID: r.uuid("gateway"), Type: "software", Title: "Sallyport, an MCP gateway", Status: componentState{"operational"},
+		Description: "The gateway whose receipts and configuration were read."}
+	if r.CurrentConfig != "" {
+		gateway.Props = append(gateway.Props, prop{"configuration-revision", ns, r.CurrentConfig})
+	}
+	tool := component{UUID: r.uuid("tool"), Type: "software", Title: "sallyport audit report " + r.Build, Status: componentState{"operational"},
+		Description: "The gateway's own program, which made this report: it reads a configuration and verified receipts, and asks nobody."}
+	res.Local.Components = []component{gateway}
+	res.Local.Assets = assets{[]component{tool}, []platform{{r.uuid("platform"), "Where this report was made", []uses{{tool.UUID}}}}}
+	return res
+}
+
+// define says what the gateway's part of a control is, so that what is found about
+// it cannot be read as said of the control.
+func (r *Report) define(c *Result) objective {
+	prose := "The gateway's part of " + c.ID + ", and no more than that: the gateway is configured as the observations say, and receipts of the period show it."
+	for _, p := range c.Parts {
+		prose += " " + p.Topic + ": " + p.Gives
+	}
+	return objective{r.token(c.ID), c.Title + ". " + c.Asks, []textPart{{r.objective(c.ID), "assessment-objective", prose}}}
+}
+
 // observe puts the evidence of one topic into OSCAL.
 func (r *Report) observe(p *Shown, now string, back *backMatter, proofs map[string]bool) (observation, error) {
-	o := observation{UUID: r.uuid("topic " + p.Topic), Title: p.Topic, Description: p.Says(), Props: []prop{{"status", p.Status.String(), ns}}, Methods: []string{"EXAMINE"}, Collected: now}
+	o := observation{
+		UUID: r.uuid("topic " + p.Topic), Title: p.Topic, Description: p.Says(), Props: []prop{{"status", ns, p.Status.String()}},
+		Methods: []string{"EXAMINE"}, Types: []string{"control-objective"}, Collected: now,
+		Origins: []origin{{[]actor{{"tool", r.uuid("tool")}}}}, Subjects: []subject{{r.uuid("gateway"), "component"}},
+	}
 	for i := range p.Config {
 		c := &p.Config[i]
 		o.Evidence = append(o.Evidence, evidence{Description: fmt.Sprintf("configuration %s says %s: %s", c.At, c.said(), c.verdict())})
@@ -201,7 +140,7 @@ func (r *Report) observe(p *Shown, now string, back *backMatter, proofs map[stri
 					if err != nil {
 						return o, fmt.Errorf("report: oscal: %w", err)
 					}
-					back.Resources = append(back.Resources, resource{UUID: id, Title: "Proof of " + one.Description, Base64: &base64One{name, "application/json", text}})
+					back.Resources = append(back.Resources, resource{UUID: id, Title: "Proof of " + one.Description, Description: howToCheck, Base64: &base64One{name, "application/json", text}})
 				}
 			}
 			o.Evidence = append(o.Evidence, one)
@@ -220,12 +159,13 @@ func (r *Report) observe(p *Shown, now string, back *backMatter, proofs map[stri
 // "satisfied" never stands beside the control itself.
 func (r *Report) find(c *Result) finding {
 	f := finding{
-		UUID: r.uuid("control " + c.ID), Title: c.ID + " " + c.Title, Description: c.Asks,
-		Target:  target{"objective-id", r.token(c.ID) + "_gateway-part", state{"not-satisfied", "other"}},
-		Remarks: "The gateway's part: " + c.Status.String() + ". Gaps: " + strings.Join(c.Gaps, " "),
+		UUID: r.uuid("control " + c.ID), Title: "The gateway's part of " + c.ID + " " + c.Title, Description: c.Asks,
+		Props:   []prop{{"status", ns, c.Status.String()}},
+		Target:  target{"objective-id", r.objective(c.ID), "The gateway's part of " + c.ID, c.state()},
+		Remarks: "The gateway's part: " + c.Status.String() + ". This says nothing of the control as a whole. Gaps: " + strings.Join(c.Gaps, " "),
 	}
-	if c.Status == Evidenced {
-		f.Target.Status = state{"satisfied", "pass"}
+	for _, g := range c.Gaps {
+		f.Props = append(f.Props, prop{"gap", ns, g})
 	}
 	for _, p := range c.Parts {
 		f.Related = append(f.Related, related{r.uuid("topic " + p.Topic)})
@@ -233,31 +173,15 @@ func (r *Report) find(c *Result) finding {
 	return f
 }
 
-// name is the file name of a sample's proof.
-func (s *Sample) name() string { return fmt.Sprintf("receipt-%s-%d.json", s.Replica, s.Seq) }
-
-// Proofs calls f with the proof of every receipt that the report shows, once.
-func (r *Report) Proofs(f func(name string, proof []byte) error) error {
-	seen := map[string]bool{}
-	for _, p := range r.Parts {
-		for i := range p.Receipts {
-			for j := range p.Receipts[i].Samples {
-				s := &p.Receipts[i].Samples[j]
-				if s.Proof == nil || seen[s.name()] {
-					continue
-				}
-				seen[s.name()] = true
-				text, err := json.Marshal(s.Proof)
-				if err == nil {
-					err = f(s.name(), append(text, '\n'))
-				}
-				if err != nil {
-					return fmt.Errorf("report: proofs: %w", err)
-				}
-			}
-		}
+// state is a status in OSCAL's words.
+func (c *Result) state() state {
+	switch c.Status {
+	case Evidenced:
+		return state{"satisfied", "pass"}
+	case Partly, NotConfigured:
+		return state{"not-satisfied", "fail"}
 	}
-	return nil
+	return state{"not-satisfied", "other"} // configured or unproved: nothing shows that it is, nor that it is not
 }
 
 func first(times ...time.Time) time.Time {
