@@ -2,9 +2,6 @@ package app
 
 import (
 	"errors"
-	"fmt"
-	"log/slog"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -15,7 +12,6 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
-	"github.com/sallyport/sallyport/internal/telemetry"
 	"github.com/sallyport/sallyport/mcp"
 	"github.com/sallyport/sallyport/xds"
 )
@@ -140,16 +136,4 @@ func Bootstrap(cfg *config.Config, address string) ([]byte, error) {
 	b.AdminAddress, b.AdminPort = a.Addr().String(), uint32(a.Port())
 	b.MaxConnections, b.MaxHeap = cfg.Envoy.MaxConnections, uint64(cfg.Envoy.MaxHeap)
 	return xds.Bootstrap(b)
-}
-
-func logger(c config.Log) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		return nil, fmt.Errorf("log.level: %q is not debug, info, warn or error", c.Level)
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(telemetry.WithTraces(slog.NewJSONHandler(os.Stderr, o))), nil
-	}
-	return slog.New(telemetry.WithTraces(slog.NewTextHandler(os.Stderr, o))), nil
 }

@@ -3,10 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
@@ -46,7 +42,7 @@ var errNothingFollows = errors.New("no labels follow anybody: set guards.flow.la
 // labels shows or takes away. Before anything is taken away, a receipt is kept.
 func (g *Gateway) labels(ctx context.Context, what string, body []byte) (any, error) {
 	var c Carrier
-	if err := decodeStrict(body, &c); err != nil {
+	if err := decodeCommand(body, &c); err != nil {
 		return nil, err
 	}
 	store := g.lasting.flows.store()
@@ -60,8 +56,8 @@ func (g *Gateway) labels(ctx context.Context, what string, body []byte) (any, er
 	keys := flow.Keys(x)
 	key := keys[len(keys)-1]
 	if what == "reset" {
-		if err := g.labelReceipt(ctx, body); err != nil {
-			return nil, fmt.Errorf("nothing was changed, because no receipt could be kept: %w", err)
+		if err := g.keepCommand(ctx, "/v1/labels", what, body, guard.Event{Kind: "labels_reset", Guard: "flow"}); err != nil {
+			return nil, err
 		}
 		were, err := store.Forget(ctx, key)
 		if err == nil {
@@ -85,16 +81,4 @@ func carriedLabels(list []flow.Label) []CarriedLabel {
 		out = append(out, CarriedLabel{l.Name, l.Source.Exchange, l.Source.Server, l.Left.Round(time.Second).String()})
 	}
 	return out
-}
-
-// labelReceipt keeps the receipt of a reset: as of a request to the admin
-// interface that was allowed.
-func (g *Gateway) labelReceipt(ctx context.Context, body []byte) error {
-	x := &guard.Exchange{ID: "admin-" + strconv.FormatInt(time.Now().UnixNano(), 36), Verb: http.MethodPost, Path: "/v1/labels/reset", Started: time.Now()}
-	d := &guard.Decision{Action: guard.Allow, Guard: "flow", At: time.Now(), Detail: "admin: reset " + strings.TrimSpace(string(body)),
-		Events: []guard.Event{{Kind: "labels_reset", Guard: "flow"}}}
-	if err := g.observer(g.source.Current()).Observe(ctx, x, nil, d); err != nil {
-		return err
-	}
-	return g.metrics.Observe(ctx, x, nil, d)
 }

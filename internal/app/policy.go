@@ -8,7 +8,6 @@ import (
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/internal/release"
@@ -129,16 +128,4 @@ func shadowConfig(c terms) terms {
 	c.Bundle, c.Store, c.Canary, c.Keep = c.Shadow.Bundle, "", policy.DefaultConfig().Canary, 2
 	c.Shadow = policy.DefaultConfig().Shadow
 	return c
-}
-
-func secret(reference string) (string, error) {
-	var ref notation.SecretRef
-	if err := ref.UnmarshalText([]byte(reference)); err != nil {
-		return "", err
-	}
-	s, err := ref.Resolve()
-	if err != nil {
-		return "", err
-	}
-	return s.Reveal(), nil
 }

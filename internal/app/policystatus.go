@@ -120,18 +120,6 @@ func (g *Gateway) policyShadow(r *http.Request) (any, error) {
 	return s, nil
 }
 
-func (r *releases) shadowReport() *shadow.Report {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.shadowed
-}
-
-func (r *releases) canaryReport() *shadow.Report {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.canaried
-}
-
 // Judging is the answer to a command about policies.
 type Judging struct {
 	Revision string `json:"revision"` // that judges now, or is on its way

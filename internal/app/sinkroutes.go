@@ -1,13 +1,10 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
@@ -59,10 +56,8 @@ func (g *Gateway) sinkStatus() []deliver.Status {
 // steer pauses, resumes or replays a sink. It leaves a receipt before it does.
 func (g *Gateway) steer(ctx context.Context, what string, body []byte) (any, error) {
 	var c SinkCommand
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		return nil, fmt.Errorf("the body is no such command: %w", err)
+	if err := decodeCommand(body, &c); err != nil {
+		return nil, err
 	}
 	if (what == "replay") != (c.From != nil) {
 		return nil, errors.New("from: a replay needs the time that it begins with, and nothing else has one")
@@ -78,9 +73,8 @@ func (g *Gateway) steer(ctx context.Context, what string, body []byte) (any, err
 	if _, ok := status(); !ok {
 		return nil, fmt.Errorf("there is no sink %q", c.Sink)
 	}
-	detail := "admin: " + what + " " + string(body)
-	if err := g.adminReceipt(ctx, "/v1/sinks/"+what, "sinks", detail, guard.Event{Kind: "sink_" + what, Guard: "sinks", Detail: "sink " + c.Sink}); err != nil {
-		return nil, fmt.Errorf("nothing was changed, because no receipt could be kept: %w", err)
+	if err := g.keepCommand(ctx, "/v1/sinks", what, body, guard.Event{Kind: "sink_" + what, Guard: "sinks", Detail: "sink " + c.Sink}); err != nil {
+		return nil, err
 	}
 	var (
 		change SinkChange
@@ -100,15 +94,4 @@ func (g *Gateway) steer(ctx context.Context, what string, body []byte) (any, err
 	g.log.Warn("a sink was steered", "what", what, "sink", c.Sink, "from", c.From, "because", c.Because)
 	change.Sink, _ = status()
 	return change, nil
-}
-
-// adminReceipt keeps the receipt of a change, as of a request to the admin
-// interface that was allowed.
-func (g *Gateway) adminReceipt(ctx context.Context, path, by, detail string, e guard.Event) error {
-	x := &guard.Exchange{ID: "admin-" + strconv.FormatInt(time.Now().UnixNano(), 36), Verb: http.MethodPost, Path: path, Started: time.Now()}
-	d := &guard.Decision{Action: guard.Allow, Guard: by, At: time.Now(), Detail: detail, Events: []guard.Event{e}}
-	if err := g.observer(g.source.Current()).Observe(ctx, x, nil, d); err != nil {
-		return err
-	}
-	return g.metrics.Observe(ctx, x, nil, d)
 }

@@ -27,3 +27,15 @@ func tend(ctx context.Context, how func() (run func(context.Context), sweep func
 		}
 	}
 }
+
+// rest waits, and reports whether ctx goes on.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -13,11 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/guard"
-	"github.com/sallyport/sallyport/guard/budget"
 	"github.com/sallyport/sallyport/internal/admin"
 	own "github.com/sallyport/sallyport/internal/budget"
-	"github.com/sallyport/sallyport/internal/config/notation"
 )
 
 // usageRoutes show who used what, and change accounts.
@@ -37,16 +34,6 @@ type UsageReport struct {
 	GroupBy  []string  `json:"group_by"`
 	Usage    []own.Row `json:"usage"`
 	Forecast *Forecast `json:"forecast,omitempty"`
-}
-
-// Forecast is what the month will have cost if its rest is like the days before
-// today, seven at most.
-type Forecast struct {
-	Month  string `json:"month"`
-	SoFar  int64  `json:"so_far_micro_usd"`
-	PerDay int64  `json:"per_day_micro_usd"`
-	Days   int    `json:"days"` // that PerDay is the mean of
-	End    int64  `json:"end_of_month_micro_usd"`
 }
 
 // level is what cost_controls.monitoring.cost_attribution groups by.
@@ -134,38 +121,6 @@ func usageQuery(v url.Values, now time.Time, by []string) (*own.Query, *UsageRep
 	return q, &UsageReport{From: own.DayOf(q.From), To: own.DayOf(q.To), GroupBy: q.By}, nil
 }
 
-func forecast(ctx context.Context, u *own.Usage, q own.Query, now time.Time) (*Forecast, error) {
-	now = now.UTC()
-	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	today := now.Truncate(24 * time.Hour)
-	f := &Forecast{Month: now.Format("2006-01")}
-	q.By = []string{"day"}
-	sum := func(from, to time.Time) (cost int64, days int, err error) {
-		q.From, q.To = from, to
-		rows, err := u.Query(ctx, q)
-		for i := range rows {
-			cost += rows[i].Cost
-		}
-		return cost, len(rows), err
-	}
-	var err error
-	if f.SoFar, _, err = sum(first, now); err != nil {
-		return nil, err
-	}
-	var before int64
-	if before, f.Days, err = sum(today.AddDate(0, 0, -7), today.Add(-time.Second)); err != nil {
-		return nil, err
-	}
-	rest := first.AddDate(0, 1, 0).Sub(now).Hours() / 24
-	if f.Days > 0 {
-		f.PerDay = before / int64(f.Days)
-	} else { // the first day there is: it goes on as it began
-		f.PerDay = int64(float64(f.SoFar) / max(now.Sub(today).Hours()/24, 1./24))
-	}
-	f.End = f.SoFar + int64(float64(f.PerDay)*rest)
-	return f, nil
-}
-
 func writeCSV(w http.ResponseWriter, r *UsageReport) {
 	out := csv.NewWriter(w)
 	_ = out.Write(append(slices.Clone(r.GroupBy), "calls", "failed", "destructive", "cost_usd", "tokens", "bytes_in", "bytes_out"))
@@ -189,118 +144,4 @@ func writeCSV(w http.ResponseWriter, r *UsageReport) {
 		_ = out.Write(line) // the client may be gone
 	}
 	out.Flush()
-}
-
-// AccountChange is what a reset or a grant is about.
-type AccountChange struct {
-	Budget      string          `json:"budget"`
-	Of          budget.Who      `json:"of"`
-	Cost        *notation.Money `json:"cost,omitempty"` // what is granted
-	Calls       int64           `json:"calls,omitempty"`
-	Bytes       int64           `json:"bytes,omitempty"`
-	Destructive int64           `json:"destructive,omitempty"`
-	Because     string          `json:"because,omitempty"`
-}
-
-// AccountState is an account after a change.
-type AccountState struct {
-	Budget string           `json:"budget"`
-	Part   string           `json:"part"` // own, or what all sessions or tasks of the caller share
-	Used   map[string]int64 `json:"used"`
-	Left   map[string]int64 `json:"left"` // of what is bounded
-	Renews string           `json:"renews_in,omitempty"`
-}
-
-// account shows the accounts of a budget, or changes them. A change is logged, and
-// leaves a receipt before it takes effect.
-func (g *Gateway) account(ctx context.Context, what string, body []byte) (any, error) {
-	var c AccountChange
-	if err := decodeStrict(body, &c); err != nil {
-		return nil, err
-	}
-	more := budget.Amounts{0, c.Calls, c.Bytes, c.Destructive}
-	if c.Cost != nil {
-		more[budget.Cost] = int64(*c.Cost)
-	}
-	for _, n := range more {
-		if n < 0 || n > budget.Most {
-			return nil, errors.New("nothing below zero can be granted, and no more than there is")
-		}
-	}
-	if what == "grant" && more == (budget.Amounts{}) {
-		return nil, errors.New("what is granted? cost, calls, bytes or destructive")
-	}
-	claims, books, err := g.budgetsInForce().Accounts(c.Budget, &c.Of)
-	if err != nil {
-		return nil, err
-	}
-	if what != "show" {
-		if err := g.receiptOf(ctx, what, &c, body); err != nil {
-			return nil, fmt.Errorf("nothing was changed, because no receipt could be kept: %w", err)
-		}
-	}
-	var out []AccountState
-	for i := range claims {
-		switch what {
-		case "reset":
-			err = books.Reset(ctx, &claims[i])
-		case "grant":
-			err = books.Grant(ctx, &claims[i], more)
-		}
-		if err != nil {
-			return nil, err
-		}
-		s, err := books.Read(ctx, &claims[i])
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, accountState(&c, i, &s))
-	}
-	if what != "show" {
-		g.log.Warn("a budget was changed", "change", what, "budget", c.Budget, "of", fmt.Sprintf("%+v", c.Of), "because", c.Because)
-	}
-	return out, nil
-}
-
-// decodeStrict reads a command to the admin interface.
-func decodeStrict(body []byte, into any) error {
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("the body is no such command: %w", err)
-	}
-	return nil
-}
-
-func accountState(c *AccountChange, i int, s *budget.State) AccountState {
-	a := AccountState{Budget: c.Budget, Part: "own", Used: make(map[string]int64), Left: make(map[string]int64)}
-	if i > 0 {
-		a.Part = "all that the caller opens"
-	}
-	for m := range budget.Measures {
-		a.Used[m.String()] = s.Used[m]
-		if left, bounded := s.Left(m); bounded {
-			a.Left[m.String()] = left
-		}
-	}
-	if s.Renews > 0 {
-		a.Renews = s.Renews.Round(time.Second).String()
-	}
-	return a
-}
-
-// budgetsInForce are those of the configuration that judges.
-func (g *Gateway) budgetsInForce() *budget.View {
-	for _, m := range g.holder.Current().Chain.Members() {
-		if v := budget.Of(m.Guard); v != nil {
-			return v
-		}
-	}
-	return new(budget.View)
-}
-
-// receiptOf keeps the receipt of a change: as of a request to the admin interface
-// that was allowed.
-func (g *Gateway) receiptOf(ctx context.Context, what string, c *AccountChange, body []byte) error {
-	return g.adminReceipt(ctx, "/v1/usage/"+what, "budget", "admin: "+what+" "+string(body), guard.Event{Kind: "budget_" + what, Guard: "budget", Detail: "budget " + c.Budget})
 }

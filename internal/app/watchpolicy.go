@@ -3,12 +3,10 @@ package app
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/internal/release"
-	"github.com/sallyport/sallyport/internal/shadow"
 )
 
 // renew has what the lines of bundles say now judge under the configuration of
@@ -177,85 +175,5 @@ func (g *Gateway) apply(l *line) {
 	}
 	if before := g.unsaved.Swap(&said); said != "" && (before == nil || *before != said) {
 		g.log.Error("policy bundles are not kept for the next start", "err", said)
-	}
-}
-
-// judges reports whether what the line says is what judges already.
-func (l *line) judges(d policy.Decider) bool {
-	has, ok := d.(*deciders)
-	if !ok {
-		return true // there is nothing to judge by policy
-	}
-	p := l.keeper.Plan()
-	if l.shadow {
-		w, ok := has.Decider.(*shadow.Watched)
-		return ok && w.Pair.Other.Revision() == p.Live.Revision
-	}
-	return has.plan.Live.Revision == p.Live.Revision && has.plan.Progress == p.Progress
-}
-
-// compare makes decisions again that another bundle shall be compared by.
-func (g *Gateway) compare(ctx context.Context) {
-	var at *shadow.Queue
-	stop := func() {}
-	for ctx.Err() == nil {
-		if q := g.lasting.releases.waiting(); q != at {
-			stop()
-			at = q
-			var run context.Context
-			run, stop = context.WithCancel(ctx)
-			go q.Run(run)
-		}
-		rest(ctx, look)
-	}
-	stop()
-}
-
-// waiting returns the queue in use, or nil.
-func (r *releases) waiting() *shadow.Queue {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.queue
-}
-
-// poll asks the source again and again, until ctx ends.
-func (l *line) poll(ctx context.Context) {
-	pause := jitter(l.config.Poll)
-	for failures := 0; ; {
-		if !rest(ctx, pause) {
-			return
-		}
-		began := time.Now()
-		o, err := l.source.Fetch(ctx, l.keeper.Mark(), l.config.Wait)
-		if ctx.Err() != nil {
-			return
-		}
-		_ = l.keeper.Offer(o, err) // the keeper remembers
-		switch {
-		case err != nil:
-			failures = min(failures+1, 16)
-			pause = jitter(max(l.config.Poll, min(l.config.Poll<<failures, maxPause)))
-		case o.Waits && (o.Archive != nil || time.Since(began) > time.Second):
-			failures, pause = 0, look // it waits for us
-		default:
-			failures, pause = 0, jitter(l.config.Poll)
-		}
-	}
-}
-
-// jitter is d, give or take a quarter, so that replicas do not ask all at once.
-func jitter(d time.Duration) time.Duration {
-	return d - d/4 + rand.N(d/2+1) //nolint:gosec // spreads load, hides nothing
-}
-
-// rest waits, and reports whether ctx goes on.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
