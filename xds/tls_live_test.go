@@ -6,29 +6,24 @@ import (
 	"io"
 	"log"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/registry"
 )
 
 // tlsUpstream serves with a certificate for host. It asks for a client
 // certificate of clients, if any.
-func tlsUpstream(t testing.TB, a *certAuthority, host string, clients *certAuthority) *httptest.Server {
+func tlsUpstream(t testing.TB, a *testenv.Certificate, host string, clients *testenv.Certificate) *httptest.Server {
 	t.Helper()
-	cert, key := a.issue(t, host)
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	u := httptest.NewUnstartedServer(echo(host))
 	u.Config.ErrorLog = log.New(io.Discard, "", 0)
-	u.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	u.TLS = &tls.Config{Certificates: []tls.Certificate{a.Issue(t, time.Hour, host).TLS()}, NextProtos: []string{"h2", "http/1.1"}}
 	if clients != nil {
 		u.TLS.ClientAuth = tls.RequireAndVerifyClientCert
 		u.TLS.ClientCAs = x509.NewCertPool()
-		u.TLS.ClientCAs.AppendCertsFromPEM(clients.caPEM)
+		u.TLS.ClientCAs.AddCert(clients.Certificate)
 	}
 	u.EnableHTTP2 = true
 	u.StartTLS()
@@ -36,21 +31,11 @@ func tlsUpstream(t testing.TB, a *certAuthority, host string, clients *certAutho
 	return u
 }
 
-func writeFile(t testing.TB, dir, name string, b []byte) string {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func TestUpstreamCertificatesAreVerifiedByChainAndName(t *testing.T) {
 	dir := t.TempDir()
-	ours, theirs := newAuthority(t), newAuthority(t)
-	ca := writeFile(t, dir, "ca.pem", ours.caPEM)
-	cert, key := ours.issue(t, "gateway")
-	certFile, keyFile := writeFile(t, dir, "client.pem", cert), writeFile(t, dir, "client.key", key)
+	ours, theirs := testenv.NewAuthority(t), testenv.NewAuthority(t)
+	ca, _ := ours.Write(t, dir, "ca")
+	certFile, keyFile := ours.Issue(t, time.Hour, "gateway").Write(t, dir, "client")
 	byName := tlsUpstream(t, ours, "mcp.internal", nil)
 	byAddress := tlsUpstream(t, ours, "127.0.0.1", nil)
 	forLocalhost := tlsUpstream(t, ours, "localhost", nil)
@@ -107,8 +92,8 @@ func TestUpstreamCertificatesAreVerifiedByChainAndName(t *testing.T) {
 // A certificate that is replaced on disk is used without a new configuration.
 func TestRotatedAuthorityIsTakenFromDisk(t *testing.T) {
 	dir := t.TempDir()
-	first, second := newAuthority(t), newAuthority(t)
-	ca := writeFile(t, dir, "ca.pem", first.caPEM)
+	first, second := testenv.NewAuthority(t), testenv.NewAuthority(t)
+	ca, _ := first.Write(t, dir, "ca")
 	up := tlsUpstream(t, second, "127.0.0.1", nil)
 	s := server(t, "a", up.URL)
 	s.Versions[0].Scheme, s.Versions[0].TLS.CAFile = "https", ca
@@ -116,9 +101,7 @@ func TestRotatedAuthorityIsTakenFromDisk(t *testing.T) {
 	if code, body, _ := get(t, base+"/mcp/a"); code != 502 {
 		t.Fatalf("got %d %q before the rotation", code, body)
 	}
-	if err := os.Rename(writeFile(t, dir, "new.pem", second.caPEM), ca); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Write(t, ca, second.PEM())
 	eventually(t, "the new authority", func() bool {
 		code, _, _ := get(t, base+"/mcp/a")
 		return code == 200

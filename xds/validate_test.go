@@ -70,11 +70,11 @@ func static(t testing.TB, r *Resources, adminPort uint32) []byte {
 	for _, s := range r.Secrets {
 		name := map[string]any{"name": s.GetName()}
 		if s.GetValidationContext() != nil {
-			name["validation_context"] = map[string]any{"trusted_ca": map[string]any{"inline_string": string(newAuthority(t).caPEM)}}
+			name["validation_context"] = map[string]any{"trusted_ca": map[string]any{"inline_string": testenv.NewAuthority(t).PEM()}}
 		} else {
-			cert, key := newAuthority(t).issue(t, "client")
+			client := testenv.NewAuthority(t).Issue(t, time.Hour, "client")
 			name["tls_certificate"] = map[string]any{
-				"certificate_chain": map[string]any{"inline_string": string(cert)}, "private_key": map[string]any{"inline_string": string(key)},
+				"certificate_chain": map[string]any{"inline_string": client.PEM()}, "private_key": map[string]any{"inline_string": client.KeyPEM(t)},
 			}
 		}
 		secrets = append(secrets, name)

@@ -3,15 +3,7 @@ package collector
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,35 +30,6 @@ func binary(t testing.TB) string {
 		testenv.Missing(t, "OpenTelemetry Collector: run `make collector`, or set SALLYPORT_OTELCOL")
 	}
 	return p
-}
-
-// certificate writes a certificate for 127.0.0.1, which is its own authority, and its key.
-func certificate(t testing.TB) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "collector"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
 }
 
 const config = `receivers:
@@ -117,7 +80,9 @@ func TestACollectorShowsOneTrace(t *testing.T) {
 	bin := binary(t)
 	for _, protocol := range []string{"grpc", "http"} {
 		t.Run(protocol, func(t *testing.T) {
-			cert, key := certificate(t)
+			dir, authority := t.TempDir(), testenv.NewAuthority(t)
+			ca, _ := authority.Write(t, dir, "ca")
+			cert, key := authority.Issue(t, time.Hour).Write(t, dir, "collector")
 			ports := map[string]int{"grpc": testenv.FreePort(t), "http": testenv.FreePort(t)}
 			file := filepath.Join(t.TempDir(), "collector.yaml")
 			testenv.Write(t, file, fmt.Sprintf(config, ports["grpc"], ports["http"], cert, key))
@@ -126,7 +91,7 @@ func TestACollectorShowsOneTrace(t *testing.T) {
 			g := testenv.Start(t, fmt.Sprintf("  - {name: json, url: %q}\n  - {name: events, url: %q}\n", server(t, false), server(t, true)), fmt.Sprintf(
 				"telemetry:\n  otlp: {endpoint: \"https://127.0.0.1:%d\", protocol: %s, ca: %s, compression: gzip}\n  traces: {sample: 1}\n  metrics: {interval: 1s}\n"+
 					"telemetry_configuration: {traces: {ai_spans: [prompt_hashes, tool_metadata, token_usage, cost_tracking, latency_percentiles]}}\n"+
-					"guards:\n  quota: {rules: [{name: rare, by: [principal], tools: [rare], limit: \"1/hour\"}]}\n", ports[protocol], protocol, cert))
+					"guards:\n  quota: {rules: [{name: rare, by: [principal], tools: [rare], limit: \"1/hour\"}]}\n", ports[protocol], protocol, ca))
 			trace := func(n int) string { return fmt.Sprintf("4bf92f3577b34da6a3ce929d0000%04x", n) }
 			parent := func(n int) string { return "00-" + trace(n) + "-00f067aa0ba902b7-01" }
 			for n, tt := range []struct{ server, tool string }{{"json", "read"}, {"events", "read"}, {"json", "rare"}, {"json", "rare"}} {

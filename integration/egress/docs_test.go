@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/integration/testenv"
 )
@@ -15,8 +16,10 @@ func TestTheConfigurationsShownAreGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	company := newAuthority(t)
-	ca, cert, key := company.files(t, company.issue(t, ""))
+	company := testenv.NewAuthority(t)
+	dir := t.TempDir()
+	ca, _ := company.Write(t, dir, "ca")
+	cert, key := company.Issue(t, time.Hour).Write(t, dir, "tls")
 	shown := 0
 	for _, block := range strings.Split(string(page), "```yaml\n")[1:] {
 		block, _, _ = strings.Cut(block, "```")

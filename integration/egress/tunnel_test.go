@@ -121,12 +121,12 @@ func (u *tunnel) says(line string) string {
 }
 
 func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
-	company, stranger := newAuthority(t), newAuthority(t)
-	site := company.issue(t, "", "a.example", "b.example")
+	company, stranger := testenv.NewAuthority(t), testenv.NewAuthority(t)
+	site := company.Issue(t, time.Hour, "a.example", "b.example")
 	public := startEcho(t, "127.0.0.2:0")
 	inside := startEcho(t, fmt.Sprintf("127.0.0.1:%d", public.port))
 	secure := startSite(t, "127.0.0.2:0", http.NotFoundHandler()) // its port is free on the other address
-	tlsLn, err := tls.Listen("tcp", "127.0.0.2:0", &tls.Config{Certificates: []tls.Certificate{site}})
+	tlsLn, err := tls.Listen("tcp", "127.0.0.2:0", &tls.Config{Certificates: []tls.Certificate{site.TLS()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,9 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 		z.set(name, "127.0.0.2")
 	}
 	z.set("inside.example", "127.0.0.1")
-	ca, cert, key := company.files(t, company.issue(t, "spiffe://company.example/gateway"))
+	dir := t.TempDir()
+	ca, _ := company.Write(t, dir, "ca")
+	cert, key := company.Issue(t, time.Hour, "spiffe://company.example/gateway").Write(t, dir, "tls")
 	g := start(t, nothing, fmt.Sprintf(`egress:
   resolver: {address: %q, keep: 1ms}
   listeners:
@@ -165,31 +167,31 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 	at := func(host string) string { return fmt.Sprintf("%s:%d", host, public.port) }
 
 	t.Run("TLS is between client and site", func(t *testing.T) {
-		c := &http.Client{Transport: &http.Transport{TLSClientConfig: company.trusting(nil), Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: open}), DisableKeepAlives: true}}
+		c := &http.Client{Transport: &http.Transport{TLSClientConfig: company.Trusting(nil), Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: open}), DisableKeepAlives: true}}
 		if status, body, _ := fetch(t, c, fmt.Sprintf("https://a.example:%d/", tlsPort)); status != 200 || body != fmt.Sprintf("secure a.example:%d", tlsPort) {
 			t.Errorf("%d %s", status, body)
 		}
 	})
 
 	t.Run("each workload has its own list, whatever name it gives itself", func(t *testing.T) {
-		crm, batch, other := company.issue(t, "spiffe://company.example/crm"), company.issue(t, "spiffe://company.example/batch/7"), company.issue(t, "spiffe://company.example/crm2")
-		nobody, forged := company.issue(t, "", "crm"), stranger.issue(t, "spiffe://company.example/crm")
+		crm, batch, other := company.Issue(t, time.Hour, "spiffe://company.example/crm"), company.Issue(t, time.Hour, "spiffe://company.example/batch/7"), company.Issue(t, time.Hour, "spiffe://company.example/crm2")
+		nobody, forged := company.Issue(t, time.Hour, "crm"), stranger.Issue(t, time.Hour, "spiffe://company.example/crm")
 		for _, tt := range []struct {
 			name  string
-			shows *tls.Certificate
+			shows *testenv.Certificate
 			to    string
 			want  string // begins the refusal; empty: none
 		}{
-			{"crm to a", &crm, at("a.example"), ""},
-			{"crm to b", &crm, at("b.example"), "403 egress_denied"},
-			{"batch to b", &batch, at("b.example"), ""},
-			{"batch to a", &batch, at("a.example"), "403 egress_denied"},
-			{"an id that begins like another", &other, at("a.example"), "403 unknown_workload"},
-			{"a certificate without an id", &nobody, at("a.example"), "403 unknown_workload"},
-			{"a certificate of a stranger", &forged, at("a.example"), "remote error"},
+			{"crm to a", crm, at("a.example"), ""},
+			{"crm to b", crm, at("b.example"), "403 egress_denied"},
+			{"batch to b", batch, at("b.example"), ""},
+			{"batch to a", batch, at("a.example"), "403 egress_denied"},
+			{"an id that begins like another", other, at("a.example"), "403 unknown_workload"},
+			{"a certificate without an id", nobody, at("a.example"), "403 unknown_workload"},
+			{"a certificate of a stranger", forged, at("a.example"), "remote error"},
 			{"no certificate", nil, at("a.example"), "remote error"},
 		} {
-			u, why := dig(t, mutual, company.trusting(tt.shows), tt.to)
+			u, why := dig(t, mutual, company.Trusting(tt.shows), tt.to)
 			if !strings.HasPrefix(why, tt.want) || tt.want == "" && u == nil {
 				t.Errorf("%s: %q", tt.name, why)
 			}
@@ -246,9 +248,9 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 	})
 
 	t.Run("more bytes than the workload may have end the tunnel", func(t *testing.T) {
-		batch := company.issue(t, "spiffe://company.example/batch/7")
+		batch := company.Issue(t, time.Hour, "spiffe://company.example/batch/7")
 		before := public.taken.Load()
-		u, why := dig(t, mutual, company.trusting(&batch), at("b.example"))
+		u, why := dig(t, mutual, company.Trusting(batch), at("b.example"))
 		if u == nil {
 			t.Fatal(why)
 		}
@@ -269,7 +271,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 			t.Errorf("%d bytes got out", n)
 		}
 		_ = u.Close()
-		testenv.Eventually(t, 10*time.Second, "the one connection", func() bool { u, why = dig(t, mutual, company.trusting(&batch), at("b.example")); return u != nil })
+		testenv.Eventually(t, 10*time.Second, "the one connection", func() bool { u, why = dig(t, mutual, company.Trusting(batch), at("b.example")); return u != nil })
 		if got := u.says("mine"); got != "mine" {
 			t.Error(got)
 		}
@@ -277,7 +279,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 		next := make(chan string, 10)
 		for range cap(next) { // each of Envoy's two workers may have one, and the rest wait
 			go func() {
-				v, why := dig(t, mutual, company.trusting(&batch), at("b.example"))
+				v, why := dig(t, mutual, company.Trusting(batch), at("b.example"))
 				if v != nil {
 					why = v.says("my turn")
 					_ = v.Close()
@@ -304,7 +306,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 		if n := public.conns.Load() - conns; turns == 0 || turns == cap(next) || n != int64(turns) {
 			t.Errorf("%d had their turn, on %d connections", turns, n)
 		}
-		conf := company.trusting(&batch)
+		conf := company.Trusting(batch)
 		c := &http.Client{Transport: &http.Transport{TLSClientConfig: conf, Proxy: http.ProxyURL(&url.URL{Scheme: "https", Host: mutual}), DisableKeepAlives: true}}
 		testenv.Eventually(t, 10*time.Second, "a plain request that is too large", func() bool {
 			resp, err := c.Post(fmt.Sprintf("http://b.example:%d/", secure.port), "text/plain", bytes.NewReader(make([]byte, 100<<10)))
@@ -318,12 +320,12 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 	})
 
 	t.Run("HTTP/2 is no way around", func(t *testing.T) {
-		crm := company.issue(t, "spiffe://company.example/crm")
+		crm := company.Issue(t, time.Hour, "spiffe://company.example/crm")
 		for _, tt := range []struct {
 			to, protocol string
 			want         int
 		}{{at("a.example"), "", 200}, {at("127.0.0.1"), "", 403}, {at("a.example"), "websocket", 403}, {at("a.example"), "CONNECT", 403}} {
-			status, got, err := overHTTP2(t, mutual, company.trusting(&crm), tt.to, tt.protocol)
+			status, got, err := overHTTP2(t, mutual, company.Trusting(crm), tt.to, tt.protocol)
 			if err != nil || status != tt.want || status == 200 && got != "hello\n" {
 				t.Errorf("%v: %d %q %v", tt, status, got, err)
 			}

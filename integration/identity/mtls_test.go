@@ -81,21 +81,21 @@ func do(ctx context.Context, client *http.Client, url string, header ...string) 
 }
 
 func TestACertificateSaysWhoIsCalling(t *testing.T) {
-	dir, ours, theirs := t.TempDir(), newAuthority(t), newAuthority(t)
-	ours.issue(t, time.Hour).write(t, dir)
-	testenv.Write(t, filepath.Join(dir, "clients.pem"), ours.pem)
+	dir, ours, theirs := t.TempDir(), testenv.NewAuthority(t), testenv.NewAuthority(t)
+	ours.Issue(t, time.Hour).Write(t, dir, "server")
+	testenv.Write(t, filepath.Join(dir, "clients.pem"), ours.PEM())
 	upstream, seen := answering(t)
 	g := secure(t, upstream, "method: mTLS", fmt.Sprintf("certificate: %q, key: %q, client_ca: %q", dir+"/server.pem", dir+"/server.key", dir+"/clients.pem"), "")
 	if !strings.HasPrefix(g.MCP, "https://") {
 		t.Fatalf("the ready line says %s", g.MCP)
 	}
-	desk := ours.issue(t, time.Hour, "spiffe://corp.example/desk")
+	desk := ours.Issue(t, time.Hour, "spiffe://corp.example/desk")
 
 	for name, limit := range map[string]func(*tls.Config){
 		"HTTP/2 over TLS 1.3":   func(*tls.Config) {},
 		"HTTP/1.1 over TLS 1.2": func(c *tls.Config) { c.MaxVersion, c.NextProtos = tls.VersionTLS12, []string{"http/1.1"} },
 	} {
-		conf := trusting(ours, desk)
+		conf := ours.Trusting(desk)
 		limit(conf)
 		resp, body, err := post(t, g, conf, "X-Forwarded-Client-Cert", "By=spiffe://corp.example/gateway;URI=spiffe://corp.example/root", "X-Spiffe-Id", "spiffe://corp.example/root")
 		if err != nil || resp.StatusCode != http.StatusOK {
@@ -113,16 +113,16 @@ func TestACertificateSaysWhoIsCalling(t *testing.T) {
 	}
 
 	for name, conf := range map[string]*tls.Config{
-		"no certificate":                              trusting(ours, nil),
-		"a certificate of a foreign authority":        trusting(ours, theirs.issue(t, time.Hour, "spiffe://corp.example/desk")),
-		"a certificate that expired":                  trusting(ours, ours.issue(t, -time.Second, "spiffe://corp.example/desk")),
-		"a certificate that the client issued itself": trusting(ours, desk.issue(t, "spiffe://corp.example/root")),
+		"no certificate":                              ours.Trusting(nil),
+		"a certificate of a foreign authority":        ours.Trusting(theirs.Issue(t, time.Hour, "spiffe://corp.example/desk")),
+		"a certificate that expired":                  ours.Trusting(ours.Issue(t, -time.Second, "spiffe://corp.example/desk")),
+		"a certificate that the client issued itself": ours.Trusting(desk.Issue(t, time.Hour, "spiffe://corp.example/root")),
 	} {
 		if resp, body, err := post(t, g, conf); err == nil {
 			t.Errorf("%s: %d %q", name, resp.StatusCode, body)
 		}
 	}
-	old := trusting(ours, desk)
+	old := ours.Trusting(desk)
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	if _, _, err := post(t, g, old); err == nil {
 		t.Error("TLS 1.1 was spoken")
@@ -135,27 +135,21 @@ func TestACertificateSaysWhoIsCalling(t *testing.T) {
 	}
 }
 
-// issue signs a certificate with one that is no authority.
-func (p *pair) issue(t testing.TB, uri string) *pair {
-	t.Helper()
-	return (&authority{cert: p.leaf, key: p.key}).issue(t, time.Hour, uri)
-}
-
 // A token that names a certificate is worthless to whoever stole it.
 func TestATokenBoundToACertificateWorksOnItsConnectionOnly(t *testing.T) {
-	dir, ca, p := t.TempDir(), newAuthority(t), newProvider(t)
-	ca.issue(t, time.Hour).write(t, dir)
-	testenv.Write(t, filepath.Join(dir, "clients.pem"), ca.pem)
+	dir, ca, p := t.TempDir(), testenv.NewAuthority(t), newProvider(t)
+	ca.Issue(t, time.Hour).Write(t, dir, "server")
+	testenv.Write(t, filepath.Join(dir, "clients.pem"), ca.PEM())
 	upstream, _ := answering(t)
 	g := secure(t, upstream, "method: mTLS + JWT", fmt.Sprintf("certificate: %q, key: %q, client_ca: %q", dir+"/server.pem", dir+"/server.key", dir+"/clients.pem"),
 		fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n", public, p.url))
-	owner, thief := ca.issue(t, time.Hour, "spiffe://corp.example/owner"), ca.issue(t, time.Hour, "spiffe://corp.example/thief")
-	sum := sha256.Sum256(owner.leaf.Raw)
+	owner, thief := ca.Issue(t, time.Hour, "spiffe://corp.example/owner"), ca.Issue(t, time.Hour, "spiffe://corp.example/thief")
+	sum := sha256.Sum256(owner.Raw)
 	bound := p.tokenWith(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"cnf": map[string]any{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}})
 	free := p.token(t, public+"/mcp/crm", 10*time.Minute)
 	for _, tt := range []struct {
 		name, token string
-		shows       *pair
+		shows       *testenv.Certificate
 		status      int
 	}{
 		{"its own connection", bound, owner, 200},
@@ -168,7 +162,7 @@ func TestATokenBoundToACertificateWorksOnItsConnectionOnly(t *testing.T) {
 		if tt.token != "" {
 			header = append(header, "Authorization", "Bearer "+tt.token)
 		}
-		resp, body, err := post(t, g, trusting(ca, tt.shows), header...)
+		resp, body, err := post(t, g, ca.Trusting(tt.shows), header...)
 		if err != nil || resp.StatusCode != tt.status || tt.status == 401 && !strings.Contains(resp.Header.Get("Www-Authenticate"), "resource_metadata=") {
 			t.Errorf("%s: %+v %s %v", tt.name, resp, body, err)
 		}
@@ -176,32 +170,32 @@ func TestATokenBoundToACertificateWorksOnItsConnectionOnly(t *testing.T) {
 	if r := receipts(t, g, "bound to another certificate"); !strings.Contains(r, `"subject":"ana"`) || !strings.Contains(r, `"peer":"spiffe://corp.example/owner"`) {
 		t.Errorf("receipts do not say who:\n%s", r)
 	}
-	if _, _, err := post(t, g, trusting(ca, nil), "Authorization", "Bearer "+free); err == nil {
+	if _, _, err := post(t, g, ca.Trusting(nil), "Authorization", "Bearer "+free); err == nil {
 		t.Error("a token without a certificate was served")
 	}
 }
 
 func TestCertificatesAndAuthoritiesAreReplacedWithoutALostRequest(t *testing.T) {
-	dir, before, after := t.TempDir(), newAuthority(t), newAuthority(t)
-	first, second := before.issue(t, time.Hour), before.issue(t, time.Hour)
-	first.write(t, dir)
+	dir, before, after := t.TempDir(), testenv.NewAuthority(t), testenv.NewAuthority(t)
+	first, second := before.Issue(t, time.Hour), before.Issue(t, time.Hour)
+	first.Write(t, dir, "server")
 	clients := filepath.Join(dir, "clients.pem")
-	testenv.Write(t, clients, before.pem)
+	testenv.Write(t, clients, before.PEM())
 	upstream, _ := answering(t)
 	g := secure(t, upstream, "method: mTLS", fmt.Sprintf("certificate: %q, key: %q, client_ca: %q", dir+"/server.pem", dir+"/server.key", clients), "")
 
-	var shows atomic.Pointer[pair] // by clients from now on
-	shows.Store(before.issue(t, time.Hour, "spiffe://corp.example/old"))
+	var shows atomic.Pointer[testenv.Certificate] // by clients from now on
+	shows.Store(before.Issue(t, time.Hour, "spiffe://corp.example/old"))
 	var calls atomic.Int64
 	var newest atomic.Pointer[string]
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
 	for i := range 4 {
 		load.Go(func() {
-			kept := &http.Client{Transport: &http.Transport{TLSClientConfig: trusting(before, shows.Load()), ForceAttemptHTTP2: i%2 == 0}}
+			kept := &http.Client{Transport: &http.Transport{TLSClientConfig: before.Trusting(shows.Load()), ForceAttemptHTTP2: i%2 == 0}}
 			defer kept.CloseIdleConnections()
 			for ctx.Err() == nil {
-				fresh := &http.Client{Transport: &http.Transport{TLSClientConfig: trusting(before, shows.Load()), DisableKeepAlives: true}}
+				fresh := &http.Client{Transport: &http.Transport{TLSClientConfig: before.Trusting(shows.Load()), DisableKeepAlives: true}}
 				for _, c := range []*http.Client{kept, fresh} {
 					resp, body, err := do(context.Background(), c, g.MCP+"/mcp/crm")
 					if err != nil || resp.StatusCode != http.StatusOK {
@@ -225,25 +219,25 @@ func TestCertificatesAndAuthoritiesAreReplacedWithoutALostRequest(t *testing.T) 
 		until := calls.Load() + n
 		testenv.Eventually(t, 30*time.Second, "calls", func() bool { return calls.Load() >= until || t.Failed() })
 	}
-	served := func(shows *pair) func() bool {
+	served := func(shows *testenv.Certificate) func() bool {
 		return func() bool {
-			resp, _, err := post(t, g, trusting(before, shows))
+			resp, _, err := post(t, g, before.Trusting(shows))
 			return err == nil && resp.StatusCode == http.StatusOK
 		}
 	}
 	more(40)
-	second.write(t, dir)
+	second.Write(t, dir, "server")
 	testenv.Eventually(t, 20*time.Second, "the new certificate", func() bool {
 		n := newest.Load()
-		return n != nil && *n == second.leaf.SerialNumber.String() || t.Failed()
+		return n != nil && *n == second.SerialNumber.String() || t.Failed()
 	})
-	testenv.Write(t, clients, before.pem+after.pem)
-	replacement := after.issue(t, time.Hour, "spiffe://corp.example/new")
+	testenv.Write(t, clients, before.PEM()+after.PEM())
+	replacement := after.Issue(t, time.Hour, "spiffe://corp.example/new")
 	testenv.Eventually(t, 20*time.Second, "clients of the new authority", served(replacement))
 	more(40)
 	old := shows.Swap(replacement)
 	more(40)
-	testenv.Write(t, clients, after.pem)
+	testenv.Write(t, clients, after.PEM())
 	testenv.Eventually(t, 20*time.Second, "the old authority's end", func() bool { return !served(old)() })
 	more(40)
 	stop()

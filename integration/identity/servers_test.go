@@ -30,13 +30,13 @@ const crmID = "spiffe://company.example/ns/sales/crm"
 // and takes callers of company.example only that are the gateway.
 type workloadServer struct {
 	url    string
-	shows  atomic.Pointer[pair]
+	shows  atomic.Pointer[testenv.Certificate]
 	trusts atomic.Pointer[x509bundle.Bundle]
 	hits   atomic.Int64
 	server *httptest.Server
 }
 
-func startWorkloadServer(t testing.TB, shows *pair, trusts ...*authority) *workloadServer {
+func startWorkloadServer(t testing.TB, shows *testenv.Certificate, trusts ...*testenv.Certificate) *workloadServer {
 	t.Helper()
 	w := &workloadServer{}
 	w.shows.Store(shows)
@@ -67,17 +67,17 @@ func startWorkloadServer(t testing.TB, shows *pair, trusts ...*authority) *workl
 	s.EnableHTTP2 = true
 	s.TLS = tlsconfig.MTLSServerConfig(w, w, tlsconfig.AuthorizeID(spiffeid.RequireFromString(gatewayID)))
 	s.TLS.NextProtos = []string{"h2", "http/1.1"}
-	s.TLS.Certificates = []tls.Certificate{shows.tls()} // httptest would bring its own; GetCertificate decides
+	s.TLS.Certificates = []tls.Certificate{shows.TLS()} // httptest would bring its own; GetCertificate decides
 	s.StartTLS()
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	w.url, w.server = s.URL, s
 	return w
 }
 
-func (w *workloadServer) trust(authorities ...*authority) {
+func (w *workloadServer) trust(authorities ...*testenv.Certificate) {
 	b := x509bundle.New(spiffeid.RequireTrustDomainFromString("company.example"))
 	for _, a := range authorities {
-		b.AddX509Authority(a.cert)
+		b.AddX509Authority(a.Certificate)
 	}
 	w.trusts.Store(b)
 }
@@ -85,7 +85,7 @@ func (w *workloadServer) trust(authorities ...*authority) {
 // GetX509SVID implements x509svid.Source.
 func (w *workloadServer) GetX509SVID() (*x509svid.SVID, error) {
 	p := w.shows.Load()
-	return &x509svid.SVID{Certificates: []*x509.Certificate{p.leaf}, PrivateKey: p.key}, nil
+	return &x509svid.SVID{Certificates: []*x509.Certificate{p.Certificate}, PrivateKey: p.Key}, nil
 }
 
 // GetX509BundleForTrustDomain implements x509bundle.Source.
@@ -104,29 +104,29 @@ func towards(t testing.TB, api *workloadAPI, servers string) *testenv.Gateway {
 }
 
 func TestAServerMustBeTheWorkloadThatItsRegistrationNames(t *testing.T) {
-	company, partner, other := newAuthority(t, "spiffe://company.example"), newAuthority(t, "spiffe://partner.example"), newAuthority(t, "spiffe://other.example")
+	company, partner, other := testenv.NewAuthority(t, "spiffe://company.example"), testenv.NewAuthority(t, "spiffe://partner.example"), testenv.NewAuthority(t, "spiffe://other.example")
 	api := startWorkloadAPI(t)
-	api.give(t, company.issue(t, time.Hour, gatewayID), []*authority{company}, map[string]*authority{"partner.example": partner})
+	api.give(t, company.Issue(t, time.Hour, gatewayID), []*testenv.Certificate{company}, map[string]*testenv.Certificate{"partner.example": partner})
 	var list strings.Builder
 	servers := make(map[string]*workloadServer)
 	cases := []struct {
 		name, spiffe string
-		shows        *pair
+		shows        *testenv.Certificate
 		works        bool
 	}{
-		{"right", "id: \"" + crmID + "\"", company.issue(t, time.Hour, crmID), true},
-		{"right-domain", "trust_domain: company.example", company.issue(t, time.Hour, crmID), true},
-		{"federated", "id: \"spiffe://partner.example/mcp\"", partner.issue(t, time.Hour, "spiffe://partner.example/mcp"), true},
-		{"federated-domain", "trust_domain: partner.example", partner.issue(t, time.Hour, "spiffe://partner.example/mcp"), true},
-		{"another-workload", "id: \"" + crmID + "\"", company.issue(t, time.Hour, "spiffe://company.example/ns/sales/data"), false},
-		{"longer-id", "id: \"" + crmID + "\"", company.issue(t, time.Hour, crmID+"/x"), false},
-		{"partner-as-ours", "id: \"" + crmID + "\"", partner.issue(t, time.Hour, crmID), false},
-		{"ours-as-partner", "id: \"spiffe://partner.example/mcp\"", company.issue(t, time.Hour, "spiffe://partner.example/mcp"), false},
-		{"domain-of-another", "trust_domain: partner.example", company.issue(t, time.Hour, crmID), false},
-		{"unknown-domain", "trust_domain: other.example", other.issue(t, time.Hour, "spiffe://other.example/x"), false},
-		{"expired", "id: \"" + crmID + "\"", company.issue(t, -time.Second, crmID), false},
-		{"without-id", "id: \"" + crmID + "\"", company.issue(t, time.Hour), false},
-		{"self-issued", "id: \"" + crmID + "\"", company.issue(t, time.Hour, crmID).issue(t, crmID), false},
+		{"right", "id: \"" + crmID + "\"", company.Issue(t, time.Hour, crmID), true},
+		{"right-domain", "trust_domain: company.example", company.Issue(t, time.Hour, crmID), true},
+		{"federated", "id: \"spiffe://partner.example/mcp\"", partner.Issue(t, time.Hour, "spiffe://partner.example/mcp"), true},
+		{"federated-domain", "trust_domain: partner.example", partner.Issue(t, time.Hour, "spiffe://partner.example/mcp"), true},
+		{"another-workload", "id: \"" + crmID + "\"", company.Issue(t, time.Hour, "spiffe://company.example/ns/sales/data"), false},
+		{"longer-id", "id: \"" + crmID + "\"", company.Issue(t, time.Hour, crmID+"/x"), false},
+		{"partner-as-ours", "id: \"" + crmID + "\"", partner.Issue(t, time.Hour, crmID), false},
+		{"ours-as-partner", "id: \"spiffe://partner.example/mcp\"", company.Issue(t, time.Hour, "spiffe://partner.example/mcp"), false},
+		{"domain-of-another", "trust_domain: partner.example", company.Issue(t, time.Hour, crmID), false},
+		{"unknown-domain", "trust_domain: other.example", other.Issue(t, time.Hour, "spiffe://other.example/x"), false},
+		{"expired", "id: \"" + crmID + "\"", company.Issue(t, -time.Second, crmID), false},
+		{"without-id", "id: \"" + crmID + "\"", company.Issue(t, time.Hour), false},
+		{"self-issued", "id: \"" + crmID + "\"", company.Issue(t, time.Hour, crmID).Issue(t, time.Hour, crmID), false},
 	}
 	for _, c := range cases {
 		servers[c.name] = startWorkloadServer(t, c.shows, company)
@@ -134,7 +134,7 @@ func TestAServerMustBeTheWorkloadThatItsRegistrationNames(t *testing.T) {
 	}
 	// A server that trusts another authority of the gateway's domain than the
 	// gateway's SVID is of.
-	picky := startWorkloadServer(t, company.issue(t, time.Hour, crmID), newAuthority(t, "spiffe://company.example"))
+	picky := startWorkloadServer(t, company.Issue(t, time.Hour, crmID), testenv.NewAuthority(t, "spiffe://company.example"))
 	fmt.Fprintf(&list, "  - {name: picky, url: %q, tls: {spiffe: {id: %q}}, health_check: {disabled: true}}\n", picky.url, crmID)
 	g := towards(t, api, list.String())
 	for _, c := range cases {
@@ -154,10 +154,10 @@ func TestAServerMustBeTheWorkloadThatItsRegistrationNames(t *testing.T) {
 }
 
 func TestSVIDsTowardsServersRotateWithoutALostRequest(t *testing.T) {
-	before, after := newAuthority(t, "spiffe://company.example"), newAuthority(t, "spiffe://company.example")
+	before, after := testenv.NewAuthority(t, "spiffe://company.example"), testenv.NewAuthority(t, "spiffe://company.example")
 	api := startWorkloadAPI(t)
-	api.give(t, before.issue(t, time.Hour, gatewayID), []*authority{before}, nil)
-	s := startWorkloadServer(t, before.issue(t, time.Hour, crmID), before)
+	api.give(t, before.Issue(t, time.Hour, gatewayID), []*testenv.Certificate{before}, nil)
+	s := startWorkloadServer(t, before.Issue(t, time.Hour, crmID), before)
 	g := towards(t, api, fmt.Sprintf("  - {name: crm, url: %q, tls: {spiffe: {id: %q}}}\n", s.url, crmID))
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -197,24 +197,24 @@ func TestSVIDsTowardsServersRotateWithoutALostRequest(t *testing.T) {
 	more(20)
 	// The new authority is known on both sides before anybody shows its SVIDs.
 	s.trust(before, after)
-	second := after.issue(t, 2*time.Hour, gatewayID)
-	api.give(t, second, []*authority{before, after}, nil)
+	second := after.Issue(t, 2*time.Hour, gatewayID)
+	api.give(t, second, []*testenv.Certificate{before, after}, nil)
 	testenv.Eventually(t, 20*time.Second, "the new SVID", func() bool {
-		return strings.Contains(g.Get(t, "/v1/status"), second.leaf.NotAfter.UTC().Format(time.RFC3339)) || t.Failed()
+		return strings.Contains(g.Get(t, "/v1/status"), second.NotAfter.UTC().Format(time.RFC3339)) || t.Failed()
 	})
 	more(20)
-	s.shows.Store(after.issue(t, time.Hour, crmID))
+	s.shows.Store(after.Issue(t, time.Hour, crmID))
 	more(20)
 	event()
 	// The old one leaves: only a server of the new one is believed now.
 	time.Sleep(200 * time.Millisecond) // Envoy has had the new SVID
 	s.trust(after)
-	api.give(t, second, []*authority{after}, nil)
+	api.give(t, second, []*testenv.Certificate{after}, nil)
 	more(40)
 	event()
 	stop()
 	load.Wait()
-	s.shows.Store(before.issue(t, time.Hour, crmID))
+	s.shows.Store(before.Issue(t, time.Hour, crmID))
 	testenv.Eventually(t, 20*time.Second, "a server of the authority that left is refused", func() bool {
 		s.server.CloseClientConnections() // what was opened while it was believed goes on
 		resp, _, err := do(t.Context(), http.DefaultClient, g.MCP+"/mcp/crm")

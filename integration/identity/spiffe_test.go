@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -25,8 +24,6 @@ const (
 	deskID    = "spiffe://company.example/ns/sales/desk"
 )
 
-func pkcs8(p *pair) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(p.key) }
-
 // workloads runs the gateway as a workload that believes company.example and
 // partner.example.
 func workloads(t testing.TB, api *workloadAPI) *testenv.Gateway {
@@ -38,17 +35,17 @@ func workloads(t testing.TB, api *workloadAPI) *testenv.Gateway {
 
 // asWorkload returns a client's settings that go-spiffe made: it believes the
 // gateway by its SPIFFE id alone.
-func asWorkload(t testing.TB, shows *pair, trusts ...*authority) *tls.Config {
+func asWorkload(t testing.TB, shows *testenv.Certificate, trusts ...*testenv.Certificate) *tls.Config {
 	t.Helper()
 	domain := spiffeid.RequireTrustDomainFromString("company.example")
 	bundle := x509bundle.New(domain)
 	for _, a := range trusts {
-		bundle.AddX509Authority(a.cert)
+		bundle.AddX509Authority(a.Certificate)
 	}
 	c := tlsconfig.TLSClientConfig(bundle, tlsconfig.AuthorizeID(spiffeid.RequireFromString(gatewayID)))
 	if shows != nil {
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			own := shows.tls()
+			own := shows.TLS()
 			return &own, nil
 		}
 	}
@@ -56,13 +53,13 @@ func asWorkload(t testing.TB, shows *pair, trusts ...*authority) *tls.Config {
 }
 
 func TestOnlyWorkloadsOfTrustedDomainsConnect(t *testing.T) {
-	company, partner, stranger := newAuthority(t, "spiffe://company.example"), newAuthority(t, "spiffe://partner.example"), newAuthority(t, "spiffe://stranger.example")
+	company, partner, stranger := testenv.NewAuthority(t, "spiffe://company.example"), testenv.NewAuthority(t, "spiffe://partner.example"), testenv.NewAuthority(t, "spiffe://stranger.example")
 	api := startWorkloadAPI(t)
-	api.give(t, company.issue(t, time.Hour, gatewayID), []*authority{company}, map[string]*authority{"partner.example": partner, "stranger.example": stranger})
+	api.give(t, company.Issue(t, time.Hour, gatewayID), []*testenv.Certificate{company}, map[string]*testenv.Certificate{"partner.example": partner, "stranger.example": stranger})
 	g := workloads(t, api)
 
-	for id, a := range map[string]*authority{deskID: company, "spiffe://partner.example/robot": partner} {
-		resp, body, err := post(t, g, asWorkload(t, a.issue(t, time.Hour, id), company), "X-Forwarded-Client-Cert", "URI=spiffe://company.example/root")
+	for id, a := range map[string]*testenv.Certificate{deskID: company, "spiffe://partner.example/robot": partner} {
+		resp, body, err := post(t, g, asWorkload(t, a.Issue(t, time.Hour, id), company), "X-Forwarded-Client-Cert", "URI=spiffe://company.example/root")
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %v %s", id, err, body)
 		}
@@ -74,16 +71,16 @@ func TestOnlyWorkloadsOfTrustedDomainsConnect(t *testing.T) {
 	refused := func(resp *http.Response, err error) bool {
 		return err != nil || resp.StatusCode == http.StatusUnauthorized
 	}
-	for name, shows := range map[string]*pair{
+	for name, shows := range map[string]*testenv.Certificate{
 		"no certificate": nil,
-		"a federated domain that is not in trust_domains": stranger.issue(t, time.Hour, "spiffe://stranger.example/robot"),
-		"a partner that calls itself ours":                partner.issue(t, time.Hour, deskID),
-		"a partner with our name first":                   partner.issue(t, time.Hour, deskID, "spiffe://partner.example/robot"),
-		"one of ours with another name first":             company.issue(t, time.Hour, "https://company.example/root", deskID),
-		"a certificate without any id":                    company.issue(t, time.Hour),
-		"the id of a whole domain":                        company.issue(t, time.Hour, "spiffe://company.example"),
-		"an SVID that expired":                            company.issue(t, -time.Second, deskID),
-		"an SVID that a workload issued":                  company.issue(t, time.Hour, deskID).issue(t, deskID),
+		"a federated domain that is not in trust_domains": stranger.Issue(t, time.Hour, "spiffe://stranger.example/robot"),
+		"a partner that calls itself ours":                partner.Issue(t, time.Hour, deskID),
+		"a partner with our name first":                   partner.Issue(t, time.Hour, deskID, "spiffe://partner.example/robot"),
+		"one of ours with another name first":             company.Issue(t, time.Hour, "https://company.example/root", deskID),
+		"a certificate without any id":                    company.Issue(t, time.Hour),
+		"the id of a whole domain":                        company.Issue(t, time.Hour, "spiffe://company.example"),
+		"an SVID that expired":                            company.Issue(t, -time.Second, deskID),
+		"an SVID that a workload issued":                  company.Issue(t, time.Hour, deskID).Issue(t, time.Hour, deskID),
 	} {
 		resp, body, err := post(t, g, asWorkload(t, shows, company))
 		if !refused(resp, err) {
@@ -92,7 +89,7 @@ func TestOnlyWorkloadsOfTrustedDomainsConnect(t *testing.T) {
 	}
 	// Envoy verifies a certificate by its first id, and that is who it is, whatever
 	// else it names.
-	two := partner.issue(t, time.Hour, "spiffe://partner.example/two", deskID)
+	two := partner.Issue(t, time.Hour, "spiffe://partner.example/two", deskID)
 	if resp, _, err := post(t, g, asWorkload(t, two, company)); err == nil && resp.StatusCode == http.StatusOK {
 		receipts(t, g, `"peer":"spiffe://partner.example/two"`)
 	}
@@ -120,14 +117,14 @@ func dialing(conf *tls.Config, n *atomic.Int64) *http.Client {
 }
 
 func TestANewSVIDEndsNoConnection(t *testing.T) {
-	before, after := newAuthority(t, "spiffe://company.example"), newAuthority(t, "spiffe://company.example")
+	before, after := testenv.NewAuthority(t, "spiffe://company.example"), testenv.NewAuthority(t, "spiffe://company.example")
 	api := startWorkloadAPI(t)
-	api.give(t, before.issue(t, time.Hour, gatewayID), []*authority{before}, nil)
+	api.give(t, before.Issue(t, time.Hour, gatewayID), []*testenv.Certificate{before}, nil)
 	g := workloads(t, api)
 
 	var calls, dials atomic.Int64
-	var shows atomic.Pointer[pair]
-	shows.Store(before.issue(t, time.Hour, deskID))
+	var shows atomic.Pointer[testenv.Certificate]
+	shows.Store(before.Issue(t, time.Hour, deskID))
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
 	kept := dialing(asWorkload(t, shows.Load(), before, after), &dials)
@@ -155,23 +152,23 @@ func TestANewSVIDEndsNoConnection(t *testing.T) {
 		until := calls.Load() + n
 		testenv.Eventually(t, 30*time.Second, "calls", func() bool { return calls.Load() >= until || t.Failed() })
 	}
-	shown := func(by *pair) func() bool {
+	shown := func(by *testenv.Certificate) func() bool {
 		return func() bool {
 			resp, _, err := post(t, g, asWorkload(t, shows.Load(), before, after))
-			return err == nil && resp.TLS.PeerCertificates[0].SerialNumber.Cmp(by.leaf.SerialNumber) == 0 || t.Failed()
+			return err == nil && resp.TLS.PeerCertificates[0].SerialNumber.Cmp(by.SerialNumber) == 0 || t.Failed()
 		}
 	}
 	more(20)
-	second := before.issue(t, time.Hour, gatewayID)
-	api.give(t, second, []*authority{before, after}, nil)
+	second := before.Issue(t, time.Hour, gatewayID)
+	api.give(t, second, []*testenv.Certificate{before, after}, nil)
 	testenv.Eventually(t, 20*time.Second, "the new SVID", shown(second))
-	old := shows.Swap(after.issue(t, time.Hour, deskID))
+	old := shows.Swap(after.Issue(t, time.Hour, deskID))
 	more(20)
 
 	api.stop() // the agent goes away; nothing else does
 	more(20)
-	third := after.issue(t, time.Hour, gatewayID)
-	api.give(t, third, []*authority{after}, nil)
+	third := after.Issue(t, time.Hour, gatewayID)
+	api.give(t, third, []*testenv.Certificate{after}, nil)
 	api.serve(t)
 	testenv.Eventually(t, 40*time.Second, "the SVID of the agent that came back", shown(third))
 	testenv.Eventually(t, 20*time.Second, "the old bundle's end", func() bool {

@@ -26,10 +26,10 @@ func svid(t testing.TB, key *ecdsa.PrivateKey, id, audience string, lives time.D
 
 // Keys come from the Workload API and change while the gateway serves.
 func TestAWorkloadShowsAJWTSVID(t *testing.T) {
-	company := newAuthority(t, "spiffe://company.example")
+	company := testenv.NewAuthority(t, "spiffe://company.example")
 	api := startWorkloadAPI(t)
-	api.give(t, company.issue(t, time.Hour, gatewayID), []*authority{company}, nil)
-	ours, theirs, strangers, next := newKey(t), newKey(t), newKey(t), newKey(t)
+	api.give(t, company.Issue(t, time.Hour, gatewayID), []*testenv.Certificate{company}, nil)
+	ours, theirs, strangers, next := testenv.NewKey(t), testenv.NewKey(t), testenv.NewKey(t), testenv.NewKey(t)
 	api.giveKeys(t, map[string]*ecdsa.PrivateKey{"company.example": ours, "partner.example": theirs, "stranger.example": strangers})
 	upstream, seen := answering(t)
 	config := strings.Replace(testenv.Config(t, "  - {name: crm, url: "+upstream+"}\n", ""), "authentication: {method: none}", `authentication: {method: JWT, workload_identity: "SPIFFE"}`, 1)
@@ -90,32 +90,32 @@ func TestAWorkloadShowsAJWTSVID(t *testing.T) {
 
 // Files take the place of the Workload API, for callers and their replacement.
 func TestAnSVIDFromFilesIsReplacedWhole(t *testing.T) {
-	company, next := newAuthority(t, "spiffe://company.example"), newAuthority(t, "spiffe://company.example")
+	company, next := testenv.NewAuthority(t, "spiffe://company.example"), testenv.NewAuthority(t, "spiffe://company.example")
 	dir := t.TempDir()
-	first := company.issue(t, time.Hour, gatewayID)
-	first.write(t, dir)
-	testenv.Write(t, filepath.Join(dir, "bundle.pem"), company.pem)
+	first := company.Issue(t, time.Hour, gatewayID)
+	first.Write(t, dir, "server")
+	testenv.Write(t, filepath.Join(dir, "bundle.pem"), company.PEM())
 	upstream, _ := answering(t)
 	g := secure(t, upstream, `method: mTLS, workload_identity: "SPIFFE"`, "spiffe: true", fmt.Sprintf(
 		"spiffe: {files: {certificate: %q, key: %q, bundles: [{trust_domain: company.example, x509: %q}]}, trust_domains: [company.example]}\n",
 		dir+"/server.pem", dir+"/server.key", dir+"/bundle.pem"))
-	desk := company.issue(t, time.Hour, deskID)
-	shown := func(by *pair, desk *pair, trusts ...*authority) func() bool {
+	desk := company.Issue(t, time.Hour, deskID)
+	shown := func(by *testenv.Certificate, desk *testenv.Certificate, trusts ...*testenv.Certificate) func() bool {
 		return func() bool {
 			resp, _, err := post(t, g, asWorkload(t, desk, trusts...))
-			return err == nil && resp.StatusCode == http.StatusOK && resp.TLS.PeerCertificates[0].SerialNumber.Cmp(by.leaf.SerialNumber) == 0
+			return err == nil && resp.StatusCode == http.StatusOK && resp.TLS.PeerCertificates[0].SerialNumber.Cmp(by.SerialNumber) == 0
 		}
 	}
 	testenv.Eventually(t, 20*time.Second, "the SVID of the files", shown(first, desk, company))
-	second := next.issue(t, time.Hour, gatewayID)
-	second.write(t, dir) // its bundle has not come yet, so the first serves on
+	second := next.Issue(t, time.Hour, gatewayID)
+	second.Write(t, dir, "server") // its bundle has not come yet, so the first serves on
 	testenv.Eventually(t, 20*time.Second, "the status to say why", func() bool { return strings.Contains(g.Get(t, "/v1/status"), "bundle verifies now") })
 	if !shown(first, desk, company)() {
 		t.Error("a half replaced SVID is in force")
 	}
-	testenv.Write(t, filepath.Join(dir, "bundle.pem"), company.pem+next.pem)
+	testenv.Write(t, filepath.Join(dir, "bundle.pem"), company.PEM()+next.PEM())
 	testenv.Eventually(t, 20*time.Second, "the new SVID", shown(second, desk, company, next))
-	if !shown(second, next.issue(t, time.Hour, deskID), next)() {
+	if !shown(second, next.Issue(t, time.Hour, deskID), next)() {
 		t.Error("callers of the new authority are not believed")
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 // workloadAPI is a SPIFFE Workload API server that attests everybody to the same
@@ -62,20 +64,16 @@ func (w *workloadAPI) stop() {
 
 // give has everybody get the gateway's identity, the bundle of its own trust
 // domain, and those of others.
-func (w *workloadAPI) give(t testing.TB, p *pair, own []*authority, others map[string]*authority) {
+func (w *workloadAPI) give(t testing.TB, p *testenv.Certificate, own []*testenv.Certificate, others map[string]*testenv.Certificate) {
 	t.Helper()
-	secret, err := pkcs8(p)
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := &workload.X509SVIDResponse{FederatedBundles: map[string][]byte{}}
-	svid := &workload.X509SVID{SpiffeId: gatewayID, X509Svid: p.leaf.Raw, X509SvidKey: secret}
+	svid := &workload.X509SVID{SpiffeId: gatewayID, X509Svid: p.Raw, X509SvidKey: p.PKCS8(t)}
 	for _, a := range own {
-		svid.Bundle = append(svid.Bundle, a.cert.Raw...)
+		svid.Bundle = append(svid.Bundle, a.Raw...)
 	}
 	r.Svids = append(r.Svids, svid)
 	for domain, a := range others {
-		r.FederatedBundles["spiffe://"+domain] = a.cert.Raw
+		r.FederatedBundles["spiffe://"+domain] = a.Raw
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -24,7 +24,7 @@ type Issuer struct {
 // StartIssuer starts an issuer that ends with the test.
 func StartIssuer(t testing.TB) *Issuer {
 	t.Helper()
-	i := &Issuer{key: newKey(t), forgers: newKey(t)}
+	i := &Issuer{key: NewKey(t), forgers: NewKey(t)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys"})
@@ -38,7 +38,8 @@ func StartIssuer(t testing.TB) *Issuer {
 	return i
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
+// NewKey returns a key of the kind that issuers and certificates have here.
+func NewKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
