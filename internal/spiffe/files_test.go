@@ -2,15 +2,8 @@ package spiffe
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,65 +12,15 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-// domain is an authority that issues SVIDs.
-type domain struct {
-	name string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
+const gatewayID = "spiffe://company.example/gateway"
 
-func newDomain(t testing.TB, name string) *domain {
+func jwks(t testing.TB, d *testenv.Certificate, id string) string {
 	t.Helper()
-	d := &domain{name: name}
-	var err error
-	if d.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), URIs: []*url.URL{{Scheme: "spiffe", Host: name}}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, d.key.Public(), d.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func (d *domain) bundle() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.cert.Raw}))
-}
-
-// issue returns certificate and key of the gateway in PEM.
-func (d *domain) issue(t testing.TB, lives time.Duration) (cert, secret string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), URIs: []*url.URL{{Scheme: "spiffe", Host: d.name, Path: "/gateway"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lives), KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, d.cert, key.Public(), d.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k}))
-}
-
-func jwks(t testing.TB, d *domain, id string) string {
-	t.Helper()
-	b, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: d.key.Public(), KeyID: id, Use: "jwt-svid"}}})
+	b, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: d.Key.Public(), KeyID: id, Use: "jwt-svid"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,13 +31,7 @@ func jwks(t testing.TB, d *domain, id string) string {
 func put(t testing.TB, dir string, content map[string]string) {
 	t.Helper()
 	for name, text := range content {
-		tmp := filepath.Join(dir, "."+name)
-		if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(tmp, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+		testenv.Write(t, filepath.Join(dir, name), text)
 	}
 }
 
@@ -106,10 +43,11 @@ func filesIn(dir string) Files {
 }
 
 func TestFilesAreTakenTogetherOrNotAtAll(t *testing.T) {
-	company, partner := newDomain(t, "company.example"), newDomain(t, "partner.example")
-	cert, key := company.issue(t, time.Hour)
+	company, partner := testenv.NewAuthority(t, "spiffe://company.example"), testenv.NewAuthority(t, "spiffe://partner.example")
+	svid := company.Issue(t, time.Hour, gatewayID)
+	cert, key := svid.PEM(), svid.KeyPEM(t)
 	dir := t.TempDir()
-	put(t, dir, map[string]string{"svid.pem": cert, "svid.key": key, "company.pem": company.bundle(), "partner.pem": partner.bundle(), "company.jwks": jwks(t, company, "k1")})
+	put(t, dir, map[string]string{"svid.pem": cert, "svid.key": key, "company.pem": company.PEM(), "partner.pem": partner.PEM(), "company.jwks": jwks(t, company, "k1")})
 	s, err := Open(t.Context(), Options{Files: filesIn(dir), TrustDomains: []string{"company.example", "partner.example"}, JWT: true, Log: slog.New(slog.DiscardHandler), look: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -117,20 +55,17 @@ func TestFilesAreTakenTogetherOrNotAtAll(t *testing.T) {
 	defer s.Close()
 	first := s.Current()
 	td := spiffeid.RequireTrustDomainFromString("company.example")
-	if b, ok := s.Keys().Get(td); !ok || b.Empty() || first.ID != "spiffe://company.example/gateway" || len(first.Bundles) != 2 {
+	if b, ok := s.Keys().Get(td); !ok || b.Empty() || first.ID != gatewayID || len(first.Bundles) != 2 {
 		t.Fatalf("%+v, %v", first, ok)
 	}
 	eventually := func(what string, ok func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %v", what, s.Err())
-			}
-		}
+		testenv.Eventually(t, time.Minute, what, ok)
 	}
 
 	// Half of a rotation: the certificate came, its key did not yet.
-	cert, key = company.issue(t, 2*time.Hour)
+	svid = company.Issue(t, 2*time.Hour, gatewayID)
+	cert, key = svid.PEM(), svid.KeyPEM(t)
 	put(t, dir, map[string]string{"svid.pem": cert})
 	eventually("the error", func() bool { return s.Err() != nil })
 	if s.Current() != first {
@@ -142,18 +77,14 @@ func TestFilesAreTakenTogetherOrNotAtAll(t *testing.T) {
 
 	// What is not good is not taken, and the last good serves on.
 	last := s.Current()
-	stale, staleKey := company.issue(t, -time.Second)
-	foreign, foreignKey := partner.issue(t, time.Hour)
-	forged := *partner
-	forged.name = "company.example"
-	alien, alienKey := forged.issue(t, time.Hour)
-	other, _ := newDomain(t, "company.example").issue(t, time.Hour)
+	stale, foreign := company.Issue(t, -time.Second, gatewayID), partner.Issue(t, time.Hour, "spiffe://partner.example/gateway")
+	alien, other := partner.Issue(t, time.Hour, gatewayID), testenv.NewAuthority(t, "spiffe://company.example").Issue(t, time.Hour, gatewayID)
 	for name, bad := range map[string]map[string]string{
-		"one that expired":                   {"svid.pem": stale, "svid.key": staleKey},
-		"of its name, by another domain":     {"svid.pem": alien, "svid.key": alienKey},
-		"an SVID of no listed authority":     {"svid.pem": other},
+		"one that expired":                   {"svid.pem": stale.PEM(), "svid.key": stale.KeyPEM(t)},
+		"of its name, by another domain":     {"svid.pem": alien.PEM(), "svid.key": alien.KeyPEM(t)},
+		"an SVID of no listed authority":     {"svid.pem": other.PEM()},
 		"garbage":                            {"svid.pem": "garbage"},
-		"a bundle that does not hold its CA": {"company.pem": newDomain(t, "company.example").bundle()},
+		"a bundle that does not hold its CA": {"company.pem": testenv.NewAuthority(t, "spiffe://company.example").PEM()},
 		"an empty bundle":                    {"company.pem": ""},
 		"a private key in its place":         {"partner.pem": key},
 		"keys that are none":                 {"company.jwks": "{"},
@@ -164,12 +95,12 @@ func TestFilesAreTakenTogetherOrNotAtAll(t *testing.T) {
 		if s.Current() != last {
 			t.Errorf("%s: taken", name)
 		}
-		put(t, dir, map[string]string{"svid.pem": cert, "svid.key": key, "company.pem": company.bundle(), "partner.pem": partner.bundle(), "company.jwks": jwks(t, company, "k2")})
+		put(t, dir, map[string]string{"svid.pem": cert, "svid.key": key, "company.pem": company.PEM(), "partner.pem": partner.PEM(), "company.jwks": jwks(t, company, "k2")})
 		eventually("mended", func() bool { return s.Err() == nil })
 		last = s.Current()
 	}
 	// Another trust domain's SVID is good by itself: who the gateway is, files say.
-	put(t, dir, map[string]string{"svid.pem": foreign, "svid.key": foreignKey})
+	put(t, dir, map[string]string{"svid.pem": foreign.PEM(), "svid.key": foreign.KeyPEM(t)})
 	eventually("an SVID of the partner", func() bool { return s.Current().TrustDomain == "partner.example" })
 	if err := os.Remove(filepath.Join(dir, "svid.key")); err != nil {
 		t.Fatal(err)
