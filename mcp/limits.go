@@ -42,6 +42,7 @@ type Config struct {
 	Limits       Limits
 	ExtraMethods []string // methods outside the protocol that are allowed, e.g. "acme/thing"
 	AnyNames     bool     // tool names outside [A-Za-z0-9_.-]{1,128} are allowed; control characters never are
+	URIs         Exposure // how much of the URIs of resources may be written down
 }
 
 // Decoder reads messages. It is immutable and safe for concurrent use.
@@ -49,6 +50,7 @@ type Decoder struct {
 	limits   Limits
 	extra    map[string]struct{}
 	anyNames bool
+	uris     Exposure
 	seed     maphash.Seed // secret, so that nobody can prepare colliding keys
 	scratch  sync.Pool    // of *scan
 }
@@ -59,6 +61,7 @@ func NewDecoder(c Config) *Decoder {
 		limits:   c.Limits.withDefaults(),
 		extra:    make(map[string]struct{}, len(c.ExtraMethods)),
 		anyNames: c.AnyNames,
+		uris:     c.URIs,
 		seed:     maphash.MakeSeed(),
 	}
 	for _, m := range c.ExtraMethods {

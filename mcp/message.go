@@ -71,6 +71,8 @@ type Message struct {
 	Error     json.RawMessage
 	Raw       []byte
 
+	clear string // what of Name may be written down
+
 	// Parts of Raw that decoding found on its way.
 	decoded      bool
 	meta         span // params._meta

@@ -39,6 +39,10 @@ func (d *Decoder) target(s *scan, m *Message, t Target) *Fault {
 	}
 	s.buf = AppendUnquote(s.buf[:0], lexeme)
 	m.Name = string(s.buf)
+	m.clear = m.Name
+	if value == slotURI || value == slotRefURI {
+		m.clear = d.uris.URI(m.Name)
+	}
 	switch {
 	case t == TargetTool && !d.anyNames && !isToolName(m.Name):
 		return invalidParams(m, "tool name outside [A-Za-z0-9_.-]{1,128}", s.offset(value))
