@@ -212,7 +212,7 @@ func (m *machine) propagate(c *change) {
 		if s := m.x.Asked.Method; loggable(s) {
 			c.add(envoymap.MethodHeader, s)
 		}
-		if s := m.x.Asked.Name; loggable(s) {
+		if s := m.x.Asked.InClear(); loggable(s) {
 			c.add(envoymap.NameHeader, s)
 		}
 	}
@@ -230,7 +230,7 @@ func (m *machine) facts(reason guard.Reason) *structpb.Struct {
 	}
 	f := envoymap.Facts{ID: id, Method: m.x.Asked.Method, Server: m.x.Server.Name, Reason: string(reason)}
 	if reason != "" {
-		f.Exchange, f.Decision, f.Name = m.x.ID, m.verdict.String(), m.x.Asked.Name
+		f.Exchange, f.Decision, f.Name = m.x.ID, m.verdict.String(), m.x.Asked.InClear()
 		if m.x.Trace.On() {
 			f.Trace = string(m.x.Trace.AppendID(nil))
 		}

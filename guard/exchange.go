@@ -59,6 +59,7 @@ type Asked struct {
 	ID            json.RawMessage
 	Method        string
 	Name          string
+	Clear         string // what of Name may be written down; see [Asked.InClear]
 	ProgressToken json.RawMessage
 }
 

@@ -46,6 +46,7 @@ type Gateway struct {
 	metrics  *telemetry.Metrics
 	traces   traces
 	receipts receipts
+	names    []byte                      // key of the digests of names in receipts
 	ring     *keyring.Ring               // nil where receipts seal nothing
 	sinks    *deliver.Set                // nil without a receipt directory
 	reading  atomic.Pointer[deliver.Set] // the same, for the writer of receipts
@@ -86,6 +87,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		if g.ring, err = OpenKeyRing(ctx, cfg.Receipts.Sealing); err != nil {
 			return err
 		}
+	}
+	if g.names, err = nameKey(cfg.Receipts.URIs.Key); err != nil {
+		return err
 	}
 	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.needed, g.log)
 	if err != nil {

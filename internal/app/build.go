@@ -74,6 +74,7 @@ func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers 
 		},
 		ExtraMethods: methods(cfg.MCP.ExtraMethods),
 		AnyNames:     cfg.MCP.AnyNames,
+		URIs:         cfg.Receipts.URIs.Exposure(),
 	})
 	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, AsResults: cfg.MCP.Refusals == "results", Budget: cfg.Content.Budget, OverBudget: overBudget(cfg), Stamp: stamp(s, observers), Challenge: s.Challenge, Observers: observers}
 	if s.Policy != nil {

@@ -33,7 +33,7 @@ func (r *releases) report(at **shadow.Report, base, other string) *shadow.Report
 func (r *releases) split(d *deciders, c policy.Config) *release.Split {
 	p := d.plan.Progress
 	pair := &shadow.Pair{
-		Base: d.live, Other: d.candidate, Queue: r.compared(c.Shadow.Queue), Sample: float64(c.Canary.Sample) / 100,
+		Base: d.live, Other: d.candidate, Queue: r.compared(c.Shadow.Queue), Sample: float64(c.Canary.Sample) / 100, URIs: d.uris,
 		Report: r.report(&r.canaried, d.live.Revision(), d.candidate.Revision()),
 		Done: func(agree, failed, asked bool) {
 			p.Compared.Add(1)

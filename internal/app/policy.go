@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/internal/memo"
 	"github.com/sallyport/sallyport/internal/release"
 	"github.com/sallyport/sallyport/internal/shadow"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // checkPolicy refuses settings that would have no effect.
@@ -45,6 +46,7 @@ type deciders struct {
 	candidate policy.Decider // nil: everybody meets live
 	split     *release.Split // between the two
 	plan      release.Plan
+	uris      mcp.Exposure // in reports
 }
 
 // revision names the policy that a caller meets.
@@ -76,7 +78,7 @@ func (l *lasting) policySource(cfg *config.Config, s *gate.Snapshot) policy.Sour
 			}
 		}
 		deciding := compile(&l.decided)
-		d := &deciders{plan: line.keeper.Plan()}
+		d := &deciders{plan: line.keeper.Plan(), uris: cfg.Receipts.URIs.Exposure()}
 		if d.live, err = deciding(d.plan.Live); err != nil {
 			return nil, err
 		}
@@ -117,7 +119,7 @@ func (l *lasting) shade(d *deciders, c terms, compile func(*release.Kept) (polic
 		return err
 	}
 	d.Decider = &shadow.Watched{Decider: d.Decider, Pair: &shadow.Pair{
-		Base: d.live, Other: other, Queue: l.releases.compared(c.Shadow.Queue), Sample: float64(c.Shadow.Sample) / 100,
+		Base: d.live, Other: other, Queue: l.releases.compared(c.Shadow.Queue), Sample: float64(c.Shadow.Sample) / 100, URIs: d.uris,
 		Report: l.releases.report(&l.releases.shadowed, d.live.Revision(), other.Revision()),
 	}}
 	return nil

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/config/notation"
 )
 
 // receipts keeps a receipt of every decision, in whatever way is configured.
@@ -28,7 +30,20 @@ type receipts interface {
 func (g *Gateway) observer(cfg *config.Config) guard.Observer {
 	return g.receipts.Under(audit.Form{
 		Config: cfg.Revision(), Digest: int(cfg.Receipts.DigestUpTo), Keep: audit.Content(cfg.Receipts.Keep), Sealing: g.sealing(cfg.Receipts.Sealing),
+		Names: g.names,
 	})
+}
+
+// nameKey returns the key of the digests of names that are not in clear as a whole.
+func nameKey(ref notation.SecretRef) ([]byte, error) {
+	key, err := hashKey(ref)
+	if err == nil && len(key) < 16 {
+		err = errors.New("needs 16 bytes or more")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("receipts.uris.key: %w", err)
+	}
+	return key, nil
 }
 
 // openReceipts begins to keep receipts; needed tells what of them somebody has to

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/trace"
 	"github.com/sallyport/sallyport/mcp"
@@ -33,7 +34,7 @@ func openTraces(c config.TelemetryExport, id string, log *slog.Logger) (t traces
 	if !c.OTLP.On() || !c.Traces.Export {
 		return t, nil
 	}
-	if t.key, err = hashKey(c.Traces); err != nil {
+	if t.key, err = hashKey(c.Traces.HashKey); err != nil {
 		return t, fmt.Errorf("telemetry.traces.hash_key: %w", err)
 	}
 	if t.client, err = traceClient(c.OTLP); err != nil {
@@ -56,13 +57,13 @@ func openTraces(c config.TelemetryExport, id string, log *slog.Logger) (t traces
 
 // hashKey returns the key of hashes; one that this process alone has, where none is
 // configured.
-func hashKey(c config.TracesExport) ([]byte, error) {
-	if c.HashKey.Kind == "" {
+func hashKey(ref notation.SecretRef) ([]byte, error) {
+	if ref.Kind == "" {
 		key := make([]byte, 32)
 		_, _ = rand.Read(key) // it never fails
 		return key, nil
 	}
-	s, err := c.HashKey.Resolve()
+	s, err := ref.Resolve()
 	if err != nil {
 		return nil, err
 	}

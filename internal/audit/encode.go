@@ -17,6 +17,7 @@ type Form struct {
 	Digest  int    // largest params or result whose digest is written; 0 for none
 	Keep    Content
 	Sealing *Sealing // nil: nothing is sealed
+	Names   []byte   // key of the digests of names that are not in clear as a whole
 }
 
 // encoder writes one decision as the members of a JSON object.
@@ -112,11 +113,12 @@ func principal(b []byte, p *guard.Principal, k *seals, sealed bool) []byte {
 func (e *encoder) message(b []byte, k *seals, x *guard.Exchange, m *mcp.Message, d *guard.Decision) []byte {
 	b = field(b, "kind", kind(m.Kind))
 	b = field(b, "method", k.hide(x.Topic(m)))
-	name := m.Name
-	if name == "" && m.Direction == mcp.ToClient {
-		name = x.Asked.Name
+	if m.Name != "" || m.Direction == mcp.ToClient {
+		whole, clear := d.Target(x, m)
+		if b = field(b, "name", k.hide(clear)); clear != whole {
+			b = field(b, "name_hmac", e.digestOf(x.Principal.Tenant, whole))
+		}
 	}
-	b = field(b, "name", k.hide(name))
 	b = tool(b, x, m)
 	if len(m.ID) > 0 {
 		b = append(b, `,"id":`...)

@@ -48,7 +48,7 @@ func Keep(o ledger.Options, rule WhenFull) (*Kept, error) {
 
 // Under returns the observer for decisions of one configuration, whose receipts
 // have this form.
-func (k *Kept) Under(f Form) guard.Observer { return under[*Kept]{k, encoder{f}} }
+func (k *Kept) Under(f Form) guard.Observer { return under[*Kept]{k, encoder{f.keyed()}} }
 
 func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
 	if k.rule == Block && k.broken.Load() {

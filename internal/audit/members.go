@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
@@ -49,6 +51,27 @@ func list(b []byte, name string, values []string) []byte {
 		b = text(b, v)
 	}
 	return append(b, ']')
+}
+
+// digestOf is by what receipts of one tenant about one resource are found, whose name
+// they do not say: equivalent spellings have one.
+func (f *Form) digestOf(tenant, name string) string {
+	if normal, err := mcp.NormalURI(name); err == nil {
+		name = normal
+	}
+	h := hmac.New(sha256.New, f.Names)
+	h.Write(guard.AppendText(guard.AppendText(nil, tenant), name))
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// keyed makes sure that nobody can try names against their digests: without a key
+// they are under one that this process alone has, and forgets.
+func (f Form) keyed() Form {
+	if len(f.Names) == 0 {
+		f.Names = make([]byte, 32)
+		_, _ = rand.Read(f.Names) // it never fails
+	}
+	return f
 }
 
 // digest writes the SHA-256 of value, byte for byte as it was judged.

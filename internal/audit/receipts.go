@@ -52,7 +52,7 @@ type Receipts struct {
 
 // New returns receipts that go to w, with a queue of n lines. Close ends them.
 func New(w io.Writer, n int, rule WhenFull, log *slog.Logger) *Receipts {
-	r := &Receipts{queue: make(chan []byte, n), rule: rule, log: log, done: make(chan struct{}), quit: make(chan struct{})}
+	r := &Receipts{encoder: encoder{Form{}.keyed()}, queue: make(chan []byte, n), rule: rule, log: log, done: make(chan struct{}), quit: make(chan struct{})}
 	r.pool.New = func() any { b := make([]byte, 0, 1024); return &b }
 	go r.run(w)
 	return r
@@ -66,7 +66,7 @@ func (r *Receipts) Counts() (written, dropped, failed uint64) {
 
 // Under returns the observer for decisions of one configuration, whose receipts
 // have this form.
-func (r *Receipts) Under(f Form) guard.Observer { return under[*Receipts]{r, encoder{f}} }
+func (r *Receipts) Under(f Form) guard.Observer { return under[*Receipts]{r, encoder{f.keyed()}} }
 
 // Observe enqueues the receipt of one decision.
 func (r *Receipts) Observe(ctx context.Context, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {

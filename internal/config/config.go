@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config/notation"
 	"github.com/sallyport/sallyport/internal/config/strict"
 	"github.com/sallyport/sallyport/internal/registry"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // Problem is one thing that is wrong in a configuration.
@@ -160,7 +161,26 @@ type Receipts struct {
 	KeepFor         time.Duration      `yaml:"keep_for" min:"1s" max:"10000d" restart:"true" doc:"With directory: segments that are older are removed, which a signed line says; kept for good when absent"`
 	KeepUndelivered time.Duration      `yaml:"keep_undelivered" min:"1s" max:"10000d" restart:"true" doc:"With keep_for: how much longer segments are kept that a sink has not had; then they are removed all the same, and counted. As long as it takes when absent"`
 
+	URIs URIs `yaml:"uris" doc:"How much of the URIs of resources stands in clear, in receipts and in whatever else the gateway writes: logs, traces, the access log, decision logs"`
+
 	Sealing Sealing `yaml:"sealing" doc:"What receipts hold encrypted, so that it can be made unreadable while they stay as they are"`
+}
+
+// URIs says how much of the URIs of resources stands in clear.
+type URIs struct {
+	InClear string             `yaml:"in_clear" oneof:"path|host|whole" doc:"path shows scheme, host and path; host no path; whole queries, fragments and URIs without an authority too. User information, and what cannot be read without doubt, is never shown"`
+	Key     notation.SecretRef `yaml:"key" restart:"true" doc:"Key of name_hmac, the digest of a URI that is not shown as a whole: 16 bytes or more, the same for all replicas. When absent the process makes one, and digests of two processes cannot be compared"`
+}
+
+// Exposure is in_clear for the decoder.
+func (u URIs) Exposure() mcp.Exposure {
+	switch u.InClear {
+	case "host":
+		return mcp.ExposeHost
+	case "whole":
+		return mcp.ExposeWhole
+	}
+	return mcp.ExposePath
 }
 
 // Sealing says what receipts hold encrypted, under keys of tenants and subjects
@@ -220,6 +240,7 @@ func Default() Config {
 		Receipts: Receipts{
 			Path: "stdout", WhenFull: "block", Queue: 8192, DigestUpTo: 64 * notation.KiB, Keep: "nothing",
 			SegmentSize: 64 * notation.MiB, SegmentTime: 24 * time.Hour, CheckpointEvery: 10 * time.Second,
+			URIs:    URIs{InClear: "path"},
 			Sealing: Sealing{Rotate: 90 * 24 * time.Hour, Subjects: "clear", Largest: 64 * notation.KiB},
 		},
 		Export: TelemetryExport{

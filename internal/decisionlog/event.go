@@ -42,6 +42,10 @@ func (l *Log) event(x *guard.Exchange, m *mcp.Message, d *guard.Decision, e *gua
 	if err != nil || !ok && e.Err == nil {
 		return nil // no policy was asked
 	}
+	whole, clear := d.Target(x, m)
+	if whole != clear {
+		t.Name = clear
+	}
 	in := policy.Input{
 		Principal: &x.Principal, Server: &x.Server, Method: m.Method, Direction: m.Direction, Kind: m.Kind, Target: t,
 		Revision: x.Revision, Source: x.Source.Addr().Unmap(), Labels: x.Labels()[:min(e.Labels, len(x.Labels()))], Time: d.At,
@@ -77,6 +81,9 @@ func (l *Log) event(x *guard.Exchange, m *mcp.Message, d *guard.Decision, e *gua
 	}
 	if !l.Arguments && m.Params != nil {
 		b = append(b, `,"erased":["/input/arguments","/input/params"]`...)
+	}
+	if whole != clear {
+		b = append(b, `,"masked":["/input/target/name"]`...)
 	}
 	if x.Source.IsValid() {
 		b = append(b, `,"requested_by":"`...)

@@ -97,7 +97,7 @@ func withID(f *mcp.Fault, m *mcp.Message) *mcp.Fault {
 
 // Ask copies out of m what replies are matched against.
 func Ask(m *mcp.Message) guard.Asked {
-	a := guard.Asked{Kind: m.Kind, Method: m.Method, Name: m.Name}
+	a := guard.Asked{Kind: m.Kind, Method: m.Method, Name: m.Name, Clear: m.InClear()}
 	if m.Kind == mcp.Request {
 		a.ID = append([]byte(nil), m.ID...)
 		if meta := m.Meta(); meta != nil {

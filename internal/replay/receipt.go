@@ -40,6 +40,7 @@ type receipt struct {
 	Kind           string          `json:"kind"`
 	Method         string          `json:"method"`
 	Name           string          `json:"name"`
+	NameHMAC       string          `json:"name_hmac"` // where Name is a URI that is not in clear as a whole
 	Tool           *tool           `json:"tool"`
 	Arguments      json.RawMessage `json:"arguments"`
 	Params         json.RawMessage `json:"params"`
@@ -141,9 +142,10 @@ func long(s string) bool { return len(s) > maxText }
 const (
 	sealedCaller = "who called is sealed in the receipt (receipts.sealing.subjects)"
 
-	noArguments = "the policy reads arguments that the receipt does not hold (receipts.keep)"
-	noParams    = "the policy reads params that the receipt does not hold (receipts.keep)"
-	noTarget    = "what the message works on stands in params that the receipt does not hold (receipts.keep)"
+	noArguments  = "the policy reads arguments that the receipt does not hold (receipts.keep)"
+	noParams     = "the policy reads params that the receipt does not hold (receipts.keep)"
+	hiddenTarget = "the policy reads a URI that the receipt does not hold as a whole (receipts.uris, receipts.keep)"
+	noTarget     = "what the message works on stands in params that the receipt does not hold (receipts.keep)"
 )
 
 // content sets the params, as far as they were kept; null stands for none.
@@ -166,17 +168,34 @@ func (q *question) content(r *receipt) {
 // target sets what the message works on.
 func (q *question) target(r *receipt) {
 	method, _ := mcp.LookupMethod(r.Method)
+	name, known := r.Name, true
+	if r.NameHMAC != "" {
+		name = kept(r.Params)
+		known = name != ""
+	}
 	switch {
 	case r.Method == "subscriptions/listen":
 		q.unknown["target"], q.unknown["method"] = "it was asked about several targets", "it was asked about several targets"
 	case method.Target == mcp.TargetRef && r.Params == nil:
 		q.unknown["target"] = noTarget
-	case long(r.Name):
+	case !known:
+		q.unknown["target"] = hiddenTarget
+		return
+	case long(name) && r.NameHMAC == "":
 		q.unknown["target"] = "a name is too long for the receipt"
 	}
-	t, err := policy.TargetOf(&mcp.Message{Method: r.Method, Name: r.Name, Params: r.Params})
+	t, err := policy.TargetOf(&mcp.Message{Method: r.Method, Name: name, Params: r.Params})
 	if err != nil {
 		q.unknown["target"] = err.Error()
 	}
 	q.in.Target = t
+}
+
+// kept is the URI of a resource as params say it that were kept.
+func kept(params []byte) string {
+	if uri := mcp.Text(params, "uri"); uri != "" {
+		return uri
+	}
+	ref, _ := mcp.Member(params, "ref")
+	return mcp.Text(ref, "uri")
 }

@@ -71,6 +71,35 @@ func TestWhatAReceiptDoesNotHoldIsNotGuessed(t *testing.T) {
 	}
 }
 
+// A policy that reads a URI of which the receipt holds a part only is not asked about
+// that part, as if it were the whole.
+func TestAURIThatIsNotInClearAsAWholeIsNotGuessed(t *testing.T) {
+	read := func(members string) string {
+		return `{"v":1,"time":"2026-11-01T12:00:00Z","exchange":"e","direction":"to_server","server":"crm","kind":"request","method":"resources/read","roles":[],` +
+			`"guards":[{"name":"policy","action":"allow","took_us":1}],"took_us":2,` + members + `}`
+	}
+	for _, tt := range []struct{ members, reads, want, target string }{
+		{`"name":"crm://h/a?[query]","name_hmac":"00"`, "target", "does not hold as a whole", ""},
+		{`"name":"crm://h/a?[query]","name_hmac":"00"`, "principal", "replayed", ""},
+		{`"name":"crm://h/a"`, "target", "replayed", "crm://h/a"},
+		{`"name":"crm://h/a?[query]","name_hmac":"00","params":{"uri":"crm://h/a?b=c"}`, "target", "replayed", "crm://h/a?b=c"},
+		{`"name":"[uri]","name_hmac":"00"`, "target", "does not hold as a whole", ""},
+	} {
+		e := &asked{reads: []string{tt.reads}}
+		r := New(e, nil)
+		if err := r.Receipt(context.Background(), "f:1", []byte(read(tt.members))); err != nil {
+			t.Fatal(err)
+		}
+		got := "replayed"
+		for why := range r.Result.Undecidable {
+			got = why
+		}
+		if !strings.Contains(got, tt.want) || e.seen.Target.Name != tt.target {
+			t.Errorf("%s: %s, asked about %q", tt.members, got, e.seen.Target.Name)
+		}
+	}
+}
+
 // onlyAccess reads arguments in the first question alone, which has none.
 type onlyAccess struct{ *asked }
 

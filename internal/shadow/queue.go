@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/policy"
+	"github.com/sallyport/sallyport/mcp"
 )
 
 // Queue holds decisions that wait to be made again. What does not find room is
@@ -49,6 +50,7 @@ type Pair struct {
 	Queue       *Queue
 	Sample      float64 // share of decisions that is compared, 0 to 1
 	Report      *Report
+	URIs        mcp.Exposure // how much of the URIs of resources the report says
 
 	// Done, if set, is told how each comparison came out: whether the two
 	// agree, whether Other was asked for it, and whether that failed.

@@ -152,6 +152,14 @@ func NewReport(base, other string, now time.Time) *Report {
 // About reports whether the report is about these two revisions.
 func (r *Report) About(base, other string) bool { return r.base == base && r.other == other }
 
+// target is what may be written down of what was asked about.
+func (t *task) target() string {
+	if k := t.in.Target.Kind; k == policy.Resource || k == policy.Template {
+		return t.of.URIs.URI(t.in.Target.Name)
+	}
+	return t.in.Target.Name
+}
+
 func (r *Report) add(t *task, a Agreement, before, after *policy.Decision) {
 	if a == Agree {
 		r.mu.Lock()
@@ -161,7 +169,7 @@ func (r *Report) add(t *task, a Agreement, before, after *policy.Decision) {
 	}
 	p := &t.principal
 	g := Group{
-		Server: t.server.Name, Kind: string(t.in.Target.Kind), Target: cut(t.in.Target.Name), Step: t.step.String(),
+		Server: t.server.Name, Kind: string(t.in.Target.Kind), Target: cut(t.target()), Step: t.step.String(),
 		Agreement: a.String(), Before: word(before), After: word(after),
 	}
 	d := Disagreement{

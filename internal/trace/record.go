@@ -154,7 +154,7 @@ func (r *Rules) Ended(_ context.Context, x *guard.Exchange, o *guard.Outcome) {
 	rec.x = guard.Exchange{ // what guards noted stays behind: the queue may wait long for its receiver
 		ID: x.ID, Server: x.Server, Principal: x.Principal, Source: x.Source, Verb: x.Verb, Revision: x.Revision, Started: x.Started, Asked: x.Asked, Trace: x.Trace,
 	}
-	rec.x.Asked.Name, rec.x.Asked.Method = short(x.Asked.Name), short(x.Asked.Method)
+	rec.x.Asked.Name, rec.x.Asked.Clear, rec.x.Asked.Method = short(x.Asked.Name), short(x.Asked.InClear()), short(x.Asked.Method)
 	if len(x.Asked.ID) > maxKeptText {
 		rec.x.Asked.ID = slices.Clone(x.Asked.ID[:maxKeptText])
 	}

@@ -82,7 +82,7 @@ func (rec *record) protocol(a *attributes) {
 	case "prompts/get":
 		a.text("gen_ai.prompt.name", x.Asked.Name)
 	case "resources/read", "resources/subscribe", "resources/unsubscribe":
-		a.text("mcp.resource.uri", bare(x.Asked.Name))
+		a.text("mcp.resource.uri", x.Asked.InClear())
 	}
 	a.text("error.type", rec.kind)
 	if rec.out.Reply.Kind == mcp.Failure {
@@ -97,26 +97,6 @@ func (rec *record) protocol(a *attributes) {
 	if rec.out.Status > 0 {
 		a.int("http.response.status_code", int64(rec.out.Status))
 	}
-}
-
-// bare is a URI without what may be secret in it: a query, a fragment, and who is
-// named before the host, with a password perhaps.
-func bare(uri string) string {
-	if at := strings.IndexAny(uri, "?#"); at >= 0 {
-		uri = uri[:at]
-	}
-	scheme, rest, ok := strings.Cut(uri, "//")
-	if !ok {
-		return uri
-	}
-	host, path, more := strings.Cut(rest, "/")
-	if at := strings.LastIndexByte(host, '@'); at >= 0 {
-		host = host[at+1:]
-	}
-	if more {
-		host += "/"
-	}
-	return scheme + "//" + host + path
 }
 
 // caller says who called and what, in the words of the guide.
