@@ -10,7 +10,8 @@ import (
 )
 
 // Tickets makes tickets for held messages. The same call of the same caller has
-// the same ticket as long as the process lives, and nobody outside can guess it.
+// the same ticket as long as the process lives, and nobody outside can guess it. So
+// has the same answer to the same question of a server.
 type Tickets struct{ key [32]byte }
 
 // NewTickets returns a maker of tickets.
@@ -35,6 +36,14 @@ func (t *Tickets) For(x *Exchange, m *mcp.Message, text string) *Ticket {
 	}
 	if !known {
 		b = append(b, args...)
+	}
+	if m.Kind == mcp.Response { // to the question that the id names
+		b = AppendText(AppendText(b, string(m.ID)), string(m.Result))
+	}
+	for _, key := range [...]string{"inputResponses", "requestState"} { // which name it in the requests of the modern era
+		if v, ok := mcp.Member(m.Params, key); ok {
+			b = AppendText(AppendText(b, key), string(v))
+		}
 	}
 	h := hmac.New(sha256.New, t.key[:])
 	h.Write(b)

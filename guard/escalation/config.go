@@ -13,6 +13,7 @@ import (
 // the guide's block, autonomy_controls.boundary_controls.
 type Config struct {
 	HumanInLoop string   `yaml:"human_in_loop" oneof:"watch|hold" doc:"What happens to the actions of human_in_loop: watch lets them go on and raises an event for the person who watches; hold lets none go on without approval"`
+	Answers     string   `yaml:"answers" oneof:"hold|watch|allow" doc:"What happens to what a client answers to elicitation and sampling of a server whose tools do what is held: hold, watch (an event; the person who answers decides), or allow. Saying no is always allowed"`
 	Measure     []string `yaml:"measure" doc:"Where params have the measure of escalation_threshold, as JSON pointers; when absent, /_meta/<name> and /arguments/<name>. Of several values the worst counts"`
 	Undeclared  string   `yaml:"undeclared" oneof:"allow|escalate" doc:"What a call is that declares no measure"`
 	Threshold   string   `yaml:"threshold_for" oneof:"writes|all" doc:"Calls that the threshold is about; the registry says which tools only read"`
@@ -29,7 +30,7 @@ type Labels struct {
 
 // DefaultConfig returns what holds where a configuration says nothing.
 func DefaultConfig() Config {
-	return Config{HumanInLoop: "watch", Undeclared: "allow", Threshold: "writes", Labels: Labels{
+	return Config{HumanInLoop: "watch", Answers: "hold", Undeclared: "allow", Threshold: "writes", Labels: Labels{
 		Write: []string{"write"}, External: []string{"external"}, Financial: []string{"financial"}, Approve: []string{"escalate"},
 	}}
 }

@@ -40,7 +40,14 @@ func Spec(p Ports) guard.Spec {
 			return nil, err
 		}
 		return &escalation{c, p, t}, nil
-	}, guard.Want{Method: "tools/call", Direction: mcp.ToServer})
+	},
+		guard.Want{Method: "tools/call", Direction: mcp.ToServer},
+		// Answers to what servers ask for.
+		guard.Want{Method: guard.TopicResponse, Direction: mcp.ToServer},
+		guard.Want{Method: "prompts/get", Direction: mcp.ToServer},
+		guard.Want{Method: "resources/read", Direction: mcp.ToServer},
+		guard.Want{Method: "tasks/update", Direction: mcp.ToServer},
+	)
 }
 
 type escalation struct {
@@ -49,37 +56,60 @@ type escalation struct {
 	threshold threshold
 }
 
-// Inspect lets a call go on, has it watched, or holds it.
+// Inspect lets a call or an answer go on, has it watched, or holds it.
 func (g *escalation) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
-	c := g.classify(x, m.Name)
-	switch b := &g.Boundary; {
-	case c.is(b.ApprovalRequired):
-		return g.hold(x, m, "approval_required: "+b.ApprovalRequired, c.why()), nil
-	case c.approve != "":
-		return g.hold(x, m, "label "+c.approve, "the gateway labelled it "+c.approve), nil
-	case g.HumanInLoop == "hold" && c.is(b.HumanInLoop):
-		return g.hold(x, m, "human_in_loop: "+b.HumanInLoop, c.why()), nil
-	}
-	if g.threshold.on && (c.write || g.Threshold == "all") {
-		if why := g.doubt(m); why != "" {
-			return g.hold(x, m, "escalation_threshold: "+g.threshold.text, why), nil
-		}
-	}
 	v := guard.Pass()
-	if c.is(g.Boundary.HumanInLoop) {
-		v.Obligations = []guard.Obligation{
-			{Kind: guard.AddLabel, Name: labelWatched},
-			{Kind: guard.Raise, Name: eventWatched, Value: g.Boundary.HumanInLoop + ": " + c.why()},
+	if m.Method == "tools/call" {
+		if v = g.call(x, m); v.Action != guard.Allow {
+			return v, nil
 		}
+	}
+	if g.Answers == "allow" || !answers(m) {
+		return v, nil
+	}
+	if about := g.review(x, m); about.Action != guard.Allow || len(v.Obligations) == 0 {
+		return about, nil
 	}
 	return v, nil
 }
 
+func (g *escalation) call(x *guard.Exchange, m *mcp.Message) guard.Verdict {
+	c := g.classify(x, m.Name)
+	label := g.approved(x)
+	switch b := &g.Boundary; {
+	case c.is(b.ApprovalRequired):
+		return g.hold(x, m, "approval_required: "+b.ApprovalRequired, "call", c.why())
+	case label != "":
+		return g.hold(x, m, "label "+label, "call", "the gateway labelled it "+label)
+	case g.HumanInLoop == "hold" && c.is(b.HumanInLoop):
+		return g.hold(x, m, "human_in_loop: "+b.HumanInLoop, "call", c.why())
+	}
+	if g.threshold.on && (c.write || g.Threshold == "all") {
+		if why := g.doubt(m); why != "" {
+			return g.hold(x, m, "escalation_threshold: "+g.threshold.text, "call", why)
+		}
+	}
+	if c.is(g.Boundary.HumanInLoop) {
+		return g.watch(g.Boundary.HumanInLoop + ": " + c.why())
+	}
+	return guard.Pass()
+}
+
+// watch lets go on what a person is to see.
+func (g *escalation) watch(why string) guard.Verdict {
+	v := guard.Pass()
+	v.Obligations = []guard.Obligation{
+		{Kind: guard.AddLabel, Name: labelWatched},
+		{Kind: guard.Raise, Name: eventWatched, Value: why},
+	}
+	return v
+}
+
 // hold refuses until somebody approves.
-func (g *escalation) hold(x *guard.Exchange, m *mcp.Message, rule, why string) guard.Verdict {
+func (g *escalation) hold(x *guard.Exchange, m *mcp.Message, rule, what, why string) guard.Verdict {
 	v := guard.Refuse(guard.ApprovalRequired, rule+"; "+why)
 	v.Action = guard.Hold
-	v.Hint = "A person has to approve this call, because " + why + "."
+	v.Hint = "A person has to approve this " + what + ", because " + why + "."
 	v.Ticket = g.Tickets.For(x, m, v.Hint)
 	v.Obligations = []guard.Obligation{{Kind: guard.Raise, Name: eventApproval, Value: v.Detail}}
 	return v
@@ -88,27 +118,40 @@ func (g *escalation) hold(x *guard.Exchange, m *mcp.Message, rule, why string) g
 // class is what a call does.
 type class struct {
 	write, external, financial bool
-	unknown                    bool   // the registry does not say, so all of it
-	approve                    string // a label that asks for approval
+	unknown                    bool // the registry does not say, so all of it
 }
 
 // classify takes the registry's word, and assumes the worst where it has none.
-// Labels can make a call worse and never better.
 func (g *escalation) classify(x *guard.Exchange, tool string) class {
 	t, known := x.Server.Tool(tool)
-	c := class{write: !t.ReadOnly || t.Destructive, external: t.External, financial: t.Financial}
 	if !known {
-		c = class{write: true, external: true, financial: true, unknown: true}
+		return g.marked(x, class{write: true, external: true, financial: true, unknown: true})
 	}
+	return g.marked(x, classOf(t))
+}
+
+func classOf(t guard.Tool) class {
+	return class{write: !t.ReadOnly || t.Destructive, external: t.External, financial: t.Financial}
+}
+
+// marked adds what labels say, which can make a call worse and never better.
+func (g *escalation) marked(x *guard.Exchange, c class) class {
 	for _, label := range x.Labels() {
 		c.write = c.write || notation.MatchAny(g.Labels.Write, label)
 		c.external = c.external || notation.MatchAny(g.Labels.External, label)
 		c.financial = c.financial || notation.MatchAny(g.Labels.Financial, label)
-		if c.approve == "" && notation.MatchAny(g.Labels.Approve, label) {
-			c.approve = label
-		}
 	}
 	return c
+}
+
+// approved returns the label by which a person has to approve, or nothing.
+func (g *escalation) approved(x *guard.Exchange) string {
+	for _, label := range x.Labels() {
+		if notation.MatchAny(g.Labels.Approve, label) {
+			return label
+		}
+	}
+	return ""
 }
 
 // is reports whether the class is among the guide's actions.
