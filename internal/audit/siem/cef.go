@@ -3,6 +3,7 @@ package siem
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/internal/audit/deliver"
 )
@@ -15,9 +16,9 @@ var cefSeverity = map[deliver.Severity]string{deliver.Info: "1", deliver.Low: "3
 func CEF(b []byte, it *deliver.Item) []byte {
 	f := fieldsOf(it)
 	b = append(b, "CEF:0|Sallyport|Sallyport|1|"...)
-	b = cefHeader(b, signature(it, f))
+	b = cefHeader(b, cut(signature(it, f), longestValue))
 	b = append(b, '|')
-	b = cefHeader(b, f.title(it))
+	b = cefHeader(b, cut(f.title(it), longestName))
 	b = append(append(append(b, '|'), cefSeverity[it.Facts.Severity]...), '|')
 	first := true
 	put := func(key, value string) {
@@ -29,7 +30,7 @@ func CEF(b []byte, it *deliver.Item) []byte {
 		}
 		first = false
 		b = append(append(b, key...), '=')
-		b = cefValue(b, value)
+		b = cefValue(b, cut(value, longestValue))
 	}
 	custom := func(key, label, value string) {
 		if value != "" {
@@ -42,15 +43,22 @@ func CEF(b []byte, it *deliver.Item) []byte {
 	}
 	put("externalId", it.ID)
 	put("deviceExternalId", it.Replica)
-	put("app", "MCP")
+	if !f.egress() {
+		put("app", "MCP")
+	}
 	put("act", f["action"])
 	put("reason", f["reason"])
 	put("cat", f["guard"])
 	put("suser", f["subject"])
-	put("src", f["source"])
+	cefAddress(put, f["source"], "src", "shost", "c6a2", "Source IPv6 Address")
 	put("requestMethod", f["http_method"])
 	put("requestContext", f["method"])
 	put("destinationServiceName", f["server"])
+	put("sourceServiceName", f["egress.workload"])
+	cefAddress(put, f["egress.host"], "dst", "dhost", "c6a3", "Destination IPv6 Address")
+	if port := f.port("egress.port"); port > 0 { // masked, it is no number
+		put("dpt", strconv.Itoa(port))
+	}
 	put("msg", f["detail"]+f["trouble"])
 	custom("cs1", "tenant", f["tenant"])
 	custom("cs2", "agent", f["agent"])
@@ -64,15 +72,48 @@ func CEF(b []byte, it *deliver.Item) []byte {
 	return b
 }
 
+// What readers keep of a name and of the shortest text that a caller can choose. A
+// longer one would push the rest of the line out of their buffers.
+const longestName, longestValue = 512, 1023
+
+// cut takes what is more than n bytes off the end of s, and says so.
+func cut(s string, n int) string {
+	const mark = "..."
+	if len(s) <= n {
+		return s
+	}
+	n -= len(mark)
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + mark
+}
+
 // signature names the kind of event: what a rule of a SIEM asks for.
 func signature(it *deliver.Item, f fields) string {
 	switch {
 	case it.Kind == deliver.Record:
 		return "record." + f["record"]
+	case f["closed"] != "":
+		return "closed." + f["closed"]
 	case f["reason"] != "":
 		return f["action"] + "." + f["reason"]
 	}
 	return f["action"]
+}
+
+// cefAddress puts an address where version 0 has a place for it: the plain keys are
+// for IPv4 only, and what is none, or is masked, is a name.
+func cefAddress(put func(key, value string), s, ipv4, host, ipv6, label string) {
+	switch ip := address(s); {
+	case !ip.IsValid():
+		put(host, s)
+	case ip.Is4():
+		put(ipv4, ip.String())
+	default:
+		put(ipv6, ip.String())
+		put(ipv6+"Label", label)
+	}
 }
 
 // cefHeader escapes what the header may not hold: backslash, bar and line ends.

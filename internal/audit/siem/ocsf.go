@@ -6,168 +6,170 @@ import (
 	"github.com/sallyport/sallyport/internal/audit/deliver"
 )
 
-// OCSFVersion is the version of the schema that OCSF writes.
-const OCSFVersion = "1.3.0"
+// OCSFVersion is the version of the schema that OCSF writes: the first that lets API
+// Activity say what a security control decided.
+const OCSFVersion = "1.4.0"
 
-// The classes: https://schema.ocsf.io/1.3.0/classes.
-const (
-	apiActivity     = 6003
-	applicationCat  = 6
-	activityRead    = 2
-	activityOther   = 99
-	profileSecurity = "security_control"
+// ocsfClass is a class of events, https://schema.ocsf.io/1.4.0/classes.
+type ocsfClass struct {
+	uid, category            int
+	caption, categoryCaption string
+}
+
+var (
+	baseEvent       = ocsfClass{0, 0, "Base Event", "Uncategorized"}
+	networkActivity = ocsfClass{4001, 4, "Network Activity", "Network Activity"}
+	apiActivity     = ocsfClass{6003, 6, "API Activity", "Application Activity"}
 )
 
-type ocsfEvent struct {
-	ActivityID   int            `json:"activity_id"`
-	ActivityName string         `json:"activity_name"`
-	CategoryUID  int            `json:"category_uid"`
-	CategoryName string         `json:"category_name"`
-	ClassUID     int            `json:"class_uid"`
-	ClassName    string         `json:"class_name"`
-	TypeUID      int            `json:"type_uid"`
-	Time         int64          `json:"time"`
-	SeverityID   int            `json:"severity_id"`
-	Severity     string         `json:"severity"`
-	Message      string         `json:"message"`
-	Status       string         `json:"status,omitempty"`
-	StatusID     int            `json:"status_id,omitempty"`
-	StatusCode   string         `json:"status_code,omitempty"`
-	StatusDetail string         `json:"status_detail,omitempty"`
-	Action       string         `json:"action,omitempty"`
-	ActionID     int            `json:"action_id,omitempty"`
-	Disposition  string         `json:"disposition,omitempty"`
-	DispID       int            `json:"disposition_id,omitempty"`
-	Metadata     ocsfMetadata   `json:"metadata"`
-	Actor        *ocsfActor     `json:"actor,omitempty"`
-	API          *ocsfAPI       `json:"api,omitempty"`
-	Source       *ocsfEndpoint  `json:"src_endpoint,omitempty"`
-	Resources    []ocsfResource `json:"resources,omitempty"`
-	Unmapped     any            `json:"unmapped"`
-}
+// other says of an activity, a status or an action that its name is ours.
+const other = 99
 
-type ocsfMetadata struct {
-	Version  string      `json:"version"`
-	UID      string      `json:"uid"`
-	Product  ocsfProduct `json:"product"`
-	Profiles []string    `json:"profiles,omitempty"`
-	Tenant   string      `json:"tenant_uid,omitempty"`
-	Trace    string      `json:"correlation_uid,omitempty"`
-	LogName  string      `json:"log_name"`
-	Sequence uint64      `json:"sequence"`
-}
+const profileSecurity = "security_control"
 
-type ocsfProduct struct {
-	Name   string `json:"name"`
-	Vendor string `json:"vendor_name"`
-}
-
-type ocsfActor struct {
-	App  string    `json:"app_name,omitempty"`
-	User *ocsfUser `json:"user,omitempty"`
-}
-
-type ocsfUser struct {
-	Name string `json:"name"`
-	UID  string `json:"uid,omitempty"`
-}
-
-type ocsfAPI struct {
-	Operation string      `json:"operation"`
-	Service   ocsfService `json:"service"`
-	Request   ocsfRequest `json:"request"`
-}
-
-type ocsfService struct {
-	Name    string `json:"name"`
-	Version string `json:"version,omitempty"`
-}
-
-type ocsfRequest struct {
-	UID string `json:"uid"`
-}
-
-type ocsfEndpoint struct {
-	IP   string `json:"ip,omitempty"`
-	Name string `json:"name,omitempty"`
-}
-
-type ocsfResource struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
-}
-
-// OCSF writes a receipt as API Activity (6003), and a record of the log as a Base
-// Event (0), both with what they were made of under unmapped. It implements
+// OCSF writes a receipt as API Activity (6003), that of a connection through an
+// egress listener as Network Activity (4001), and a record of the log as a Base
+// Event (0), each with what it was made of under unmapped. It implements
 // deliver.Format.
 func OCSF(b []byte, it *deliver.Item) []byte {
 	f := fieldsOf(it)
 	e := ocsfEvent{
-		Time: it.Time.UnixMilli(), Message: f.title(it), Unmapped: map[string]json.RawMessage{"receipt": it.Body},
+		Message: f.title(it), Unmapped: map[string]json.RawMessage{"receipt": it.Body},
 		SeverityID: int(it.Facts.Severity) + 1, Severity: []string{"Informational", "Low", "Medium", "High", "Critical"}[it.Facts.Severity],
 		Metadata: ocsfMetadata{Version: OCSFVersion, UID: it.ID, Product: ocsfProduct{"Sallyport", "Sallyport"}, Tenant: f["tenant"], Trace: f["trace_id"],
 			LogName: "receipts", Sequence: it.Seq},
 	}
-	if it.Kind == deliver.Record {
-		e.ActivityID, e.ActivityName, e.ClassName, e.CategoryName, e.TypeUID = activityOther, f["record"], "Base Event", "Uncategorized", activityOther
+	if !it.Time.IsZero() {
+		e.Time = it.Time.UnixMilli()
+	}
+	switch {
+	case it.Kind == deliver.Record:
+		e.is(baseEvent, other, f["record"])
 		e.StatusDetail = f["trouble"]
-	} else {
+	case f.egress():
+		e.connection(f)
+	default:
 		e.call(f)
 	}
 	text, err := json.Marshal(e)
 	if err != nil { // the body is no JSON: somebody changed the log
-		text, _ = json.Marshal(map[string]string{"message": "unreadable", "uid": it.ID}) // cannot fail
+		e.Unmapped, e.RawData = nil, string(it.Body)
+		text, _ = json.Marshal(e) // cannot fail: all that is left are strings and numbers
 	}
 	return append(b, text...)
 }
 
+func (e *ocsfEvent) is(c ocsfClass, activity int, name string) {
+	e.ClassUID, e.ClassName, e.CategoryUID, e.CategoryName = c.uid, c.caption, c.category, c.categoryCaption
+	e.ActivityID, e.ActivityName, e.TypeUID = activity, name, c.uid*100+activity
+	if name == "" {
+		e.ActivityName = "unknown"
+	}
+}
+
+// call is a message to or from an MCP server, or how an exchange with one ended.
 func (e *ocsfEvent) call(f fields) {
-	e.ClassUID, e.ClassName, e.CategoryUID, e.CategoryName = apiActivity, "API Activity", applicationCat, "Application Activity"
-	e.ActivityID, e.ActivityName = activityOther, f["method"]
-	switch f["method"] {
-	case "tools/list", "resources/list", "resources/read", "resources/templates/list", "prompts/list", "prompts/get":
-		e.ActivityID, e.ActivityName = activityRead, "Read"
-	case "":
-		e.ActivityName = "message"
+	operation := f["method"]
+	if operation == "" {
+		operation = "unreadable"
 	}
-	e.TypeUID = apiActivity*100 + e.ActivityID
-	e.Metadata.Profiles = []string{profileSecurity}
-	e.StatusCode, e.StatusDetail = f["reason"], f["detail"]
-	switch f["action"] {
-	case "allow":
-		e.Status, e.StatusID, e.Action, e.ActionID, e.Disposition, e.DispID = "Success", 1, "Allowed", 1, "Allowed", 1
-	case "deny":
-		e.Status, e.StatusID, e.Action, e.ActionID, e.Disposition, e.DispID = "Failure", 2, "Denied", 2, "Blocked", 2
+	switch {
+	case f["closed"] != "":
+		e.is(apiActivity, other, "exchange ended")
+	case readOnly[f["method"]]:
+		e.is(apiActivity, 2, "Read")
 	default:
-		e.Status, e.StatusID, e.Action, e.ActionID, e.Disposition, e.DispID = "held", 99, "held", 99, "held", 99
+		e.is(apiActivity, other, operation)
 	}
+	e.decided(f)
 	e.Actor = &ocsfActor{App: f["agent"]}
 	if e.Actor.App == "" {
 		e.Actor.App = f["client"]
 	}
 	if f["subject"] != "" {
 		e.Actor.User = &ocsfUser{Name: f["subject"], UID: f["subject"]}
+		e.observe("actor.user.name", "User Name", 4, f["subject"])
 	}
 	if e.Actor.App == "" && e.Actor.User == nil {
 		e.Actor.App = "anonymous"
 	}
-	server := f["server"]
-	if server == "" {
-		server = "unknown"
+	e.API = &ocsfAPI{Operation: operation, Service: ocsfService{"unknown", f["server_version"]}}
+	if f["server"] != "" {
+		e.API.Service.Name = f["server"]
 	}
-	e.API = &ocsfAPI{Operation: e.operation(f), Service: ocsfService{server, f["server_version"]}, Request: ocsfRequest{f["exchange"]}}
-	e.Source = &ocsfEndpoint{IP: f["source"]}
-	if f["source"] == "" {
-		e.Source.Name = "unknown"
+	if f["exchange"] != "" {
+		e.API.Request = &ocsfRequest{f["exchange"]}
 	}
+	e.from(f)
 	if f["name"] != "" {
 		e.Resources = []ocsfResource{{f["name"], "mcp"}}
 	}
 }
 
-func (e *ocsfEvent) operation(f fields) string {
-	if f["method"] == "" {
-		return "unreadable"
+// readOnly are the methods that OCSF calls reading. What a tool does is not known here.
+var readOnly = map[string]bool{"tools/list": true, "resources/list": true, "resources/read": true, "resources/templates/list": true, "prompts/list": true, "prompts/get": true}
+
+// connection is one that an MCP server makes through an egress listener.
+func (e *ocsfEvent) connection(f fields) {
+	switch {
+	case f["closed"] != "":
+		e.is(networkActivity, 2, "Close")
+	case f["action"] == "allow":
+		e.is(networkActivity, 1, "Open")
+	default:
+		e.is(networkActivity, 5, "Refuse")
 	}
-	return f["method"]
+	e.decided(f)
+	e.from(f)
+	e.AppName = f["egress.workload"]
+	e.Connection = &ocsfConnection{"Outbound", 2, "tcp"}
+	to := ocsfEndpoint{Hostname: f["egress.host"], Port: f.port("egress.port")}
+	if ip := address(to.Hostname); ip.IsValid() {
+		to.IP, to.Hostname = ip.String(), ""
+	} else if ip := address(f["egress.address"]); ip.IsValid() {
+		to.IP = ip.String()
+	}
+	if to.IP != "" || to.Hostname != "" {
+		e.Destination = &to
+	}
+	e.observe("dst_endpoint.hostname", "Hostname", 1, to.Hostname)
+	e.observe("dst_endpoint.ip", "IP Address", 2, to.IP)
+}
+
+// decided says what the gateway decided, or how what it allowed ended.
+func (e *ocsfEvent) decided(f fields) {
+	e.StatusCode, e.StatusDetail = f["reason"], f["detail"]
+	if f["closed"] != "" {
+		e.Status, e.StatusID = f["closed"], other
+		return
+	}
+	e.Metadata.Profiles = []string{profileSecurity}
+	switch f["action"] {
+	case "allow":
+		e.Status, e.StatusID, e.Action, e.ActionID, e.Disposition, e.DispID = "Success", 1, "Allowed", 1, "Allowed", 1
+	case "deny":
+		e.Status, e.StatusID, e.Action, e.ActionID, e.Disposition, e.DispID = "Failure", 2, "Denied", 2, "Blocked", 2
+	default:
+		e.Status, e.StatusID, e.Action, e.ActionID, e.Disposition, e.DispID = "held", other, "held", other, "held", other
+	}
+	if f["policy"] != "" {
+		e.Policy = &ocsfPolicy{f["policy"]}
+	}
+}
+
+// from says where the connection came from. What is masked is a name.
+func (e *ocsfEvent) from(f fields) {
+	e.Source = &ocsfEndpoint{Name: "unknown"}
+	if ip := address(f["source"]); ip.IsValid() {
+		e.Source = &ocsfEndpoint{IP: ip.String(), Port: f.port("source_port")}
+		e.observe("src_endpoint.ip", "IP Address", 2, e.Source.IP)
+	} else if f["source"] != "" {
+		e.Source.Name = f["source"]
+	}
+}
+
+func (e *ocsfEvent) observe(name, kind string, id int, value string) {
+	if value != "" {
+		e.Observables = append(e.Observables, ocsfObservable{name, kind, id, value})
+	}
 }

@@ -2,9 +2,12 @@ package siem
 
 import (
 	"encoding/json"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/internal/audit/deliver"
 )
@@ -32,49 +35,94 @@ func TestCEFEscapesWhatCallersChose(t *testing.T) {
 	}
 }
 
-// TestOCSFHasWhatItsClassRequires holds events to the attributes that OCSF 1.3.0
-// requires of API Activity and Base Event, and to their closed lists.
-func TestOCSFHasWhatItsClassRequires(t *testing.T) {
-	lost := item(`{"record":"lost","receipts_lost":3}`, deliver.Facts{Record: "lost", Lost: 3, Severity: deliver.Critical})
-	lost.Kind = deliver.Record
-	for name, c := range map[string]struct {
-		it       *deliver.Item
-		required []string
-		want     map[string]any
-	}{
-		"a refusal": {item(denied, deliver.Facts{Severity: deliver.High}), []string{"actor", "api", "src_endpoint"},
-			map[string]any{"class_uid": 6003., "type_uid": 600399., "severity_id": 4., "status_id": 2., "action_id": 2., "disposition_id": 2., "activity_id": 99.}},
-		"a list": {item(`{"action":"allow","method":"tools/list"}`, deliver.Facts{}), []string{"actor", "api", "src_endpoint"},
-			map[string]any{"class_uid": 6003., "type_uid": 600302., "severity_id": 1., "status_id": 1., "activity_id": 2.}},
-		"a record": {lost, nil, map[string]any{"class_uid": 0., "type_uid": 99., "severity_id": 5., "category_uid": 0.}},
-	} {
-		text := OCSF(nil, c.it)
-		var got map[string]any
-		if err := json.Unmarshal(text, &got); err != nil {
-			t.Fatal(err)
+// cefKeys are the keys that we use, of the extension dictionary of ArcSight's
+// "Implementing Common Event Format" (revision 23 and later) and Microsoft's table
+// https://learn.microsoft.com/azure/sentinel/cef-name-mapping.
+var cefKeys = map[string]string{
+	"act": "text", "app": "text", "c6a2": "ipv6", "c6a2Label": "text", "c6a3": "ipv6", "c6a3Label": "text", "cat": "text", "cn1": "number", "cn1Label": "text",
+	"cs1": "text", "cs1Label": "text", "cs2": "text", "cs2Label": "text", "cs3": "text", "cs3Label": "text", "cs4": "text", "cs4Label": "text", "cs5": "text", "cs5Label": "text",
+	"cs6": "text", "cs6Label": "text", "destinationServiceName": "text", "deviceExternalId": "text", "dhost": "text", "dpt": "number", "dst": "ipv4", "externalId": "text",
+	"flexString1": "text", "flexString1Label": "text", "flexString2": "text", "flexString2Label": "text", "msg": "text", "reason": "text", "requestContext": "text",
+	"requestMethod": "text", "rt": "number", "shost": "text", "sourceServiceName": "text", "src": "ipv4", "suser": "text",
+}
+
+var cefPair = regexp.MustCompile(`(?:^| )([A-Za-z0-9]+)=((?:[^\\=]|\\[\\=nr])*?)(?:$| ([A-Za-z0-9]+=))`)
+
+// pairs reads an extension as ArcSight says: a key is a word before an unescaped
+// equals sign, and its value ends before the next one.
+func pairs(extension string) map[string]string {
+	out := map[string]string{}
+	for extension != "" {
+		m := cefPair.FindStringSubmatchIndex(extension)
+		if m == nil || m[0] != 0 {
+			out["?"] = extension
+			return out
 		}
-		for _, key := range append([]string{"activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid"}, c.required...) {
-			if got[key] == nil {
-				t.Errorf("%s: no %s: %s", name, key, text)
+		out[extension[m[2]:m[3]]] = extension[m[4]:m[5]]
+		if m[6] < 0 {
+			return out
+		}
+		extension = extension[m[6]:]
+	}
+	return out
+}
+
+func TestEveryKeyOfCEFIsOneThatReadersKnow(t *testing.T) {
+	seen := map[string]bool{}
+	for name, it := range samples() {
+		line := string(CEF(nil, it))
+		parts := strings.SplitN(strings.ReplaceAll(line, `\|`, ""), "|", 8)
+		if n, err := strconv.Atoi(parts[6]); parts[0] != "CEF:0" || err != nil || n < 0 || n > 10 {
+			t.Errorf("%s: its header is %v", name, parts[:7])
+		}
+		got := pairs(line[strings.Index(line, parts[7]):])
+		for key, value := range got {
+			seen[key] = true
+			bad := value == "" || len(value) > 2*longestValue
+			switch cefKeys[key] {
+			case "text":
+			case "number":
+				_, err := strconv.ParseInt(value, 10, 64)
+				bad = err != nil
+			case "ipv4":
+				bad = !address(value).Is4()
+			case "ipv6":
+				bad = !address(value).Is6() || got[key+"Label"] == ""
+			default:
+				bad = true
+			}
+			if custom := strings.HasPrefix(key, "cs") || strings.HasPrefix(key, "cn") || strings.HasPrefix(key, "flexString"); custom && !strings.HasSuffix(key, "Label") && got[key+"Label"] == "" {
+				t.Errorf("%s: nobody says what %s is", name, key)
+			}
+			if bad {
+				t.Errorf("%s: %s=%s in %s", name, key, value, line)
 			}
 		}
-		for key, want := range c.want {
-			if got[key] != want {
-				t.Errorf("%s: %s is %v, want %v", name, key, got[key], want)
-			}
-		}
-		meta := got["metadata"].(map[string]any)
-		if meta["version"] != OCSFVersion || meta["product"].(map[string]any)["vendor_name"] == nil || meta["uid"] != "00-7-aa" {
-			t.Errorf("%s: %v", name, meta)
-		}
-		if got["unmapped"].(map[string]any)["receipt"] == nil {
-			t.Errorf("%s: the receipt itself is gone", name)
+	}
+	for key := range cefKeys {
+		if !seen[key] {
+			t.Errorf("no sample has %s", key)
 		}
 	}
 }
 
-func FuzzCEF(f *testing.F) {
-	f.Add([]byte(denied))
+// A caller chooses a name of a megabyte: what stands behind it still arrives.
+func TestALongNameDoesNotPushTheRestOfALineOut(t *testing.T) {
+	body, err := json.Marshal(map[string]string{"action": "deny", "reason": "unknown_target", "method": "tools/call", "name": strings.Repeat("ä|=", 1<<18)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(CEF(nil, item(string(body), deliver.Facts{})))
+	if len(got) > 8<<10 || !strings.Contains(got, "... cs3Label=name") || !strings.Contains(got, "cn1=7") || !utf8.ValidString(got) {
+		t.Errorf("%d bytes: %.200s", len(got), got)
+	}
+}
+
+func FuzzCEFAndOCSF(f *testing.F) {
+	for _, body := range []string{denied, connected, nowhere, ended, tunnel, masked, hidden, `{"source":"1.2.3.4:5","egress":{"host":"::1%a","port":-1}}`} {
+		f.Add([]byte(body))
+	}
+	schema := published(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		it := item("", deliver.Facts{})
 		it.Body = body
@@ -96,8 +144,8 @@ func FuzzCEF(f *testing.F) {
 		if bars != 7 {
 			t.Errorf("%d bars in the header: %q", bars, line)
 		}
-		if !json.Valid(OCSF(nil, it)) {
-			t.Error("no JSON")
+		if found := schema.check(OCSF(nil, it)); len(found) > 0 {
+			t.Errorf("%q: %v", body, found)
 		}
 	})
 }
