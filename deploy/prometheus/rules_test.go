@@ -13,23 +13,6 @@ import (
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-func promtool(t *testing.T) string {
-	t.Helper()
-	if p := filepath.Join(testenv.Root(), ".tools/prometheus/usr/bin/promtool"); exists(p) {
-		return p
-	}
-	p, err := exec.LookPath("promtool")
-	if err != nil {
-		testenv.Missing(t, "promtool: run `make promtool`")
-	}
-	return p
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // files are the rules and their tests.
 func files(t *testing.T) (rules, tests []string) {
 	t.Helper()
@@ -63,7 +46,7 @@ func read(t *testing.T, names []string) string {
 func TestTheAlertsFireWhenTheyShould(t *testing.T) {
 	rules, tests := files(t)
 	for _, args := range [][]string{append([]string{"check", "rules"}, rules...), append([]string{"test", "rules"}, tests...)} {
-		if out, err := exec.CommandContext(t.Context(), promtool(t), args...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(t.Context(), testenv.Prometheus(t, "promtool"), args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}

@@ -41,9 +41,7 @@ func openAgency(t *testing.T) *agency {
 	t.Helper()
 	upstream := startServer(t, `{"content":[{"type":"text","text":"write to ben@mail.example"}]}`)
 	a := &agency{dir: t.TempDir(), issuer: testenv.StartIssuer(t)}
-	if code, _, words := sallyport(t, "audit", "keygen", a.at("sign")); code != 0 {
-		t.Fatal(words)
-	}
+	testenv.SigningKey(t, a.at("sign"))
 	testenv.Write(t, a.at("wrap"), strings.Repeat("5e", 32))
 	testenv.Write(t, a.at("bind"), strings.Repeat("k", 40))
 	testenv.Write(t, a.at("sallyport.yaml"), fmt.Sprintf(`listeners: [{address: "127.0.0.1:0"}]

@@ -44,21 +44,21 @@ func TestAKilledGatewayOwesNoReceipt(t *testing.T) {
 		before := c.count()
 		testenv.Eventually(t, 30*time.Second, "load", func() bool { return c.count() > before+100 })
 		time.Sleep(time.Duration(i) * 3 * time.Millisecond)
-		if err := p.gateway.Process.Kill(); err != nil {
+		if err := p.Gateway.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		<-p.gateway.Ended
-		p.serve(t)
-		p.ready(t)
+		<-p.Gateway.Ended
+		p.Serve(t)
+		p.Ready(t)
 	}
 	before := c.count()
 	testenv.Eventually(t, 30*time.Second, "load", func() bool { return c.count() > before+50 })
 	c.stop()
-	if err := p.gateway.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Gateway.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	<-p.gateway.Ended
-	if code := p.gateway.ProcessState.ExitCode(); code != 0 {
+	<-p.Gateway.Ended
+	if code := p.Gateway.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 

@@ -20,14 +20,10 @@ import (
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-// limit bounds how long a part runs; a long soak needs it.
-const limit = time.Hour
-
-// plant is `sallyport serve` on fixed ports, an Envoy, and an MCP server.
+// plant is one that signs and publishes its receipts.
 type plant struct {
-	dir, config, mcp, admin  string
-	receipts, published, pub string
-	gateway                  *testenv.Process
+	*testenv.Plant
+	dir, receipts, published, pub string
 }
 
 // startPlant starts a plant with more configuration, in which DIR is its folder.
@@ -56,67 +52,17 @@ func startServer(t testing.TB, result string) string {
 // startPlantIn does so in a folder, before a server.
 func startPlantIn(t testing.TB, dir, upstream, more string) *plant {
 	t.Helper()
-	p := &plant{
-		dir: dir, config: filepath.Join(dir, "sallyport.yaml"), receipts: filepath.Join(dir, "receipts"),
-		published: filepath.Join(dir, "published.jsonl"), pub: filepath.Join(dir, "sign.pub"),
-	}
-	if code, _, words := sallyport(t, "audit", "keygen", filepath.Join(dir, "sign")); code != 0 {
-		t.Fatal(words)
-	}
-	mcp, admin := testenv.FreePort(t), testenv.FreePort(t)
-	p.mcp, p.admin = fmt.Sprintf("http://127.0.0.1:%d", mcp), fmt.Sprintf("http://127.0.0.1:%d", admin)
-	testenv.Write(t, p.config, fmt.Sprintf(`listeners: [{address: "127.0.0.1:%d"}]
-gateway: {authentication: {method: none}, authorization: {policy_engine: none}}
-extproc: {address: "127.0.0.1:%d"}
-xds: {address: "127.0.0.1:%d"}
-admin: {address: "127.0.0.1:%d"}
-envoy: {admin_address: "127.0.0.1:%d"}
-receipts:
+	testenv.SigningKey(t, filepath.Join(dir, "sign"))
+	return &plant{
+		dir: dir, receipts: filepath.Join(dir, "receipts"), published: filepath.Join(dir, "published.jsonl"), pub: filepath.Join(dir, "sign.pub"),
+		Plant: testenv.StartPlant(t, dir, fmt.Sprintf("  - {name: a, url: %q}\n", upstream+"/"), fmt.Sprintf(`receipts:
   directory: receipts
   sign_with: file:%s
   publish: published.jsonl
   segment_size: 256KiB
   checkpoint_every: 100ms
-servers: [{name: a, url: %q}]
-%s`, mcp, testenv.FreePort(t), testenv.FreePort(t), admin, testenv.FreePort(t), filepath.Join(dir, "sign.key"), upstream+"/", strings.ReplaceAll(more, "DIR", dir)))
-	p.serve(t)
-	code, boot, words := sallyport(t, "envoy", "bootstrap", "-c", p.config)
-	if code != 0 {
-		t.Fatal(words)
+%s`, filepath.Join(dir, "sign.key"), strings.ReplaceAll(more, "DIR", dir))),
 	}
-	path := filepath.Join(dir, "envoy.yaml")
-	testenv.Write(t, path, boot)
-	testenv.LaunchFor(t, limit, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
-	p.ready(t)
-	return p
-}
-
-func (p *plant) serve(t testing.TB) {
-	t.Helper()
-	p.gateway = testenv.LaunchFor(t, limit, testenv.Binary(t), "serve", "-c", p.config)
-}
-
-// lives ends the test if the gateway has ended by itself.
-func (p *plant) lives(t testing.TB) {
-	t.Helper()
-	select {
-	case <-p.gateway.Ended:
-		t.Fatalf("the gateway has ended by itself: %s\n%s", p.gateway.ProcessState, p.gateway.Text())
-	default:
-	}
-}
-
-func (p *plant) ready(t testing.TB) {
-	t.Helper()
-	testenv.Eventually(t, 2*time.Minute, "readiness", func() bool {
-		p.lives(t)
-		resp, err := http.Get(p.admin + "/readyz")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
 }
 
 // sallyport runs a command of the real binary.
@@ -153,7 +99,7 @@ func (p *plant) call(clients int) *callers {
 				default:
 				}
 				id := fmt.Sprintf("call-%d-%d", n, i)
-				if acknowledged(client, p.mcp+"/mcp/a", id) {
+				if acknowledged(client, p.MCP+"/mcp/a", id) {
 					c.mu.Lock()
 					c.acked = append(c.acked, id)
 					c.mu.Unlock()
@@ -204,12 +150,12 @@ func read(t testing.TB, path string) []byte {
 // stop ends the gateway in order.
 func (p *plant) stop(t testing.TB) error {
 	t.Helper()
-	if err := p.gateway.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Gateway.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	<-p.gateway.Ended
-	if code := p.gateway.ProcessState.ExitCode(); code != 0 {
-		return fmt.Errorf("exit code %d: %s", code, p.gateway.Text())
+	<-p.Gateway.Ended
+	if code := p.Gateway.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("exit code %d: %s", code, p.Gateway.Text())
 	}
 	return nil
 }
@@ -219,13 +165,13 @@ func (p *plant) restart(t testing.TB) {
 	if err := p.stop(t); err != nil {
 		t.Fatal(err)
 	}
-	p.serve(t)
-	p.ready(t)
+	p.Serve(t)
+	p.Ready(t)
 }
 
 func (p *plant) get(t testing.TB, path string) string {
 	t.Helper()
-	resp, err := http.Get(p.admin + path)
+	resp, err := http.Get(p.Admin + path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ type sinkState struct {
 
 func (p *plant) sinks(t testing.TB) map[string]sinkState {
 	t.Helper()
-	_, out, words := sallyport(t, "audit", "sinks", "list", "-c", p.config, "--json")
+	_, out, words := sallyport(t, "audit", "sinks", "list", "-c", p.Config, "--json")
 	var r struct{ Sinks []sinkState }
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err, out, words)
@@ -105,7 +105,7 @@ func (p *plant) calls(t testing.TB, n int) {
 	client := &http.Client{Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	for i := range n {
-		if !acknowledged(client, p.mcp+"/mcp/a", fmt.Sprintf("c%d", i)) {
+		if !acknowledged(client, p.MCP+"/mcp/a", fmt.Sprintf("c%d", i)) {
 			t.Fatal("a call failed")
 		}
 	}
@@ -140,7 +140,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	}
 
 	// Pause, over a restart too; the other sinks go on.
-	if code, _, words := sallyport(t, "audit", "sinks", "pause", "hook", "-c", p.config, "--because", "maintenance"); code != 0 {
+	if code, _, words := sallyport(t, "audit", "sinks", "pause", "hook", "-c", p.Config, "--because", "maintenance"); code != 0 {
 		t.Fatal(words)
 	}
 	p.calls(t, 5)
@@ -150,7 +150,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	if s := p.sinks(t)["hook"]; s.State != "paused" || s.Lag < 20 || len(h.seqs(t)) > 41 {
 		t.Errorf("%+v, %d receipts", s, len(h.seqs(t)))
 	}
-	if code, _, words := sallyport(t, "audit", "sinks", "resume", "hook", "-c", p.config); code != 0 {
+	if code, _, words := sallyport(t, "audit", "sinks", "resume", "hook", "-c", p.Config); code != 0 {
 		t.Fatal(words)
 	}
 	p.caughtUp(t, "hook")
@@ -164,7 +164,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	if m := p.get(t, "/metrics"); !strings.Contains(m, "\n"+`mcp_gateway_sink_failing{sink="hook"} 1`) || !strings.Contains(m, "\n"+`mcp_gateway_sink_lag{sink="disk"}`) {
 		t.Error("the metrics do not say so")
 	}
-	if code, out, words := sallyport(t, "audit", "sinks", "replay", "hook", "-c", p.config, "--from", "1h"); code != 0 || !strings.Contains(out, "from receipt 1 on") {
+	if code, out, words := sallyport(t, "audit", "sinks", "replay", "hook", "-c", p.Config, "--from", "1h"); code != 0 || !strings.Contains(out, "from receipt 1 on") {
 		t.Fatal(out, words)
 	}
 	h.mu.Lock()
@@ -188,8 +188,8 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	}
 
 	// A sink that is added while the gateway runs, and one that cannot be.
-	text := string(read(t, p.config))
-	testenv.Write(t, p.config, text+"  - {name: later, file: {path: later.jsonl}, batch: {wait: 20ms}}\n")
+	text := string(read(t, p.Config))
+	testenv.Write(t, p.Config, text+"  - {name: later, file: {path: later.jsonl}, batch: {wait: 20ms}}\n")
 	testenv.Eventually(t, 20*time.Second, "the new sink", func() bool { s := p.sinks(t)["later"]; return s.State == "running" && s.Lag == 0 && s.Delivered > 0 })
 	if n := len(seqs(t, linesOf(t, filepath.Join(p.dir, "later.jsonl")))); n < 73 {
 		t.Errorf("%d receipts in the new sink", n)

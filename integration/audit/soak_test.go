@@ -98,7 +98,7 @@ func TestNothingIsLostOnTheWayToAnySink(t *testing.T) {
 	faults := []string{"hook", "elastic", "splunk", "otlp", "syslog", "kafka", "disk"}
 	for i := range kills {
 		target := (receipts / 2) * (i + 1) / (kills + 1) // two receipts a call
-		testenv.Eventually(t, limit, "load", func() bool { p.lives(t); return c.count() >= target })
+		testenv.Eventually(t, time.Hour, "load", func() bool { p.Lives(t); return c.count() >= target })
 		for _, name := range faults {
 			all[name].state.Store(well)
 		}
@@ -110,17 +110,17 @@ func TestNothingIsLostOnTheWayToAnySink(t *testing.T) {
 			d.fill(t)
 			testenv.Eventually(t, time.Minute, "receipts that are not kept", func() bool { code, _ := p.ask("/readyz"); return code == http.StatusServiceUnavailable })
 		}
-		if err := p.gateway.Process.Kill(); err != nil {
+		if err := p.Gateway.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		<-p.gateway.Ended
+		<-p.Gateway.Ended
 		if i == kills/2 {
 			d.free(t)
 		}
-		p.serve(t)
-		p.ready(t)
+		p.Serve(t)
+		p.Ready(t)
 	}
-	testenv.Eventually(t, limit, "load", func() bool { p.lives(t); return c.count() >= receipts/2 })
+	testenv.Eventually(t, time.Hour, "load", func() bool { p.Lives(t); return c.count() >= receipts/2 })
 	for _, name := range faults {
 		all[name].state.Store(well)
 	}
@@ -219,7 +219,7 @@ func (p *plant) drained(t testing.TB, sinks int) {
 
 // ask asks the admin interface, which may not be there.
 func (p *plant) ask(path string) (code int, body string) {
-	resp, err := http.Get(p.admin + path)
+	resp, err := http.Get(p.Admin + path)
 	if err != nil {
 		return 0, ""
 	}

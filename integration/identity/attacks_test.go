@@ -37,12 +37,12 @@ func proofOf(t testing.TB, key *ecdsa.PrivateKey, token, url string) string {
 // Two replicas with one Redis, an issuer whose tokens are bound to keys, and one
 // of another tenant whose are not.
 func TestForgedConfusedAndStolenCredentialsThroughEnvoy(t *testing.T) {
-	p, other, stranger := newProvider(t), newProvider(t), newProvider(t)
+	p, other, stranger := startIssuer(t), startIssuer(t), startIssuer(t)
 	upstream, seen := answering(t)
 	r := testenv.StartRedis(t)
 	start := func() *testenv.Gateway {
 		config := strings.Replace(testenv.Config(t, "  - {name: crm, url: "+upstream+"}\n", ""), "authentication: {method: none}", "authentication: {method: JWT}", 1)
-		config += fmt.Sprintf("redis: {addresses: [%q], timeout: 1s}\nguards:\n  identity:\n    public_url: %s\n    issuers:\n      - {url: %q, scopes: [mcp], tenant: acme, dpop: accept}\n      - {url: %q, tenant: umbrella}\n", r.Address, public, p.url, other.url)
+		config += fmt.Sprintf("redis: {addresses: [%q], timeout: 1s}\nguards:\n  identity:\n    public_url: %s\n    issuers:\n      - {url: %q, scopes: [mcp], tenant: acme, dpop: accept}\n      - {url: %q, tenant: umbrella}\n", r.Address, public, p.URL, other.URL)
 		path := filepath.Join(t.TempDir(), "sallyport.yaml")
 		testenv.Write(t, path, config)
 		return testenv.StartFile(t, path)
@@ -61,8 +61,8 @@ func TestForgedConfusedAndStolenCredentialsThroughEnvoy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := p.token(t, audience, 10*time.Minute)
-	bound := p.tokenWith(t, audience, 10*time.Minute, map[string]any{"cnf": map[string]any{"jkt": b64(sum)}})
+	good := p.Token(t, audience, 10*time.Minute, nil)
+	bound := p.Token(t, audience, 10*time.Minute, map[string]any{"cnf": map[string]any{"jkt": b64(sum)}})
 	parts := strings.Split(good, ".")
 	der, err := x509.MarshalPKIXPublicKey(p.Public())
 	if err != nil {
@@ -103,9 +103,9 @@ func TestForgedConfusedAndStolenCredentialsThroughEnvoy(t *testing.T) {
 		{"an unbound token with a proof", one, 401, "bound to no key", []string{"Authorization", "DPoP " + good, "DPoP", proofOf(t, owner, good, url)}},
 		{"alg none", one, 401, "malformed", []string{"Authorization", "Bearer " + b64([]byte(`{"alg":"none","kid":"k1"}`)) + "." + parts[1] + "."}},
 		{"HMAC with the public key", one, 401, "signature", []string{"Authorization", "Bearer " + confused}},
-		{"an issuer that is not configured", one, 401, "not configured", []string{"Authorization", "Bearer " + stranger.token(t, audience, time.Minute)}},
+		{"an issuer that is not configured", one, 401, "not configured", []string{"Authorization", "Bearer " + stranger.Token(t, audience, time.Minute, nil)}},
 		{"oversized", one, 401, "16 KiB", []string{"Authorization", "Bearer " + good + strings.Repeat("A", 17<<10)}},
-		{"expired by a second", one, 401, "expired", []string{"Authorization", "Bearer " + p.token(t, audience, -2*time.Second)}},
+		{"expired by a second", one, 401, "expired", []string{"Authorization", "Bearer " + p.Token(t, audience, -2*time.Second, nil)}},
 		{"identity headers instead of a token", one, 401, "no token", []string{"X-Forwarded-Client-Cert", "URI=spiffe://a/root", "X-Sallyport-Version", "v1", "X-Sallyport-Principal", "root", "X-Forwarded-User", "root", "X-Auth-Request-User", "root", "X-Remote-User", "root"}},
 	} {
 		for len(seen) > 0 {
@@ -133,10 +133,10 @@ func TestForgedConfusedAndStolenCredentialsThroughEnvoy(t *testing.T) {
 		receipts(t, c.at, c.why)
 	}
 	// The same subject of another issuer is somebody else, of another tenant.
-	if resp, body, err := do(t.Context(), http.DefaultClient, two.MCP+"/mcp/crm", "Authorization", "Bearer "+other.tokenWith(t, audience, time.Minute, map[string]any{"tenant": "acme"})); err != nil || resp.StatusCode != http.StatusOK {
+	if resp, body, err := do(t.Context(), http.DefaultClient, two.MCP+"/mcp/crm", "Authorization", "Bearer "+other.Token(t, audience, time.Minute, map[string]any{"tenant": "acme"})); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatal(body, err)
 	}
-	if text := receipts(t, two, other.url); !strings.Contains(text, `"tenant":"umbrella"`) {
+	if text := receipts(t, two, other.URL); !strings.Contains(text, `"tenant":"umbrella"`) {
 		t.Errorf("a token chose its own tenant:\n%s", text)
 	}
 }

@@ -66,7 +66,7 @@ func ask(t testing.TB, g *testenv.Gateway, token, session string) (status int, b
 // every replica of the gateway with the key, also after a restart, until the key
 // is retired.
 func TestASealedSessionLeadsBackToItsVersionAndReplica(t *testing.T) {
-	p, dir := newProvider(t), t.TempDir()
+	p, dir := startIssuer(t), t.TempDir()
 	old, fresh := filepath.Join(dir, "old"), filepath.Join(dir, "fresh")
 	testenv.Write(t, old, strings.Repeat("old key ", 4))
 	testenv.Write(t, fresh, strings.Repeat("new key ", 4)+"\n")
@@ -74,13 +74,13 @@ func TestASealedSessionLeadsBackToItsVersionAndReplica(t *testing.T) {
 	start := func(keys ...string) *testenv.Gateway {
 		config := strings.Replace(testenv.Config(t, fmt.Sprintf("  - name: crm\n    versions:\n      - {name: v1, weight: 1, url: %q}\n      - {name: v2, weight: 1, urls: [%q, %q]}\n", one, two, three), ""),
 			"authentication: {method: none}", "authentication: {method: JWT}", 1)
-		config += fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n  binding: {keys: [%s]}\n", public, p.url, strings.Join(keys, ", "))
+		config += fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n  binding: {keys: [%s]}\n", public, p.URL, strings.Join(keys, ", "))
 		path := filepath.Join(t.TempDir(), "sallyport.yaml")
 		testenv.Write(t, path, config)
 		return testenv.StartFile(t, path)
 	}
-	ana := func() string { return p.token(t, public+"/mcp/crm", 10*time.Minute) }
-	eve := p.tokenWith(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"sub": "eve"})
+	ana := func() string { return p.Token(t, public+"/mcp/crm", 10*time.Minute, nil) }
+	eve := p.Token(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"sub": "eve"})
 
 	g := start("file:" + old)
 	sessions, began := map[string]string{}, map[string]bool{}

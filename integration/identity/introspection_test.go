@@ -15,7 +15,7 @@ import (
 )
 
 func TestOpaqueTokensThroughEnvoy(t *testing.T) {
-	p := newProvider(t)
+	p := startIssuer(t)
 	var down atomic.Bool
 	desk := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, pass, _ := r.BasicAuth(); down.Load() || user != "gateway" || pass != "word" {
@@ -32,7 +32,7 @@ func TestOpaqueTokensThroughEnvoy(t *testing.T) {
 	t.Setenv("TEST_INTROSPECTION_SECRET", "word")
 	upstream, seen := answering(t)
 	config := strings.Replace(testenv.Config(t, "  - {name: crm, url: "+upstream+"}\n", ""), "authentication: {method: none}", "authentication: {method: JWT}", 1)
-	config += fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers:\n      - url: %q\n        introspection: {url: %q, client_id: gateway, client_secret: \"env:TEST_INTROSPECTION_SECRET\"}\n", public, p.url, desk.URL)
+	config += fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers:\n      - url: %q\n        introspection: {url: %q, client_id: gateway, client_secret: \"env:TEST_INTROSPECTION_SECRET\"}\n", public, p.URL, desk.URL)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, config)
 	g := testenv.StartFile(t, path)
@@ -44,8 +44,8 @@ func TestOpaqueTokensThroughEnvoy(t *testing.T) {
 	}{
 		{"at_good", false, 200, "result"},
 		{"at_gone", false, 401, "unauthenticated"},
-		{p.token(t, public+"/mcp/crm", time.Minute), true, 200, "result"}, // a JWT needs nobody
-		{"at_good", true, 200, "result"},                                  // remembered
+		{p.Token(t, public+"/mcp/crm", time.Minute, nil), true, 200, "result"}, // a JWT needs nobody
+		{"at_good", true, 200, "result"},                                       // remembered
 		{"at_new", true, 503, "guard_error"},
 	} {
 		down.Store(c.down)

@@ -137,16 +137,16 @@ func TestACertificateSaysWhoIsCalling(t *testing.T) {
 
 // A token that names a certificate is worthless to whoever stole it.
 func TestATokenBoundToACertificateWorksOnItsConnectionOnly(t *testing.T) {
-	dir, ca, p := t.TempDir(), testenv.NewAuthority(t), newProvider(t)
+	dir, ca, p := t.TempDir(), testenv.NewAuthority(t), startIssuer(t)
 	ca.Issue(t, time.Hour).Write(t, dir, "server")
 	testenv.Write(t, filepath.Join(dir, "clients.pem"), ca.PEM())
 	upstream, _ := answering(t)
 	g := secure(t, upstream, "method: mTLS + JWT", fmt.Sprintf("certificate: %q, key: %q, client_ca: %q", dir+"/server.pem", dir+"/server.key", dir+"/clients.pem"),
-		fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n", public, p.url))
+		fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n", public, p.URL))
 	owner, thief := ca.Issue(t, time.Hour, "spiffe://corp.example/owner"), ca.Issue(t, time.Hour, "spiffe://corp.example/thief")
 	sum := sha256.Sum256(owner.Raw)
-	bound := p.tokenWith(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"cnf": map[string]any{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}})
-	free := p.token(t, public+"/mcp/crm", 10*time.Minute)
+	bound := p.Token(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"cnf": map[string]any{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}})
+	free := p.Token(t, public+"/mcp/crm", 10*time.Minute, nil)
 	for _, tt := range []struct {
 		name, token string
 		shows       *testenv.Certificate
@@ -156,7 +156,7 @@ func TestATokenBoundToACertificateWorksOnItsConnectionOnly(t *testing.T) {
 		{"the thief's connection", bound, thief, 401},
 		{"an unbound token", free, thief, 200},
 		{"a certificate alone", "", owner, 401},
-		{"a token for another server", p.token(t, public+"/mcp/data", time.Minute), owner, 401},
+		{"a token for another server", p.Token(t, public+"/mcp/data", time.Minute, nil), owner, 401},
 	} {
 		header := []string{"X-Forwarded-Client-Cert", "Hash=" + fmt.Sprintf("%x", sum) + ";URI=spiffe://corp.example/owner"}
 		if tt.token != "" {

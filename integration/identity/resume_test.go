@@ -19,7 +19,7 @@ import (
 // A client of the SDK resumes a stream that its server cut in the middle of a
 // call, with session and event ids that are sealed for it.
 func TestAnSDKResumesAStreamWithSealedIDs(t *testing.T) {
-	p := newProvider(t)
+	p := startIssuer(t)
 	s := sdk.NewServer(&sdk.Implementation{Name: "slow", Version: "1"}, nil)
 	sdk.AddTool(s, &sdk.Tool{Name: "slow"}, func(ctx context.Context, req *sdk.CallToolRequest, _ struct{}) (*sdk.CallToolResult, any, error) {
 		if req.Extra.CloseSSEStream == nil {
@@ -49,7 +49,7 @@ func TestAnSDKResumesAStreamWithSealedIDs(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	own := &spy{token: p.token(t, public+"/mcp/crm", 10*time.Minute), resumed: &stolen}
+	own := &spy{token: p.Token(t, public+"/mcp/crm", 10*time.Minute, nil), resumed: &stolen}
 	session, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(ctx,
 		&sdk.StreamableClientTransport{Endpoint: g.MCP + "/mcp/crm", HTTPClient: &http.Client{Transport: own}}, nil)
 	if err != nil {
@@ -73,7 +73,7 @@ func TestAnSDKResumesAStreamWithSealedIDs(t *testing.T) {
 	for name, without := range map[string]string{"session and event": "", "the event alone": "Mcp-Session-Id"} {
 		thief := client.Clone()
 		thief.Del(without)
-		thief.Set("Authorization", "Bearer "+p.tokenWith(t, public+"/mcp/crm", time.Minute, map[string]any{"sub": "eve"}))
+		thief.Set("Authorization", "Bearer "+p.Token(t, public+"/mcp/crm", time.Minute, map[string]any{"sub": "eve"}))
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.MCP+"/mcp/crm", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -46,10 +46,10 @@ func watching(t testing.TB) string {
 }
 
 // withRedis runs a gateway in front of crm that shares r with others.
-func withRedis(t testing.TB, p *provider, upstream string, r *testenv.Redis, more string) *testenv.Gateway {
+func withRedis(t testing.TB, p *testenv.Issuer, upstream string, r *testenv.Redis, more string) *testenv.Gateway {
 	t.Helper()
 	config := strings.Replace(testenv.Config(t, "  - {name: crm, url: "+upstream+"}\n", ""), "authentication: {method: none}", "authentication: {method: JWT}", 1)
-	config += fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n", public, p.url)
+	config += fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n", public, p.URL)
 	config += "redis: {addresses: [\"" + r.Address + "\"], timeout: 1s}\n" + more
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, config)
@@ -107,10 +107,10 @@ func revocationID(t testing.TB, body string) string {
 // Ana's cached token opens nothing any more on either replica, her streams end,
 // and Bo, who calls all the while, loses nothing.
 func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
-	p, r, upstream := newProvider(t), testenv.StartRedis(t), watching(t)
+	p, r, upstream := startIssuer(t), testenv.StartRedis(t), watching(t)
 	one, two := withRedis(t, p, upstream, r, ""), withRedis(t, p, upstream, r, "")
-	ana := p.tokenWith(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"jti": "t-ana"})
-	bo := p.tokenWith(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"sub": "bo", "client_id": "till", "act": map[string]any{"sub": "agent-8"}, "jti": "t-bo"})
+	ana := p.Token(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"jti": "t-ana"})
+	bo := p.Token(t, public+"/mcp/crm", 10*time.Minute, map[string]any{"sub": "bo", "client_id": "till", "act": map[string]any{"sub": "agent-8"}, "jti": "t-bo"})
 
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
@@ -151,7 +151,7 @@ func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
 			t.Fatal("ana is refused before she is revoked")
 		}
 		began := time.Now()
-		status, body := admin(t, one, http.MethodPost, "/v1/revocations", fmt.Sprintf(`{"kind":%q,"value":%q,"issuer":%q}`, c.kind, c.value, p.url))
+		status, body := admin(t, one, http.MethodPost, "/v1/revocations", fmt.Sprintf(`{"kind":%q,"value":%q,"issuer":%q}`, c.kind, c.value, p.URL))
 		if status != http.StatusCreated {
 			t.Fatalf("%d %s", status, body)
 		}
@@ -185,7 +185,7 @@ func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
 	}
 	testenv.Eventually(t, 20*time.Second, "the refusal of what was issued before", func() bool { return !allowed(two)() })
 	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(2 * time.Second))) // a token says that it was issued a second earlier
-	fresh := p.token(t, public+"/mcp/crm", 10*time.Minute)
+	fresh := p.Token(t, public+"/mcp/crm", 10*time.Minute, nil)
 	if status, body := call1(two, fresh); status != http.StatusOK {
 		t.Errorf("a token that was issued since: %d %s", status, body)
 	}
@@ -218,12 +218,12 @@ func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
 }
 
 func TestRevocationsOfOneGatewayOutliveItInAFile(t *testing.T) {
-	p, upstream := newProvider(t), watching(t)
+	p, upstream := startIssuer(t), watching(t)
 	config := strings.Replace(testenv.Config(t, "  - {name: crm, url: "+upstream+"}\n", ""), "authentication: {method: none}", "authentication: {method: JWT}", 1)
-	config += fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q}]\nrevocations: {file: revoked.json}\n", public, p.url)
+	config += fmt.Sprintf("guards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q}]\nrevocations: {file: revoked.json}\n", public, p.URL)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, config)
-	token := p.token(t, public+"/mcp/crm", 10*time.Minute)
+	token := p.Token(t, public+"/mcp/crm", 10*time.Minute, nil)
 	status := func(g *testenv.Gateway) int {
 		return send(t, t.Context(), http.MethodPost, g.MCP+"/mcp/crm", token, call).StatusCode
 	}

@@ -26,21 +26,21 @@ access := {"allow": false, "reason": "insufficient_scope", "detail": "no scope",
 
 // steps runs a gateway whose tool transfer is sensitive, and whose policy asks
 // for scopes.
-func steps(t testing.TB, p *provider, upstream, reauth string) *testenv.Gateway {
+func steps(t testing.TB, p *testenv.Issuer, upstream, reauth string) *testenv.Gateway {
 	t.Helper()
 	dir := t.TempDir()
 	testenv.Write(t, filepath.Join(dir, "policy.rego"), bundle)
 	config := testenv.Config(t, "  - name: crm\n    url: "+upstream+"\n    tools: [{name: transfer, sensitive: true}]\n", "")
 	config = strings.Replace(config, "authentication: {method: none}", "authentication: {method: JWT}", 1)
 	config = strings.Replace(config, "policy_engine: none", "policy_engine: OPA", 1)
-	config += fmt.Sprintf("identity_framework: {continuous_reauth: %q}\nguards:\n  policy: {bundle: %q, signatures: optional}\n  identity:\n    public_url: %s\n    reauthentication: {max_age: 5m, acr_values: [mfa]}\n    issuers: [{url: %q, scopes: [mcp]}]\n", reauth, dir, public, p.url)
+	config += fmt.Sprintf("identity_framework: {continuous_reauth: %q}\nguards:\n  policy: {bundle: %q, signatures: optional}\n  identity:\n    public_url: %s\n    reauthentication: {max_age: 5m, acr_values: [mfa]}\n    issuers: [{url: %q, scopes: [mcp]}]\n", reauth, dir, public, p.URL)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, config)
 	return testenv.StartFile(t, path)
 }
 
 func TestStepUpsAreAskedForBeforeTheServerSeesAnything(t *testing.T) {
-	p := newProvider(t)
+	p := startIssuer(t)
 	upstream, seen := answering(t)
 	const where = `, resource_metadata="` + public + `/.well-known/oauth-protected-resource/mcp/crm"`
 	const login = `Bearer error="insufficient_user_authentication", error_description="A more recent or stronger authentication is required", max_age="300", acr_values="mfa"` + where
@@ -50,7 +50,7 @@ func TestStepUpsAreAskedForBeforeTheServerSeesAnything(t *testing.T) {
 		for k, v := range more {
 			claims[k] = v
 		}
-		resp := send(t, t.Context(), http.MethodPost, g.MCP+"/mcp/crm", p.tokenWith(t, public+"/mcp/crm", 10*time.Minute, claims), `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"`+tool+`"}}`)
+		resp := send(t, t.Context(), http.MethodPost, g.MCP+"/mcp/crm", p.Token(t, public+"/mcp/crm", 10*time.Minute, claims), `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"`+tool+`"}}`)
 		b := make([]byte, 4096)
 		n, _ := resp.Body.Read(b)
 		return resp, string(b[:n])

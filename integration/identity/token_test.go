@@ -24,10 +24,10 @@ import (
 const public = "https://mcp.example.com"
 
 // gateway runs the gateway in front of servers with tokens of p required.
-func gateway(t testing.TB, p *provider, servers string) *testenv.Gateway {
+func gateway(t testing.TB, p *testenv.Issuer, servers string) *testenv.Gateway {
 	t.Helper()
 	config := strings.Replace(testenv.Config(t, servers, ""), "authentication: {method: none}", "authentication: {method: JWT}", 1)
-	config += fmt.Sprintf("identity_framework: {token_lifetime: \"1-15 minutes\"}\nguards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n", public, p.url)
+	config += fmt.Sprintf("identity_framework: {token_lifetime: \"1-15 minutes\"}\nguards:\n  identity:\n    public_url: %s\n    issuers: [{url: %q, scopes: [mcp]}]\n", public, p.URL)
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, config)
 	return testenv.StartFile(t, path)
@@ -58,7 +58,7 @@ func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
-	p := newProvider(t)
+	p := startIssuer(t)
 	seen := make(chan http.Header, 100)
 	s := sdk.NewServer(&sdk.Implementation{Name: "echo", Version: "1"}, nil)
 	sdk.AddTool(s, &sdk.Tool{Name: "echo"}, func(context.Context, *sdk.CallToolRequest, struct{}) (*sdk.CallToolResult, any, error) {
@@ -77,7 +77,7 @@ func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
 
 	client := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil)
 	session, err := client.Connect(ctx, &sdk.StreamableClientTransport{Endpoint: url,
-		HTTPClient: &http.Client{Transport: withToken(p.token(t, public+"/mcp/crm", 10*time.Minute))}}, nil)
+		HTTPClient: &http.Client{Transport: withToken(p.Token(t, public+"/mcp/crm", 10*time.Minute, nil))}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,11 +94,11 @@ func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
 		t.Errorf("receipts do not say who:\n%s", r)
 	}
 
-	forged := p.token(t, public+"/mcp/crm", 10*time.Minute)
+	forged := p.Token(t, public+"/mcp/crm", 10*time.Minute, nil)
 	for name, token := range map[string]string{
-		"no token": "", "for another server": p.token(t, public+"/mcp/data", 10*time.Minute),
-		"for nobody": p.token(t, "", time.Minute), "expired": p.token(t, public+"/mcp/crm", -time.Second),
-		"too long lived": p.token(t, public+"/mcp/crm", time.Hour), "forged": forged[:len(forged)-8] + "AAAAAAAA", "garbage": "x",
+		"no token": "", "for another server": p.Token(t, public+"/mcp/data", 10*time.Minute, nil),
+		"for nobody": p.Token(t, "", time.Minute, nil), "expired": p.Token(t, public+"/mcp/crm", -time.Second, nil),
+		"too long lived": p.Token(t, public+"/mcp/crm", time.Hour, nil), "forged": forged[:len(forged)-8] + "AAAAAAAA", "garbage": "x",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for verb, body := range map[string]string{http.MethodPost: `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo"}}`, http.MethodGet: "", http.MethodDelete: ""} {
@@ -122,7 +122,7 @@ func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
 			Resource             string   `json:"resource"`
 			AuthorizationServers []string `json:"authorization_servers"`
 		}
-		if err := json.NewDecoder(resp.Body).Decode(&m); err != nil || resp.StatusCode != http.StatusOK || m.Resource != resource || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != p.url {
+		if err := json.NewDecoder(resp.Body).Decode(&m); err != nil || resp.StatusCode != http.StatusOK || m.Resource != resource || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != p.URL {
 			t.Errorf("metadata of %q: %d %+v %v", path, resp.StatusCode, m, err)
 		}
 	}
@@ -156,7 +156,7 @@ func send(t testing.TB, ctx context.Context, verb, url, token, body string) *htt
 
 // Nothing of a stranger's body is waited for.
 func TestAStrangersBodyIsNotRead(t *testing.T) {
-	p := newProvider(t)
+	p := startIssuer(t)
 	g := gateway(t, p, "  - {name: crm, url: http://127.0.0.1:9}\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -179,11 +179,11 @@ func TestAStrangersBodyIsNotRead(t *testing.T) {
 }
 
 func TestAStreamEndsReadablyWhenItsTokenExpires(t *testing.T) {
-	p := newProvider(t)
+	p := startIssuer(t)
 	g := gateway(t, p, "  - {name: crm, url: "+watching(t)+"}\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	resp := send(t, ctx, http.MethodPost, g.MCP+"/mcp/crm", p.token(t, public+"/mcp/crm", 4*time.Second), `{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"watch"}}`)
+	resp := send(t, ctx, http.MethodPost, g.MCP+"/mcp/crm", p.Token(t, public+"/mcp/crm", 4*time.Second, nil), `{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"watch"}}`)
 	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d", resp.StatusCode)
 	}

@@ -186,19 +186,19 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 func TestSIGTERMOfServeLetsOpenCallsFinish(t *testing.T) {
 	a := startUpstream(t, "a")
 	p := startPlant(t, "  - {name: a, url: "+a.url+"}\n", "limits: {drain: 4s}\n")
-	endWell(t, p.mcp+"/mcp/a", func() {
-		if err := p.gateway.Process.Signal(syscall.SIGTERM); err != nil {
+	endWell(t, p.MCP+"/mcp/a", func() {
+		if err := p.Gateway.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
 		testenv.Eventually(t, 2*time.Second, "unreadiness", func() bool {
-			code, why := get(p.admin + "/readyz")
+			code, why := get(p.Admin + "/readyz")
 			return code == 503 && strings.Contains(why, "stopping")
 		})
 	})
-	if code := exit(t, p.gateway); code != 0 {
+	if code := exit(t, p.Gateway); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if r := call(http.DefaultClient, p.mcp+"/mcp/a", "echo"); unjudged(r) != "guard_error" {
+	if r := call(http.DefaultClient, p.MCP+"/mcp/a", "echo"); unjudged(r) != "guard_error" {
 		t.Errorf("afterwards: %v", r)
 	}
 }

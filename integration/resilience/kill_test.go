@@ -18,18 +18,18 @@ var unjudged = readable("guard_error", "deadline_exceeded")
 func TestAKilledGatewayLetsNothingPassAndComesBackByItself(t *testing.T) {
 	a := startUpstream(t, "a")
 	p := startPlant(t, "  - {name: a, url: "+a.url+"}\n", "")
-	l := startLoad(t, p.mcp+"/mcp/a", 4, unjudged)
+	l := startLoad(t, p.MCP+"/mcp/a", 4, unjudged)
 	testenv.Eventually(t, 10*time.Second, "load", func() bool { return l.count("a") > 50 })
 
-	if err := p.gateway.Process.Kill(); err != nil {
+	if err := p.Gateway.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.gateway.Ended
+	<-p.Gateway.Ended
 	time.Sleep(100 * time.Millisecond) // what was released before reaches the server
 	before := a.seen.Load()
 	// A client that begins now, too.
 	for range 20 {
-		r := call(http.DefaultClient, p.mcp+"/mcp/a", "echo")
+		r := call(http.DefaultClient, p.MCP+"/mcp/a", "echo")
 		if reason, _ := r.refusal(); reason == "" || r.status != http.StatusServiceUnavailable {
 			t.Fatalf("nobody judges: %v", r)
 		}
@@ -40,10 +40,10 @@ func TestAKilledGatewayLetsNothingPassAndComesBackByItself(t *testing.T) {
 	}
 
 	start := time.Now()
-	p.serve(t)
-	testenv.Eventually(t, 10*time.Second, "service after the restart", func() bool { return call(http.DefaultClient, p.mcp+"/mcp/a", "echo").from() == "a" })
+	p.Serve(t)
+	testenv.Eventually(t, 10*time.Second, "service after the restart", func() bool { return call(http.DefaultClient, p.MCP+"/mcp/a", "echo").from() == "a" })
 	t.Logf("serving %v after the restart", time.Since(start).Round(time.Millisecond))
-	p.ready(t)
+	p.Ready(t)
 	t.Logf("ready %v after the restart", time.Since(start).Round(time.Millisecond))
 	after := l.count("a")
 	testenv.Eventually(t, 10*time.Second, "load again", func() bool { return l.count("a") > after+50 })
@@ -53,25 +53,25 @@ func TestAKilledGatewayLetsNothingPassAndComesBackByItself(t *testing.T) {
 func TestAGatewayThatHangsIsRefusedInTimeAndHeals(t *testing.T) {
 	a := startUpstream(t, "a")
 	p := startPlant(t, "  - {name: a, url: "+a.url+"}\n", "limits: {judge_time: 300ms}\n")
-	l := startLoad(t, p.mcp+"/mcp/a", 3, unjudged)
+	l := startLoad(t, p.MCP+"/mcp/a", 3, unjudged)
 	testenv.Eventually(t, 10*time.Second, "load", func() bool { return l.count("a") > 20 })
-	if err := p.gateway.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := p.Gateway.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(100 * time.Millisecond)
 	before, start := a.seen.Load(), time.Now()
-	r := call(http.DefaultClient, p.mcp+"/mcp/a", "echo")
+	r := call(http.DefaultClient, p.MCP+"/mcp/a", "echo")
 	if reason, _ := r.refusal(); reason != "deadline_exceeded" || r.status != http.StatusServiceUnavailable {
 		t.Errorf("a gateway that hangs: %v", r)
 	}
 	t.Logf("refused after %v with judge_time 300ms", time.Since(start).Round(time.Millisecond))
 	// Whose reply was being judged waits on, so these are clients who come now.
-	late := startLoad(t, p.mcp+"/mcp/a", 3, unjudged)
+	late := startLoad(t, p.MCP+"/mcp/a", 3, unjudged)
 	testenv.Eventually(t, 20*time.Second, "refusals", func() bool { return late.count("deadline_exceeded")+late.count("deadline_exceeded with id") > 10 })
 	if n := a.seen.Load() - before; n != 0 {
 		t.Errorf("%d requests passed while the gateway hung", n)
 	}
-	if err := p.gateway.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := p.Gateway.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	after := l.count("a")

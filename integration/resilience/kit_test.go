@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,51 +27,10 @@ func exit(t testing.TB, p *testenv.Process) int {
 	}
 }
 
-// plant is `sallyport serve` on fixed ports and an Envoy of the test's own.
-type plant struct {
-	config, mcp, admin string
-	gateway            *testenv.Process
-}
-
-// startPlant starts both and waits until they serve.
-func startPlant(t testing.TB, servers, more string) *plant {
+// startPlant starts a plant whose receipts nobody reads.
+func startPlant(t testing.TB, servers, more string) *testenv.Plant {
 	t.Helper()
-	p := &plant{config: filepath.Join(t.TempDir(), "sallyport.yaml")}
-	port := func() int { return testenv.FreePort(t) }
-	mcp, admin := port(), port()
-	p.mcp, p.admin = fmt.Sprintf("http://127.0.0.1:%d", mcp), fmt.Sprintf("http://127.0.0.1:%d", admin)
-	testenv.Write(t, p.config, fmt.Sprintf(`listeners: [{address: "127.0.0.1:%d"}]
-gateway: {authentication: {method: none}, authorization: {policy_engine: none}}
-extproc: {address: "127.0.0.1:%d"}
-xds: {address: "127.0.0.1:%d"}
-admin: {address: "127.0.0.1:%d"}
-envoy: {admin_address: "127.0.0.1:%d"}
-receipts: {path: receipts.jsonl}
-servers:
-%s%s`, mcp, port(), port(), admin, port(), servers, more))
-	p.serve(t)
-	boot, err := exec.Command(testenv.Binary(t), "envoy", "bootstrap", "-c", p.config).Output()
-	if err != nil {
-		t.Fatalf("bootstrap: %v", err)
-	}
-	path := filepath.Join(t.TempDir(), "envoy.yaml")
-	testenv.Write(t, path, string(boot))
-	testenv.Launch(t, testenv.Envoy(t), "-c", path, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
-	p.ready(t)
-	return p
-}
-
-func (p *plant) serve(t testing.TB) {
-	t.Helper()
-	p.gateway = testenv.Launch(t, testenv.Binary(t), "serve", "-c", p.config)
-}
-
-func (p *plant) ready(t testing.TB) {
-	t.Helper()
-	testenv.Eventually(t, 20*time.Second, "readiness", func() bool {
-		code, _ := get(p.admin + "/readyz")
-		return code == http.StatusOK
-	})
+	return testenv.StartPlant(t, t.TempDir(), servers, "receipts: {path: receipts.jsonl}\n"+more)
 }
 
 func get(url string) (int, string) {

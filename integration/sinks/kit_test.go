@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -27,9 +26,7 @@ type gateway struct {
 func start(t testing.TB, sink string) *gateway {
 	t.Helper()
 	dir, admin := t.TempDir(), testenv.FreePort(t)
-	if out, err := exec.Command(testenv.Binary(t), "audit", "keygen", filepath.Join(dir, "sign")).CombinedOutput(); err != nil {
-		t.Fatal(err, string(out))
-	}
+	testenv.SigningKey(t, filepath.Join(dir, "sign"))
 	path := filepath.Join(dir, "sallyport.yaml")
 	testenv.Write(t, path, fmt.Sprintf(`listeners: [{address: "127.0.0.1:%d"}]
 gateway: {authentication: {method: none}, authorization: {policy_engine: none}}

@@ -16,7 +16,8 @@ import (
 
 // Issuer is an OpenID provider as far as metadata, keys and tokens go.
 type Issuer struct {
-	URL string
+	URL    string
+	Claims map[string]any // of each token, besides the usual ones
 
 	key, forgers *ecdsa.PrivateKey // forgers is nobody's whose key is published
 }
@@ -75,6 +76,7 @@ func (i *Issuer) sign(t testing.TB, key *ecdsa.PrivateKey, audience string, live
 		"iss": i.URL, "sub": "ana", "aud": audience, "client_id": "desk",
 		"iat": now.Add(min(0, lives)).Unix() - 1, "exp": now.Add(lives).Unix() + 1,
 	}
+	maps.Copy(claims, i.Claims)
 	maps.Copy(claims, more)
 	return Sign(t, s, claims)
 }

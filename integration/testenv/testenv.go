@@ -47,6 +47,19 @@ func Envoy(t testing.TB) string {
 	return ""
 }
 
+// Prometheus returns the path of prometheus or promtool.
+func Prometheus(t testing.TB, program string) string {
+	t.Helper()
+	if p := filepath.Join(Root(), ".tools/prometheus/usr/bin", program); executable(p) {
+		return p
+	}
+	p, err := exec.LookPath(program)
+	if err != nil {
+		Missing(t, program+": run `make promtool`")
+	}
+	return p
+}
+
 // Missing skips the test for want of a real part, or fails it when
 // REQUIRE_INTEGRATION is 1.
 func Missing(t testing.TB, what string) {

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,12 +24,6 @@ type Prometheus struct{ url string }
 // evaluates the rules as often.
 func StartPrometheus(t testing.TB, address string, rules []string) *Prometheus {
 	t.Helper()
-	binary := filepath.Join(testenv.Root(), ".tools/prometheus/usr/bin/prometheus")
-	if _, err := os.Stat(binary); err != nil {
-		if binary, err = exec.LookPath("prometheus"); err != nil {
-			testenv.Missing(t, "Prometheus: run `make promtool`")
-		}
-	}
 	dir := t.TempDir()
 	listed, err := json.Marshal(rules)
 	if err != nil {
@@ -40,7 +32,7 @@ func StartPrometheus(t testing.TB, address string, rules []string) *Prometheus {
 	testenv.Write(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(
 		"global: {scrape_interval: 500ms, evaluation_interval: 500ms}\nrule_files: %s\nscrape_configs: [{job_name: sallyport, static_configs: [{targets: [%q]}]}]\n", listed, address))
 	p := &Prometheus{url: fmt.Sprintf("http://127.0.0.1:%d", testenv.FreePort(t))}
-	testenv.Launch(t, binary, "--config.file="+dir+"/prometheus.yml", "--storage.tsdb.path="+dir+"/data", "--web.listen-address="+strings.TrimPrefix(p.url, "http://"), "--enable-feature=exemplar-storage", "--log.level=warn")
+	testenv.Launch(t, testenv.Prometheus(t, "prometheus"), "--config.file="+dir+"/prometheus.yml", "--storage.tsdb.path="+dir+"/data", "--web.listen-address="+strings.TrimPrefix(p.url, "http://"), "--enable-feature=exemplar-storage", "--log.level=warn")
 	testenv.Eventually(t, 30*time.Second, "Prometheus is ready", func() bool {
 		r, err := http.Get(p.url + "/-/ready")
 		if err != nil {

@@ -2,9 +2,6 @@ package watch
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -71,22 +68,9 @@ func bundle(t testing.TB, rego string) string {
 	return dir
 }
 
-func signingKey(t testing.TB) string {
-	t.Helper()
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "sign.key")
-	testenv.Write(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
-	return path
-}
-
 func configuration(t testing.TB, issuer, redis, crm, logs string) string {
+	sign := filepath.Join(t.TempDir(), "sign")
+	testenv.SigningKey(t, sign)
 	return fmt.Sprintf(`
 listeners: [{address: "127.0.0.1:0"}]
 gateway:
@@ -117,7 +101,7 @@ servers:
     url: %s
     data_classification: confidential
   - {name: away, url: "http://127.0.0.1:%d/"}
-`, filepath.Join(t.TempDir(), "receipts"), signingKey(t), filepath.Join(t.TempDir(), "archive.jsonl"), logs+"/soc", redis, issuer, bundle(t, rules), bundle(t, shadow), logs, crm, testenv.FreePort(t))
+`, filepath.Join(t.TempDir(), "receipts"), sign+".key", filepath.Join(t.TempDir(), "archive.jsonl"), logs+"/soc", redis, issuer, bundle(t, rules), bundle(t, shadow), logs, crm, testenv.FreePort(t))
 }
 
 // agent calls as one of a tenant.
