@@ -25,11 +25,14 @@ func decodeCommand(body []byte, into any) error {
 
 // keepCommand keeps the receipt of a command before it takes effect, as of a
 // request to the admin interface that was allowed: what was asked of which page,
-// and the event that it is.
+// and the event that it is. What drops receipts of calls drops none of these: whoever fills
+// the queue must not get a change that nobody can see.
 func (g *Gateway) keepCommand(ctx context.Context, page, what string, body []byte, e guard.Event) error {
 	x := &guard.Exchange{ID: "admin-" + strconv.FormatInt(time.Now().UnixNano(), 36), Verb: http.MethodPost, Path: page + "/" + what, Started: time.Now()}
 	d := &guard.Decision{Action: guard.Allow, Guard: e.Guard, At: time.Now(), Detail: "admin: " + what + " " + string(bytes.TrimSpace(body)), Events: []guard.Event{e}}
-	err := g.observer(g.source.Current()).Observe(ctx, x, nil, d)
+	form := g.form(g.source.Current())
+	form.Must = true
+	err := g.receipts.Under(form).Observe(ctx, x, nil, d)
 	if err == nil {
 		err = g.metrics.Observe(ctx, x, nil, d)
 	}

@@ -75,6 +75,7 @@ func (g *Gateway) gauges() []gauge {
 		{"mcp.gateway.revocations", "Entries of the list of revocations.", func() int64 { return int64(g.lasting.revoked.Status().Entries) }},
 		{"mcp.gateway.revocations.degraded", "1 while Redis cannot be asked for the list of revocations, or its file not written, and the last known list counts.", func() int64 { return flag(g.lasting.revoked.Status().Trouble != nil) }},
 		{"mcp.gateway.receipts.blocked", "1 while receipts are not kept, because writing fails or the queue is full.", func() int64 { return flag(g.receipts.Trouble() != nil) }},
+		{"mcp.gateway.receipts.unpublished", "1 while checkpoints do not reach receipts.publish: until they do, whoever can write the receipt directory can cut its end unseen.", func() int64 { return flag(g.unpublished() != nil) }},
 	}
 }
 
@@ -94,7 +95,7 @@ func (g *Gateway) ages() []age {
 func (g *Gateway) counters() []counter {
 	return []counter{
 		{"mcp.gateway.receipts.written", "Receipts written.", func() uint64 { n, _, _ := g.receipts.Counts(); return n }},
-		{"mcp.gateway.receipts.dropped", "Receipts not kept because the queue was full; under block their messages were refused.", func() uint64 { _, n, _ := g.receipts.Counts(); return n }},
+		{"mcp.gateway.receipts.dropped", "Receipts not kept because the queue was full or writing fails; under block their messages were refused.", func() uint64 { _, n, _ := g.receipts.Counts(); return n }},
 		{"mcp.gateway.receipts.failed", "Receipts lost because writing them failed.", func() uint64 { _, _, n := g.receipts.Counts(); return n }},
 		{"mcp.gateway.traces.sent", "Spans sent to telemetry.otlp, of Envoy's too.", func() uint64 { return g.traces.counts().Sent }},
 		{"mcp.gateway.traces.dropped", "Spans that found no room in the queue.", func() uint64 { return g.traces.counts().Dropped }},

@@ -27,11 +27,22 @@ type receipts interface {
 }
 
 // observer is told of the decisions of one configuration.
-func (g *Gateway) observer(cfg *config.Config) guard.Observer {
-	return g.receipts.Under(audit.Form{
+func (g *Gateway) observer(cfg *config.Config) guard.Observer { return g.receipts.Under(g.form(cfg)) }
+
+func (g *Gateway) form(cfg *config.Config) audit.Form {
+	return audit.Form{
 		Config: cfg.Revision(), Digest: int(cfg.Receipts.DigestUpTo), Keep: audit.Content(cfg.Receipts.Keep), Sealing: g.sealing(cfg.Receipts.Sealing),
 		Names: g.names,
-	})
+	}
+}
+
+// unpublished returns why checkpoints do not reach their second place; nil where they do,
+// or have none.
+func (g *Gateway) unpublished() error {
+	if kept, ok := g.receipts.(*audit.Kept); ok {
+		return kept.Unpublished()
+	}
+	return nil
 }
 
 // nameKey returns the key of the digests of names that are not in clear as a whole.

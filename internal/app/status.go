@@ -66,6 +66,8 @@ type Receipts struct {
 	Failed  uint64 `json:"failed"`
 	Trouble string `json:"trouble,omitempty"` // why none are kept at the moment
 
+	Unpublished string `json:"unpublished,omitempty"` // why checkpoints do not reach receipts.publish
+
 	Sinks []deliver.Status `json:"sinks,omitempty"`
 }
 
@@ -105,6 +107,9 @@ func (g *Gateway) status() Status {
 	}
 	if err := g.receipts.Trouble(); err != nil {
 		s.Receipts.Trouble = err.Error()
+	}
+	if err := g.unpublished(); err != nil {
+		s.Receipts.Unpublished = err.Error()
 	}
 	s.SPIFFE = g.spiffeStatus()
 	s.EnvoyRestarts = g.restarts()

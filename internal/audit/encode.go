@@ -18,6 +18,15 @@ type Form struct {
 	Keep    Content
 	Sealing *Sealing // nil: nothing is sealed
 	Names   []byte   // key of the digests of names that are not in clear as a whole
+	Must    bool     // a receipt that cannot be kept is an error, whatever WhenFull says
+}
+
+// rule is what becomes of a message whose receipt cannot be kept.
+func (f *Form) rule(r WhenFull) WhenFull {
+	if f.Must {
+		return Block
+	}
+	return r
 }
 
 // encoder writes one decision as the members of a JSON object.

@@ -26,6 +26,7 @@ type Kept struct {
 	dropped atomic.Uint64
 	broken  atomic.Bool
 	why     atomic.Value // string, while broken
+	private atomic.Value // string: why checkpoints are not published; empty while they are
 	quit    chan struct{}
 	done    chan struct{}
 	end     error // of the writer, once done
@@ -51,7 +52,8 @@ func Keep(o ledger.Options, rule WhenFull) (*Kept, error) {
 func (k *Kept) Under(f Form) guard.Observer { return under[*Kept]{k, encoder{f.keyed()}} }
 
 func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
-	if k.rule == Block && k.broken.Load() {
+	rule := e.rule(k.rule)
+	if rule == Block && k.broken.Load() {
 		k.dropped.Add(1)
 		return errors.New("audit: receipts cannot be written")
 	}
@@ -60,7 +62,7 @@ func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mc
 	if *buf, err = e.members(ctx, (*buf)[:0], x, m, d); err == nil {
 		err = k.spool.Put(*buf)
 	}
-	if errors.Is(err, ledger.ErrFull) && k.rule == Block {
+	if errors.Is(err, ledger.ErrFull) && rule == Block {
 		err = k.wait(ctx, *buf)
 	}
 	if cap(*buf) <= 1<<16 {
@@ -70,7 +72,7 @@ func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mc
 		return nil
 	}
 	k.dropped.Add(1)
-	if k.rule == DropAndCount {
+	if rule == DropAndCount {
 		return nil
 	}
 	return err
@@ -118,6 +120,14 @@ func (k *Kept) Trouble() error {
 	return nil
 }
 
+// Unpublished returns why checkpoints are not copied to their second place, or nil.
+func (k *Kept) Unpublished() error {
+	if why, _ := k.private.Load().(string); why != "" {
+		return errors.New("audit: checkpoints cannot be published: " + why)
+	}
+	return nil
+}
+
 // Close writes what is in the spool and ends the writer. Observe must not be
 // called any more.
 func (k *Kept) Close(ctx context.Context) error {
@@ -147,5 +157,16 @@ func (m *monitor) Wrote(receipts uint64, err error) {
 		}
 	case m.broken.Load() && m.broken.Swap(false):
 		m.log.Info("receipts are written again")
+	}
+}
+
+// Published notes whether checkpoints reach their second place.
+func (m *monitor) Published(err error) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	if was, _ := m.private.Load().(string); was != why {
+		m.private.Store(why)
 	}
 }

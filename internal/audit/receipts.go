@@ -74,14 +74,16 @@ func (r *Receipts) Observe(ctx context.Context, x *guard.Exchange, m *mcp.Messag
 }
 
 func (r *Receipts) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
-	if r.rule == Block && r.broken.Load() {
+	rule := e.rule(r.rule)
+	if rule == Block && r.broken.Load() {
+		r.dropped.Add(1)
 		return errors.New("audit: receipts cannot be written")
 	}
 	buf := r.pool.Get().(*[]byte)
 	line, err := e.members(ctx, append((*buf)[:0], `{"v":1,`...), x, m, d)
 	if err != nil {
 		r.dropped.Add(1)
-		if r.rule == DropAndCount {
+		if rule == DropAndCount {
 			return nil
 		}
 		return err
@@ -92,7 +94,7 @@ func (r *Receipts) observe(ctx context.Context, e *encoder, x *guard.Exchange, m
 		return nil
 	default:
 	}
-	if r.rule == DropAndCount {
+	if rule == DropAndCount {
 		r.dropped.Add(1)
 		r.recycle(line)
 		return nil

@@ -20,6 +20,7 @@ type nobody struct{}
 
 func (nobody) Lost() uint64        { return 0 }
 func (nobody) Wrote(uint64, error) {}
+func (nobody) Published(error)     {}
 
 // kept writes receipts to a directory, and returns whom to believe about them.
 func kept(t *testing.T, members ...string) (dir string, keys chain.Keys) {

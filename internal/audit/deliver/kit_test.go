@@ -31,6 +31,7 @@ type nobody struct{}
 
 func (nobody) Lost() uint64        { return 0 }
 func (nobody) Wrote(uint64, error) {}
+func (nobody) Published(error)     {}
 
 func openLog(t testing.TB, dir string) *testLog {
 	t.Helper()

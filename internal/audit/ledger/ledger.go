@@ -37,7 +37,7 @@ type Ledger struct {
 	waiting uint64 // receipts among them
 	marked  uint64 // lines that a checkpoint covers
 	markAt  time.Time
-	said    bool      // that publishing fails
+	private error     // why checkpoints are not published
 	pruned  time.Time // when it was last looked for segments to remove
 	removed uint64    // the last segment that was said to be removed
 }
@@ -233,14 +233,14 @@ func (l *Ledger) mark(final bool) error {
 // publish copies the checkpoints. A place that cannot be reached is tried again
 // with the next one, and refuses no traffic: the directory has them all.
 func (l *Ledger) publish() {
-	switch err := l.marks.copy(); {
-	case err != nil && !l.said:
-		l.said = true
+	err := l.marks.copy()
+	switch {
+	case err != nil && l.private == nil:
 		l.o.Log.Error("checkpoints cannot be published", "err", err)
-	case err == nil && l.said:
-		l.said = false
+	case err == nil && l.private != nil:
 		l.o.Log.Info("checkpoints are published again")
 	}
+	l.private = err
 }
 
 // end ends the segment in order. It can be called again after a failure.

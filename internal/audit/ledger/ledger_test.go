@@ -33,6 +33,8 @@ func (c *counts) Wrote(n uint64, err error) {
 	c.err = err
 }
 
+func (c *counts) Published(error) {}
+
 func (c *counts) trouble() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

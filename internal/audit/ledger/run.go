@@ -23,6 +23,7 @@ func (l *Ledger) Seq() uint64 { return l.seq }
 type Monitor interface {
 	Lost() uint64                     // receipts not kept since the start
 	Wrote(receipts uint64, err error) // after each attempt to write
+	Published(err error)              // after each attempt to do all that is due: why checkpoints are not
 }
 
 // Run writes what is put into the spool until quit is closed, and then what is
@@ -77,6 +78,7 @@ func (l *Ledger) linger() {
 
 // work does all that is due.
 func (l *Ledger) work(m Monitor, lost *uint64) error {
+	defer func() { m.Published(l.private) }()
 	for {
 		n, more, err := l.batch(m.Lost(), lost)
 		if n > 0 || err != nil {

@@ -76,6 +76,9 @@ func (b *Book) Leave() error {
 // Lost and Wrote make a Book the monitor of its ledger.
 func (b *Book) Lost() uint64 { return 0 }
 
+// Published has nothing to tell: a book is published nowhere.
+func (b *Book) Published(error) {}
+
 // Wrote notes why a record was not written.
 func (b *Book) Wrote(_ uint64, err error) { b.broken = err }
 

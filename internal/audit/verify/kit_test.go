@@ -27,6 +27,7 @@ type nobody struct{ lost uint64 }
 
 func (n nobody) Lost() uint64      { return n.lost }
 func (nobody) Wrote(uint64, error) {}
+func (nobody) Published(error)     {}
 
 func (b *books) options(t testing.TB, size int64) ledger.Options {
 	t.Helper()
