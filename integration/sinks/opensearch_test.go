@@ -116,4 +116,7 @@ func TestOpenSearchHasEveryReceiptOnceThoughTheyCameTwice(t *testing.T) {
 	if n := count("record:segment"); n == 0 {
 		t.Error("no records")
 	}
+	if _, body := get(url + "/mcp-*/_mapping"); !strings.Contains(body, `"date_detection":false`) || !strings.Contains(body, `"id":{"type":"keyword"`) {
+		t.Errorf("what callers choose decides on the mapping: %s", body)
+	}
 }

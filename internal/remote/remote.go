@@ -114,6 +114,11 @@ func (c *Client) Post(ctx context.Context, path string, header http.Header, body
 	return c.do(ctx, http.MethodPost, c.base.JoinPath(path), true, header, body)
 }
 
+// Put sends a body to a path below the URL, to be there.
+func (c *Client) Put(ctx context.Context, path string, header http.Header, body []byte) (*Reply, error) {
+	return c.do(ctx, http.MethodPut, c.base.JoinPath(path), true, header, body)
+}
+
 func (c *Client) do(ctx context.Context, method string, at *url.URL, ours bool, header http.Header, body []byte) (*Reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, at.String(), bytes.NewReader(body))
 	if err != nil {

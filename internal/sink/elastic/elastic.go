@@ -31,31 +31,37 @@ type Options struct {
 type Sink struct {
 	o    Options
 	body bytes.Buffer
+	made map[string]bool // indices that are there, with the mapping that this sink or somebody else gave them
 }
 
 // New returns a sink. It connects when it is used.
-func New(o Options) *Sink { return &Sink{o: o} }
+func New(o Options) *Sink { return &Sink{o: o, made: make(map[string]bool)} }
 
 // Deliver implements deliver.Sink.
 func (s *Sink) Deliver(ctx context.Context, items []*deliver.Item) (deliver.Outcome, error) {
+	header := http.Header{}
+	if err := s.authorise(header); err != nil {
+		return deliver.Outcome{}, err
+	}
 	s.body.Reset()
 	for _, it := range items {
 		at := it.Time
 		if at.IsZero() {
 			at = time.Unix(0, 0)
 		}
+		index := s.o.Index + at.UTC().Format("-2006.01.02")
+		if err := s.make(ctx, index, header); err != nil {
+			return deliver.Outcome{}, err
+		}
 		s.body.WriteString(`{"create":{"_index":`)
-		s.body.WriteString(strconv.Quote(s.o.Index + at.UTC().Format("-2006.01.02")))
+		s.body.WriteString(strconv.Quote(index))
 		s.body.WriteString(`,"_id":`)
 		s.body.WriteString(strconv.Quote(it.ID))
 		s.body.WriteString("}}\n")
 		s.body.Write(it.Body)
 		s.body.WriteByte('\n')
 	}
-	header := http.Header{"Content-Type": {"application/x-ndjson"}}
-	if err := s.authorise(header); err != nil {
-		return deliver.Outcome{}, err
-	}
+	header.Set("Content-Type", "application/x-ndjson")
 	r, err := s.o.Client.Post(ctx, "_bulk", header, s.body.Bytes())
 	if err == nil {
 		err = web.Check(r)
@@ -64,6 +70,40 @@ func (s *Sink) Deliver(ctx context.Context, items []*deliver.Item) (deliver.Outc
 		return deliver.Outcome{}, fmt.Errorf("elastic: %w", err)
 	}
 	return outcome(r.Body, len(items))
+}
+
+// mapping says what the members are whose form callers choose: the id of a message,
+// which may be a number or a text, and content. An index that guesses takes the first
+// document of the day for the form of all: by an id, or a tool that is called like a
+// date, one caller could have every receipt after it refused.
+const mapping = `{"mappings":{"date_detection":false,"numeric_detection":false,"properties":{` + times + theirs +
+	`,"unmapped":{"properties":{"receipt":{"properties":{` + times + theirs + `}}}}}}}`
+
+const (
+	times  = `"time":{"type":"date"},"auth_time":{"type":"date"},"expires":{"type":"date"},`
+	theirs = `"id":{"type":"keyword","ignore_above":1024},"arguments":{"type":"object","enabled":false},"params":{"type":"object","enabled":false}`
+)
+
+// make makes an index. One that is there is somebody's, and whoever may not make any
+// has others that do: then theirs counts.
+func (s *Sink) make(ctx context.Context, index string, header http.Header) error {
+	if s.made[index] {
+		return nil
+	}
+	header.Set("Content-Type", "application/json")
+	r, err := s.o.Client.Put(ctx, index, header, []byte(mapping))
+	if err != nil {
+		return fmt.Errorf("elastic: %w", err)
+	}
+	switch r.Status {
+	case http.StatusBadRequest, http.StatusForbidden:
+	default:
+		if err := web.Check(r); err != nil {
+			return fmt.Errorf("elastic: index %s: %w", index, err)
+		}
+	}
+	s.made[index] = true
+	return nil
 }
 
 func (s *Sink) authorise(h http.Header) error {
