@@ -11,6 +11,7 @@ import (
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -18,6 +19,7 @@ const (
 	memory   = 30 * time.Second // how long it is remembered which traces are kept, at least
 	maxKept  = 1 << 16          // of those, in half of that time
 	maxSpans = 1 << 14          // of the proxy that wait
+	maxBytes = 32 << 20         // of those
 )
 
 // relay takes the proxy's spans, which are in traces that the proxy began, and
@@ -31,6 +33,7 @@ type relay struct {
 	turned     time.Time
 	waiting    []parcel
 	spans      int // in waiting
+	bytes      int // likewise
 }
 
 // parcel is spans of the proxy.
@@ -38,6 +41,7 @@ type parcel struct {
 	came time.Time
 	list []*tracev1.ResourceSpans
 	n    int
+	size int
 }
 
 // Register adds the service that the proxy sends its spans to.
@@ -61,14 +65,15 @@ func (r *relay) Export(_ context.Context, req *collectorv1.ExportTraceServiceReq
 			n += len(ss.Spans)
 		}
 	}
+	size := proto.Size(req) // of attributes, events and links, which can be large where the spans are few
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.spans+n > maxSpans:
+	case r.spans+n > maxSpans, r.bytes+size > maxBytes:
 		r.lost.Add(uint64(n))
 	case n > 0:
-		r.spans += n
-		r.waiting = append(r.waiting, parcel{time.Now(), req.ResourceSpans, n})
+		r.spans, r.bytes = r.spans+n, r.bytes+size
+		r.waiting = append(r.waiting, parcel{time.Now(), req.ResourceSpans, n, size})
 	}
 	return &collectorv1.ExportTraceServiceResponse{}, nil
 }
@@ -81,7 +86,7 @@ func (r *relay) ready(before time.Time) (out []*tracev1.ResourceSpans, n int) {
 	for len(r.waiting) > 0 && r.waiting[0].came.Before(before) {
 		p := r.waiting[0]
 		r.waiting = r.waiting[1:]
-		r.spans -= p.n
+		r.spans, r.bytes = r.spans-p.n, r.bytes-p.size
 		for _, rs := range p.list {
 			left := 0
 			for _, ss := range rs.ScopeSpans {

@@ -364,6 +364,22 @@ func TestSpansOfNoProxyBreakNothing(t *testing.T) {
 	}
 }
 
+func TestAFewSpansThatAreHugeTakeNoMoreRoomThanManySmallOnes(t *testing.T) {
+	s := &sink{}
+	tr := tracer(t, s, nil)
+	huge := &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: strings.Repeat("x", 1<<20)}}
+	for range 64 {
+		span := &tracev1.Span{TraceId: make([]byte, 16), SpanId: []byte("12345678"), Attributes: []*commonv1.KeyValue{{Key: "k", Value: huge}}}
+		if _, err := tr.Relay().Export(t.Context(), &collectorv1.ExportTraceServiceRequest{ResourceSpans: []*tracev1.ResourceSpans{{ScopeSpans: []*tracev1.ScopeSpans{{Spans: []*tracev1.Span{span}}}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := tr.Counts().Dropped; n < 32 {
+		t.Errorf("%d spans of a mebibyte each were dropped, of 64", n)
+	}
+	s.end(t, tr)
+}
+
 // While the receiver is away, calls with names as long as a message, and with what
 // guards noted of them, wait in the queue: it must not hold them.
 func TestAQueueThatWaitsHoldsNoMessages(t *testing.T) {
