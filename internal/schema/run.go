@@ -2,8 +2,6 @@ package schema
 
 import (
 	"encoding/json"
-	"strconv"
-	"strings"
 
 	"github.com/sallyport/sallyport/guard/schema"
 )
@@ -27,50 +25,6 @@ type run struct {
 	path         []token
 	report       schema.Report
 	named, loose []schema.Property // properties that some schema names, and that one does not
-}
-
-// token is one step of a path.
-type token struct {
-	key    string
-	index  int // of an item; -1 for a property
-	public bool
-}
-
-// seen is what the parts of a schema have evaluated of one value.
-type seen struct {
-	props    map[string]struct{}
-	allProps bool
-	items    int
-	marked   map[int]struct{}
-	allItems bool
-	declares bool // some part names properties
-	open     bool // some part says what additional ones may be
-}
-
-func (s *seen) prop(name string) {
-	if s.props == nil {
-		s.props = make(map[string]struct{})
-	}
-	s.props[name] = struct{}{}
-}
-
-func (s *seen) merge(o *seen) {
-	for k := range o.props {
-		s.prop(k)
-	}
-	for i := range o.marked {
-		s.mark(i)
-	}
-	s.items = max(s.items, o.items)
-	s.allProps, s.allItems = s.allProps || o.allProps, s.allItems || o.allItems
-	s.declares, s.open = s.declares || o.declares, s.open || o.open
-}
-
-func (s *seen) mark(i int) {
-	if s.marked == nil {
-		s.marked = make(map[int]struct{})
-	}
-	s.marked[i] = struct{}{}
 }
 
 // Check implements schema.Schema.
@@ -118,46 +72,6 @@ func (r *run) fail(keyword, name string) bool {
 		r.report = schema.Report{Keyword: keyword, Path: r.public(), Name: name}
 	}
 	return false
-}
-
-// public is the path as anybody may read it.
-func (r *run) public() string {
-	var b strings.Builder
-	for _, t := range r.path {
-		b.WriteByte('/')
-		switch {
-		case t.index >= 0:
-			b.WriteString(strconv.Itoa(t.index))
-		case t.public:
-			b.WriteString(escape(t.key))
-		default:
-			b.WriteByte('*')
-		}
-	}
-	return b.String()
-}
-
-// pointer leads to a property of the value at hand.
-func (r *run) pointer(name string) string {
-	var b strings.Builder
-	for _, t := range r.path {
-		b.WriteByte('/')
-		if t.index >= 0 {
-			b.WriteString(strconv.Itoa(t.index))
-		} else {
-			b.WriteString(escape(t.key))
-		}
-	}
-	b.WriteByte('/')
-	b.WriteString(escape(name))
-	return b.String()
-}
-
-func escape(s string) string {
-	if !strings.ContainsAny(s, "~/") {
-		return s
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
 }
 
 // value evaluates a value that no other part of a schema has looked at.
