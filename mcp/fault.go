@@ -14,7 +14,6 @@ const (
 	CodeInvalidParams      = -32602
 	CodeInternal           = -32603
 	CodeHeaderMismatch     = -32020 // MCP 2026-07-28
-	CodeMissingCapability  = -32021 // MCP 2026-07-28
 	CodeUnsupportedVersion = -32022 // MCP 2026-07-28
 )
 

@@ -9,11 +9,10 @@ import (
 
 // Headers of MCP over HTTP, in lower case as [Headers] wants them.
 const (
-	HeaderVersion     = "mcp-protocol-version"
-	HeaderMethod      = "mcp-method"
-	HeaderName        = "mcp-name"
-	HeaderSession     = "mcp-session-id"
-	HeaderParamPrefix = "mcp-param-"
+	HeaderVersion = "mcp-protocol-version"
+	HeaderMethod  = "mcp-method"
+	HeaderName    = "mcp-name"
+	HeaderSession = "mcp-session-id"
 )
 
 // HeaderParam returns what the value of an Mcp-Name or Mcp-Param-* header

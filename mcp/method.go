@@ -40,7 +40,6 @@ type Method struct {
 	ToClient   RevisionSet // in which a server may send it
 	Target     Target
 	NameHeader bool // modern: the Mcp-Name header carries the target
-	Streams    bool // the reply may be an event stream that stays open
 }
 
 // Allows reports whether the method may travel in direction d in revision r.
@@ -81,26 +80,26 @@ var methodTable = func() map[string]*Method {
 	elicit := revisions(R20250618, R20251125)
 
 	list := []Method{
-		{Name: "initialize", ToServer: legacy, Streams: true},
+		{Name: "initialize", ToServer: legacy},
 		{Name: "server/discover", ToServer: modern},
 		{Name: "ping", ToServer: legacy, ToClient: legacy},
-		{Name: "tools/list", ToServer: every, Streams: true},
-		{Name: "tools/call", ToServer: every, Target: TargetTool, NameHeader: true, Streams: true},
-		{Name: "resources/list", ToServer: every, Streams: true},
-		{Name: "resources/templates/list", ToServer: every, Streams: true},
-		{Name: "resources/read", ToServer: every, Target: TargetURI, NameHeader: true, Streams: true},
+		{Name: "tools/list", ToServer: every},
+		{Name: "tools/call", ToServer: every, Target: TargetTool, NameHeader: true},
+		{Name: "resources/list", ToServer: every},
+		{Name: "resources/templates/list", ToServer: every},
+		{Name: "resources/read", ToServer: every, Target: TargetURI, NameHeader: true},
 		{Name: "resources/subscribe", ToServer: legacy, Target: TargetURI},
 		{Name: "resources/unsubscribe", ToServer: legacy, Target: TargetURI},
-		{Name: "prompts/list", ToServer: every, Streams: true},
-		{Name: "prompts/get", ToServer: every, Target: TargetPrompt, NameHeader: true, Streams: true},
+		{Name: "prompts/list", ToServer: every},
+		{Name: "prompts/get", ToServer: every, Target: TargetPrompt, NameHeader: true},
 		{Name: "completion/complete", ToServer: every, Target: TargetRef},
 		{Name: "logging/setLevel", ToServer: legacy},
-		{Name: "subscriptions/listen", ToServer: modern, Streams: true},
+		{Name: "subscriptions/listen", ToServer: modern},
 
 		{Name: "tasks/get", ToServer: tasks | modern, ToClient: tasks, Target: TargetTask, NameHeader: true},
 		{Name: "tasks/cancel", ToServer: tasks | modern, ToClient: tasks, Target: TargetTask, NameHeader: true},
 		{Name: "tasks/update", ToServer: modern, Target: TargetTask, NameHeader: true},
-		{Name: "tasks/result", ToServer: tasks, ToClient: tasks, Target: TargetTask, Streams: true},
+		{Name: "tasks/result", ToServer: tasks, ToClient: tasks, Target: TargetTask},
 		{Name: "tasks/list", ToServer: tasks, ToClient: tasks},
 
 		// In the modern era these travel inside results, never as messages.

@@ -93,7 +93,7 @@ func TestExtensionMethods(t *testing.T) {
 }
 
 func TestLookupMethod(t *testing.T) {
-	if m, ok := mcp.LookupMethod("tools/call"); !ok || m.Target != mcp.TargetTool || !m.NameHeader || !m.Streams {
+	if m, ok := mcp.LookupMethod("tools/call"); !ok || m.Target != mcp.TargetTool || !m.NameHeader {
 		t.Errorf("tools/call: %+v", m)
 	}
 	if _, ok := mcp.LookupMethod("Tools/call"); ok {

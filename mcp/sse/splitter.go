@@ -106,9 +106,6 @@ func (s *Splitter) Close() (dropped int) {
 	return dropped
 }
 
-// Buffered returns how many bytes of an incomplete event the splitter holds.
-func (s *Splitter) Buffered() int { return len(s.carry) }
-
 func (s *Splitter) fail(err error) {
 	s.err, s.carry, s.parse = err, nil, parse{}
 }
