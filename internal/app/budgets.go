@@ -97,7 +97,7 @@ func (b *budgets) recorder(c budget.Config) *own.Usage {
 		if b.shared != nil {
 			store = redis.NewUsage(b.server, keep)
 		}
-		b.usage = own.NewUsage(store, time.Now)
+		b.usage = own.NewUsage(store)
 	}
 	b.usage.Bound(c.Usage.MaxKeys, c.Usage.Keep)
 	return b.usage

@@ -21,7 +21,7 @@ func TestASpreadsheetRunsNoNameOfATool(t *testing.T) {
 
 func TestTheForecastGoesOnAsTheDaysBefore(t *testing.T) {
 	now := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC) // ten days are left
-	u := own.NewUsage(own.NewMemory(func() time.Time { return now }, func() time.Duration { return 90 * 24 * time.Hour }), func() time.Time { return now })
+	u := own.NewUsage(own.NewMemory(func() time.Time { return now }, func() time.Duration { return 90 * 24 * time.Hour }))
 	for day := 1; day <= 20; day++ {
 		u.Record(&budget.Entry{At: time.Date(2026, 11, day, 9, 0, 0, 0, time.UTC), Tenant: "acme", Calls: 1, Cost: int64(day)})
 	}

@@ -64,7 +64,6 @@ type Store interface {
 // Usage counts who used what. Somebody has to Run it.
 type Usage struct {
 	store Store
-	now   func() time.Time
 
 	storing sync.Mutex // one at a time
 
@@ -79,8 +78,8 @@ type Usage struct {
 }
 
 // NewUsage returns a Usage that keeps what it counts in store.
-func NewUsage(store Store, now func() time.Time) *Usage {
-	return &Usage{store: store, now: now, most: 1000, keep: 24 * time.Hour, pending: make(map[Day]map[Key]*Counts), known: make(map[Day]map[Key]bool)}
+func NewUsage(store Store) *Usage {
+	return &Usage{store: store, most: 1000, keep: 24 * time.Hour, pending: make(map[Day]map[Key]*Counts), known: make(map[Day]map[Key]bool)}
 }
 
 // Bound changes how many keys a day tells apart, and how long days are kept.

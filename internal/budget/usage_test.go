@@ -24,7 +24,7 @@ func memory() *budget.Memory {
 }
 
 func TestUsageIsGroupedAndFiltered(t *testing.T) {
-	u := budget.NewUsage(memory(), at)
+	u := budget.NewUsage(memory())
 	u.Record(entry("acme", "search", 5))
 	u.Record(entry("acme", "delete", 7))
 	if err := u.Flush(t.Context()); err != nil {
@@ -63,7 +63,7 @@ func TestUsageIsGroupedAndFiltered(t *testing.T) {
 }
 
 func TestWhoMakesUpToolsFillsNoMemory(t *testing.T) {
-	u := budget.NewUsage(memory(), at)
+	u := budget.NewUsage(memory())
 	u.Bound(100, 48*time.Hour)
 	for i := range 5000 {
 		u.Record(entry(fmt.Sprint("tenant", i%7), fmt.Sprint("tool", i), 1))
@@ -94,7 +94,7 @@ func (b *broken) Add(_ context.Context, number uint64, _ []budget.Row) error {
 
 func TestABatchIsSentAgainUnderItsNumber(t *testing.T) {
 	b := &broken{Store: memory()}
-	u := budget.NewUsage(b, at)
+	u := budget.NewUsage(b)
 	u.Record(entry("acme", "x", 3))
 	for range 2 {
 		if err := u.Flush(t.Context()); err == nil {
@@ -112,7 +112,7 @@ func TestABatchIsSentAgainUnderItsNumber(t *testing.T) {
 
 func TestOldDaysAreForgotten(t *testing.T) {
 	now := noon
-	u := budget.NewUsage(budget.NewMemory(func() time.Time { return now }, func() time.Duration { return 48 * time.Hour }), at)
+	u := budget.NewUsage(budget.NewMemory(func() time.Time { return now }, func() time.Duration { return 48 * time.Hour }))
 	u.Record(entry("acme", "x", 3))
 	_ = u.Flush(t.Context())
 	now = noon.AddDate(0, 0, 4)
@@ -124,7 +124,7 @@ func TestOldDaysAreForgotten(t *testing.T) {
 }
 
 func BenchmarkRecord(b *testing.B) {
-	u := budget.NewUsage(memory(), at)
+	u := budget.NewUsage(memory())
 	e := entry("acme", "search", 5)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -30,7 +30,7 @@ func TestUsageOfAllReplicasIsCountedOnce(t *testing.T) {
 	if err := one.Add(t.Context(), 2, rows[:1]); err != nil {
 		t.Fatal(err)
 	}
-	u := budget.NewUsage(NewUsage(l, keep), time.Now)
+	u := budget.NewUsage(NewUsage(l, keep))
 	u.Record(&port.Entry{At: now, Tenant: "late", Calls: 1, Cost: 5})
 	got, err := u.Query(t.Context(), budget.Query{From: now, To: now, By: []string{"tenant"}})
 	if err != nil || len(got) != 2 || got[0].Calls != 452 || got[0].Cost != 904 || got[0].BytesOut != 3*452 || got[0].Tenant != rows[0].Tenant || got[1].Cost != 5 {
