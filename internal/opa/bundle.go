@@ -14,8 +14,6 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
-
-	"github.com/sallyport/sallyport/policies"
 )
 
 // Bundle is an OPA bundle that was read and, where keys were given, verified.
@@ -38,15 +36,6 @@ type Key struct {
 
 // maxBundle bounds one file of a bundle, and an archive.
 const maxBundle = 64 << 20
-
-// Default returns the bundle that ships with the gateway.
-func Default() (*Bundle, error) {
-	loader, err := bundle.NewFSLoader(policies.Default())
-	if err != nil {
-		return nil, fmt.Errorf("opa: default bundle: %w", err)
-	}
-	return read(loader, "default", nil)
-}
 
 // Load reads a bundle from a directory or an archive (.tar.gz), and verifies it
 // unless keys is nil.

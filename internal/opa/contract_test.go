@@ -315,7 +315,7 @@ func keyPair(t testing.TB) (private, public string) {
 func TestOnlySignedBundlesPassWhereSignaturesAreRequired(t *testing.T) {
 	private, public := keyPair(t)
 	_, stranger := keyPair(t)
-	unsigned, err := Default()
+	unsigned, err := shipped()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +374,7 @@ func TestOnlySignedBundlesPassWhereSignaturesAreRequired(t *testing.T) {
 }
 
 func TestBuildWantsASemanticVersion(t *testing.T) {
-	b, err := Default()
+	b, err := shipped()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +387,7 @@ func TestBuildWantsASemanticVersion(t *testing.T) {
 
 // TestTheDefaultBundlesOwnTests runs what `sallyport policy test` runs.
 func TestTheDefaultBundlesOwnTests(t *testing.T) {
-	b, err := Default()
+	b, err := shipped()
 	if err != nil {
 		t.Fatal(err)
 	}

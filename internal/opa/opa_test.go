@@ -5,11 +5,24 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/open-policy-agent/opa/v1/bundle"
+
+	"github.com/sallyport/sallyport/policies"
 )
+
+// shipped returns the bundle of this build.
+func shipped() (*Bundle, error) {
+	loader, err := bundle.NewFSLoader(policies.Default())
+	if err != nil {
+		return nil, err
+	}
+	return read(loader, "default", nil)
+}
 
 func defaultPolicy(t testing.TB, ttl time.Duration) *Policy {
 	t.Helper()
-	b, err := Default()
+	b, err := shipped()
 	if err != nil {
 		t.Fatal(err)
 	}
