@@ -89,7 +89,7 @@ var named = guard.NewSlot[[2]string]()
 
 // Inspect translates the task ids of a message.
 func (g *binding) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
-	t := translation{g: g, x: x, raw: m.Raw}
+	t := translation{g: g, x: x}
 	if m.Direction == mcp.ToServer {
 		if m.Method == "tasks/list" && !g.listTasks {
 			return guard.Refuse(TasksNotListed, "tasks/list while task ids are bound"), nil

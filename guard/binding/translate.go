@@ -23,9 +23,8 @@ const maxListed = 1000
 // translation turns the task ids of one message from one side's words into the
 // other's.
 type translation struct {
-	g   *binding
-	x   *guard.Exchange
-	raw []byte
+	g *binding
+	x *guard.Exchange
 
 	edits    []mcp.Edit
 	unknown  string // why the client's message is refused

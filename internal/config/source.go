@@ -34,13 +34,12 @@ type Status struct {
 	Path     string
 	Revision string    // of the settings in force
 	Since    time.Time // when settings or servers in force were taken
-	Servers  int
 
 	Reloads uint64 // changes taken since the start
 	Refused uint64 // changes refused since the start, each counted once
 
 	// Error is why the files as they are now are not in force, or nil.
-	// Problems within it have their places: see [strict.AsProblems].
+	// Problems within it have their places: see [Problems].
 	Error error
 	// Watch is what keeps changes from being noticed at once, or nil.
 	Watch error
@@ -115,7 +114,7 @@ func (s *Source) take(c *Config) {
 	} else {
 		s.status.Reloads++
 	}
-	s.status.Revision, s.status.Since, s.status.Servers = c.revision, time.Now(), len(c.view.Servers())
+	s.status.Revision, s.status.Since = c.revision, time.Now()
 }
 
 // outcome notes the outcome of a reload. The same refusal is counted once,

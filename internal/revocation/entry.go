@@ -21,9 +21,6 @@ const (
 	Peer    Kind = "peer"    // name of a client certificate, such as a SPIFFE id
 )
 
-// Kinds returns all kinds.
-func Kinds() []Kind { return []Kind{Subject, Client, Token, Peer} }
-
 func (k Kind) index() int {
 	switch k {
 	case Subject:

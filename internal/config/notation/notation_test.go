@@ -167,27 +167,6 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	}
 }
 
-func TestAComparisonIsExact(t *testing.T) {
-	for _, c := range []struct {
-		text, number string
-		want         bool
-	}{
-		{"confidence < 0.8", "0.79", true}, {"confidence < 0.8", "0.8", false}, {"confidence <= 0.8", "0.80", true},
-		{"confidence > 0.8", "0.9", true}, {"confidence >= 0.8", "0.7", false}, {"confidence < 0.1", "1e-2", true},
-	} {
-		var cmp notation.Comparison
-		if err := cmp.UnmarshalText([]byte(c.text)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := cmp.Holds(c.number); err != nil || got != c.want {
-			t.Errorf("%s holds for %s: %v (%v), want %v", c.text, c.number, got, err, c.want)
-		}
-	}
-	if _, err := (notation.Comparison{Op: "<", Value: "1"}).Holds("many"); err == nil {
-		t.Error("a word is compared with a number")
-	}
-}
-
 func TestExamplesAreValidAndMatchTheirPattern(t *testing.T) {
 	all := map[string]notation.Notation{}
 	for _, k := range kinds() {

@@ -1,9 +1,7 @@
 package notation
 
 import (
-	"errors"
 	"fmt"
-	"math/big"
 	"regexp"
 	"strconv"
 )
@@ -76,23 +74,4 @@ func (c *Comparison) UnmarshalText(text []byte) error {
 // MarshalText writes the comparison as it was read.
 func (c Comparison) MarshalText() ([]byte, error) {
 	return []byte(c.Subject + " " + c.Op + " " + c.Value), nil
-}
-
-// Holds reports whether the comparison holds for a decimal number.
-func (c Comparison) Holds(number string) (bool, error) {
-	have, ok := new(big.Rat).SetString(number)
-	want, fine := new(big.Rat).SetString(c.Value)
-	if !ok || !fine {
-		return false, errors.New("notation: comparison: not a decimal number")
-	}
-	switch d := have.Cmp(want); c.Op {
-	case "<":
-		return d < 0, nil
-	case "<=":
-		return d <= 0, nil
-	case ">":
-		return d > 0, nil
-	default:
-		return d >= 0, nil
-	}
 }

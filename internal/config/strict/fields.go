@@ -18,7 +18,6 @@ type rule struct {
 type field struct {
 	key     string
 	index   []int
-	typ     reflect.Type
 	doc     string
 	restart bool
 	rule
@@ -51,7 +50,7 @@ func fieldsOf(t reflect.Type) (fields []field, self []int) {
 			}
 			continue
 		}
-		one := field{key: name, index: f.Index, typ: f.Type, doc: f.Tag.Get("doc"), restart: f.Tag.Get("restart") == "true"}
+		one := field{key: name, index: f.Index, doc: f.Tag.Get("doc"), restart: f.Tag.Get("restart") == "true"}
 		one.min, one.max, one.required = f.Tag.Get("min"), f.Tag.Get("max"), f.Tag.Get("required") == "true"
 		if s := f.Tag.Get("oneof"); s != "" {
 			one.oneof = strings.Split(s, "|")

@@ -17,7 +17,6 @@ package strict
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,17 +88,4 @@ func (p Problems) Sorted() Problems {
 		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return slices.Compact(out)
-}
-
-// AsProblems returns the problems within err, and whether err holds any.
-func AsProblems(err error) (Problems, bool) {
-	var all Problems
-	if errors.As(err, &all) {
-		return all, true
-	}
-	var one Problem
-	if errors.As(err, &one) {
-		return Problems{one}, true
-	}
-	return nil, false
 }
