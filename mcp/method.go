@@ -16,8 +16,8 @@ func revisions(rs ...Revision) RevisionSet {
 	return s
 }
 
-// Has reports whether r is in the set.
-func (s RevisionSet) Has(r Revision) bool { return s&(1<<r) != 0 }
+// has reports whether r is in the set.
+func (s RevisionSet) has(r Revision) bool { return s&(1<<r) != 0 }
 
 // Target says which part of a method's params names what it works on.
 type Target uint8
@@ -45,9 +45,9 @@ type Method struct {
 // Allows reports whether the method may travel in direction d in revision r.
 func (m Method) Allows(d Direction, r Revision) bool {
 	if d == ToClient {
-		return m.ToClient.Has(r)
+		return m.ToClient.has(r)
 	}
-	return m.ToServer.Has(r)
+	return m.ToServer.has(r)
 }
 
 // LookupMethod returns the protocol's method called name, which is compared

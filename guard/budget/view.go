@@ -138,8 +138,8 @@ type Who struct {
 	Tool    string `json:"tool,omitempty"`
 }
 
-// Budgets returns the names of the budgets.
-func (v *View) Budgets() (names []string) {
+// names returns the names of the budgets.
+func (v *View) names() (names []string) {
 	if g := v.guard.Load(); g != nil {
 		for _, a := range g.accounts {
 			names = append(names, a.limit.Name)
@@ -157,7 +157,7 @@ func (v *View) Accounts(name string, who *Who) ([]Claim, Books, error) {
 	}
 	i := slices.IndexFunc(g.accounts, func(a *account) bool { return a.limit.Name == name })
 	if i < 0 {
-		return nil, nil, fmt.Errorf("there is no budget %q; there are: %s", name, strings.Join(v.Budgets(), ", "))
+		return nil, nil, fmt.Errorf("there is no budget %q; there are: %s", name, strings.Join(v.names(), ", "))
 	}
 	x := &guard.Exchange{Server: guard.Server{Name: who.Server}, Session: who.Session, Principal: guard.Principal{
 		Subject: who.Subject, Issuer: who.Issuer, Agent: who.Agent, Client: who.Client, Tenant: who.Tenant, Task: who.Task,

@@ -39,7 +39,7 @@ func Informed(source Source, budgets Budgets) guard.Spec {
 		},
 		guard.Want{Method: "*", Direction: mcp.ToServer},
 		guard.Want{Method: "*", Direction: mcp.ToClient},
-	).WithReasons(Reasons()...)
+	).WithReasons(reasons()...)
 }
 
 type policy struct {

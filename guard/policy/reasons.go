@@ -26,7 +26,7 @@ func ValidReason(r guard.Reason) bool {
 	if r == ReauthenticationRequired {
 		return true
 	}
-	for _, info := range Reasons() {
+	for _, info := range reasons() {
 		if info.Reason == r {
 			return true
 		}
@@ -34,8 +34,8 @@ func ValidReason(r guard.Reason) bool {
 	return false
 }
 
-// Reasons returns what the reasons mean.
-func Reasons() []guard.ReasonInfo {
+// reasons returns what the reasons mean.
+func reasons() []guard.ReasonInfo {
 	return []guard.ReasonInfo{
 		{Reason: ToolNotAllowed, Status: 200, Code: guard.CodeDenied, Text: "You may not use this tool.",
 			When: "No rule of the policy lets the principal use the tool, prompt or resource, and `guards.policy.hide` is off."},

@@ -44,8 +44,8 @@ func (a Answer) String() string {
 	return "deny " + a.Reason
 }
 
-// Ask asks both questions about in.
-func Ask(ctx context.Context, d policy.Decider, in *policy.Input) Answer {
+// ask asks both questions about in.
+func ask(ctx context.Context, d policy.Decider, in *policy.Input) Answer {
 	one := *in
 	one.Params = nil
 	for _, s := range []policy.Step{policy.Access, policy.Call} {
@@ -78,7 +78,7 @@ type Failure struct {
 // case is not wanted.
 func Check(ctx context.Context, d policy.Decider, cases []Case) (failures []Failure) {
 	for _, c := range cases {
-		got := Ask(ctx, d, c.In)
+		got := ask(ctx, d, c.In)
 		is := got.Reason
 		if got.Allow {
 			is = "allow"
@@ -101,7 +101,7 @@ type Change struct {
 func Diff(ctx context.Context, before, after policy.Decider, cases []Case) []Change {
 	changes := []Change{}
 	for _, c := range cases {
-		a, b := Ask(ctx, before, c.In), Ask(ctx, after, c.In)
+		a, b := ask(ctx, before, c.In), ask(ctx, after, c.In)
 		if a.String() != b.String() {
 			changes = append(changes, Change{c.Name, a, b})
 		}

@@ -52,8 +52,8 @@ func (b *Bundle) Revision() string {
 	return version + "+" + b.digest[:12]
 }
 
-// IsPart reports whether a file belongs to a bundle of Cedar policies.
-func IsPart(name string) bool {
+// isPart reports whether a file belongs to a bundle of Cedar policies.
+func isPart(name string) bool {
 	return strings.HasSuffix(name, ".cedar") || strings.HasSuffix(name, ".cedarschema") || path.Base(name) == "entities.json" || IsTest(name)
 }
 
@@ -64,7 +64,7 @@ func IsTest(name string) bool { return strings.HasSuffix(name, "_test.json") }
 func FromFiles(version string, files map[string][]byte) *Bundle {
 	b := &Bundle{Version: version, Files: make(map[string][]byte)}
 	for name, content := range files {
-		if IsPart(name) {
+		if isPart(name) {
 			b.Files[name] = content
 		}
 	}

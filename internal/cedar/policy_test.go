@@ -18,7 +18,7 @@ func defaults(t testing.TB) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
 	err := fs.WalkDir(policies.Cedar(), ".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && IsPart(path) {
+		if err == nil && !d.IsDir() && isPart(path) {
 			files[path], err = fs.ReadFile(policies.Cedar(), path)
 		}
 		return err

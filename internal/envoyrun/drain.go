@@ -54,7 +54,7 @@ func (p *Process) stop(cmd *exec.Cmd, exited chan error, drain time.Duration) er
 
 // idle reports that no client request is open.
 func (p *Process) idle() bool {
-	a := p.Admin()
+	a := p.adminAddress()
 	if a == "" {
 		return true
 	}
@@ -80,7 +80,7 @@ func (p *Process) idle() bool {
 }
 
 func (p *Process) post(path string) {
-	a := p.Admin()
+	a := p.adminAddress()
 	if a == "" {
 		return
 	}

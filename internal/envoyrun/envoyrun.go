@@ -32,8 +32,8 @@ type Process struct {
 // Restarts returns how often Envoy had to be started again.
 func (p *Process) Restarts() uint64 { return p.restarts.Load() }
 
-// Admin returns the address of Envoy's admin interface, or "".
-func (p *Process) Admin() string {
+// adminAddress returns the address of Envoy's admin interface, or "".
+func (p *Process) adminAddress() string {
 	if a := p.admin.Load(); a != nil {
 		return *a
 	}

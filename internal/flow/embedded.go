@@ -14,10 +14,10 @@ import (
 
 const shards = 64
 
-// ErrFull is the error of an Add for which there is no room. Labels whose time is
+// errFull is the error of an Add for which there is no room. Labels whose time is
 // not over are never forgotten to make some: whoever has many keys could shed
 // those of others.
-var ErrFull = errors.New("flow: as many callers and tasks carry labels as max_keys allows")
+var errFull = errors.New("flow: as many callers and tasks carry labels as max_keys allows")
 
 // Embedded is a [flow.Store] in memory.
 type Embedded struct {
@@ -109,7 +109,7 @@ func (e *Embedded) add(one flow.Entry, now time.Time) error {
 	have, known := p.at[one.Key]
 	if !known {
 		if e.size.Load() >= e.most.Load() {
-			return ErrFull
+			return errFull
 		}
 		e.size.Add(1)
 	}

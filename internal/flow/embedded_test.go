@@ -31,7 +31,7 @@ func TestAFullStoreForgetsNothingThatIsNotOver(t *testing.T) {
 	for i := range 100 {
 		err = e.Add(t.Context(), entry(fmt.Sprint(i), time.Minute))
 	}
-	if !errors.Is(err, ErrFull) || e.Keys() != 10 {
+	if !errors.Is(err, errFull) || e.Keys() != 10 {
 		t.Errorf("%d keys, %v", e.Keys(), err)
 	}
 	if got, _ := e.TryRead([]flow.Key{flowtest.Key("victim")}); len(got[0]) != 1 {

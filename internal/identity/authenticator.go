@@ -52,7 +52,7 @@ type Authenticator struct {
 // New returns an Authenticator. It makes no request: issuers may come up later.
 func New(o Options) (*Authenticator, error) {
 	if o.Client == nil {
-		o.Client = Client()
+		o.Client = httpClient()
 	}
 	if o.Keys == nil {
 		o.Keys = new(Pool)
@@ -91,9 +91,9 @@ func New(o Options) (*Authenticator, error) {
 	return a, nil
 }
 
-// Client returns an HTTP client for issuers: bounded in time, and without
+// httpClient returns an HTTP client for issuers: bounded in time, and without
 // redirects, which would let one host speak for another.
-func Client() *http.Client {
+func httpClient() *http.Client {
 	return &http.Client{
 		Timeout:       fetchTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -202,7 +202,7 @@ func finish(ctx context.Context) func(own.Answer, error) (own.Answer, error) {
 // admit checks what depends on the request: for whom the token was made, and on
 // whose connection it came.
 func (a *Authenticator) admit(x *guard.Exchange, v *verified, c credential) (own.Answer, error) {
-	resource := a.Resource(x.Server.Name)
+	resource := a.resource(x.Server.Name)
 	if !slices.ContainsFunc(v.audiences, func(s string) bool {
 		return s == resource || slices.Contains(v.issuer.settings.Audiences, s)
 	}) {

@@ -9,9 +9,9 @@ import (
 	own "github.com/sallyport/sallyport/guard/identity"
 )
 
-// Resource returns the identifier of a server as a protected resource (RFC 8707):
+// resource returns the identifier of a server as a protected resource (RFC 8707):
 // its public URL. The empty name is the gateway itself.
-func (a *Authenticator) Resource(server string) string {
+func (a *Authenticator) resource(server string) string {
 	if server == "" {
 		return a.o.PublicURL
 	}
@@ -133,7 +133,7 @@ func (a *Authenticator) Metadata(server string) []byte {
 		BoundToCertificates  bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 		ProofAlgorithms      []string `json:"dpop_signing_alg_values_supported,omitempty"`
 		BoundToKeys          bool     `json:"dpop_bound_access_tokens_required,omitempty"`
-	}{Resource: a.Resource(server), Scopes: a.scopes(nil), Methods: []string{"header"}, BoundToCertificates: a.o.Certificate}
+	}{Resource: a.resource(server), Scopes: a.scopes(nil), Methods: []string{"header"}, BoundToCertificates: a.o.Certificate}
 	if bearer, dpop := a.schemes(nil); dpop {
 		m.BoundToKeys = !bearer
 		for _, alg := range proofAlgorithms {

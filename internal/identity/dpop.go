@@ -116,7 +116,7 @@ func (a *Authenticator) addressed(x *guard.Exchange, htu string) bool {
 	if !ok {
 		return false
 	}
-	for _, one := range [...]string{a.o.PublicURL + x.Path, a.Resource(x.Server.Name)} {
+	for _, one := range [...]string{a.o.PublicURL + x.Path, a.resource(x.Server.Name)} {
 		if want, ok := plainURL(one); ok && got == want {
 			return true
 		}

@@ -72,7 +72,7 @@ func Read(r io.Reader, name string, keys *Keys) (*Bundle, error) {
 }
 
 func read(loader bundle.DirectoryLoader, name string, keys *Keys) (*Bundle, error) {
-	r := bundle.NewCustomReader(loader.WithFilter(skip)).WithSizeLimitBytes(maxBundle).WithCapabilities(Capabilities()).WithRegoVersion(ast.RegoV1)
+	r := bundle.NewCustomReader(loader.WithFilter(skip)).WithSizeLimitBytes(maxBundle).WithCapabilities(capabilities()).WithRegoVersion(ast.RegoV1)
 	if keys == nil {
 		r = r.WithSkipBundleVerification(true)
 	} else {

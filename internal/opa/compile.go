@@ -42,13 +42,13 @@ func compiled(b *Bundle, s Settings) (*Policy, error) {
 		s.Now = time.Now
 	}
 	if s.Places <= 0 {
-		s.Places = DefaultPlaces
+		s.Places = defaultPlaces
 	}
 	if s.Deadline <= 0 {
-		s.Deadline = DefaultDeadline
+		s.Deadline = defaultDeadline
 	}
 	if s.Preparation <= 0 {
-		s.Preparation = DefaultPreparation
+		s.Preparation = defaultPreparation
 	}
 	c, err := compile(&b.Bundle)
 	if err != nil {
@@ -148,7 +148,7 @@ func compile(b *bundle.Bundle) (*ast.Compiler, error) {
 	}
 	schemas := ast.NewSchemaSet()
 	schemas.Put(ast.SchemaRootRef, schema)
-	c := ast.NewCompiler().WithStrict(true).WithCapabilities(Capabilities()).WithDefaultRegoVersion(ast.RegoV1).
+	c := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities()).WithDefaultRegoVersion(ast.RegoV1).
 		WithSchemas(schemas).SetErrorLimit(20)
 	modules := make(map[string]*ast.Module, len(b.Modules))
 	for _, m := range b.Modules {

@@ -25,10 +25,10 @@ var impure = []string{
 	"json.match_schema", "json.verify_schema",
 }
 
-// Capabilities are what policies may use: OPA's, without anything whose answer
+// capabilities are what policies may use: OPA's, without anything whose answer
 // depends on more than its arguments (http.send, net.lookup_ip_addr,
 // opa.runtime, time.now_ns, rand.intn, uuid.rfc4122, ...).
-func Capabilities() *ast.Capabilities {
+func capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion()
 	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool {
 		return b.Nondeterministic || slices.Contains(impure, b.Name)

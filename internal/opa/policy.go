@@ -18,20 +18,20 @@ import (
 // Settings are what a Policy is run with.
 type Settings struct {
 	CacheTTL time.Duration // how long a decision is used again; 0: never
-	Places   int           // of the cache; 0 means DefaultPlaces
-	Deadline time.Duration // of one evaluation; 0 means DefaultDeadline
+	Places   int           // of the cache; 0 means 65,536
+	Deadline time.Duration // of one evaluation; 0 means half a second
 	Now      func() time.Time
 	Counts   *memo.Counts // what happens is added to it; nil for the Policy's own
 
-	Preparation time.Duration // for working out, once, what reads no input; 0 means DefaultPreparation
+	Preparation time.Duration // for working out, once, what reads no input; 0 means 5 s
 }
 
 // Defaults.
 const (
-	DefaultPlaces   = 1 << 16
-	DefaultDeadline = 500 * time.Millisecond // an evaluation takes some 20 microseconds; the rest is patience with a busy machine
+	defaultPlaces   = 1 << 16
+	defaultDeadline = 500 * time.Millisecond // an evaluation takes some 20 microseconds; the rest is patience with a busy machine
 
-	DefaultPreparation = 5 * time.Second
+	defaultPreparation = 5 * time.Second
 )
 
 // Policy is one bundle, ready to decide. It is immutable but for its cache, and

@@ -62,7 +62,7 @@ func Test(ctx context.Context, b *Bundle) (*Report, error) {
 	}
 	defer store.Abort(ctx, txn)
 	coverage := cover.New()
-	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(Capabilities()).WithDefaultRegoVersion(ast.RegoV1).WithEnablePrintStatements(true)
+	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities()).WithDefaultRegoVersion(ast.RegoV1).WithEnablePrintStatements(true)
 	results, err := tester.NewRunner().SetCompiler(compiler).SetStore(store).SetModules(modules).RaiseBuiltinErrors(true).
 		SetCoverageQueryTracer(coverage).SetTimeout(testTime).CapturePrintOutput(true).RunTests(ctx, txn)
 	if err != nil {

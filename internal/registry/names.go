@@ -1,7 +1,7 @@
 package registry
 
-// MaxName is the length of the longest name of a server or version.
-const MaxName = 63
+// maxName is the length of the longest name of a server or version.
+const maxName = 63
 
 // ValidName reports whether s can name a server: 1 to 63 of a-z, 0-9 and inner
 // hyphens. A name is a path segment, a DNS label, and part of metrics.
@@ -12,7 +12,7 @@ func ValidName(s string) bool { return valid(s, false) }
 func ValidVersion(s string) bool { return valid(s, true) }
 
 func valid(s string, more bool) bool {
-	if s == "" || len(s) > MaxName {
+	if s == "" || len(s) > maxName {
 		return false
 	}
 	for i := range len(s) {

@@ -145,7 +145,7 @@ func (k *Keeper) Offer(o Offer, failed error) error {
 		k.away = nil
 		k.tell()
 	}
-	same := o.Archive == nil || k.offered != nil && Sum(o.Archive) == Sum(k.offered)
+	same := o.Archive == nil || k.offered != nil && sum(o.Archive) == sum(k.offered)
 	if same {
 		defer k.mu.Unlock()
 		if k.state.Mark != o.Mark {
@@ -217,7 +217,7 @@ func (k *Keeper) take(b Bundle, archive []byte) error {
 // caller holds mu.
 func (k *Keeper) keep(b Bundle, archive []byte) {
 	k.state.Kept = slices.DeleteFunc(k.state.Kept, func(o Kept) bool { return o.Revision == b.Revision() })
-	k.state.Kept = append(k.state.Kept, Kept{Bundle: b, Revision: b.Revision(), Archive: Sum(archive), Taken: k.Now(), data: archive})
+	k.state.Kept = append(k.state.Kept, Kept{Bundle: b, Revision: b.Revision(), Archive: sum(archive), Taken: k.Now(), data: archive})
 	for i := 0; i < len(k.state.Kept)-1 && len(k.state.Kept) > k.Keep; {
 		if r := k.state.Kept[i].Revision; r == k.state.Live || r == k.state.Candidate {
 			i++

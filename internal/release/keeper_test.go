@@ -20,7 +20,7 @@ func (b text) Revision() string { return string(b) }
 
 func archive(t testing.TB, revision string) []byte {
 	t.Helper()
-	data, err := Pack(fstest.MapFS{"revision": {Data: []byte(revision)}})
+	data, err := pack(fstest.MapFS{"revision": {Data: []byte(revision)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestWhatIsKeptOutlivesTheProcessAndIsVerifiedAgain(t *testing.T) {
 		t.Errorf("another source's bundle judges: %v, %+v", err, k.Status())
 	}
 	// Whoever can write the folder cannot make another bundle of one.
-	live := Sum(archive(t, "1.2.0+c"))
+	live := sum(archive(t, "1.2.0+c"))
 	if err := os.WriteFile(filepath.Join(dir, live+".tar.gz"), archive(t, "6.6.6+f"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -215,8 +215,8 @@ func TestWhatIsKeptOutlivesTheProcessAndIsVerifiedAgain(t *testing.T) {
 		t.Errorf("an archive was exchanged, and judges: %v", err)
 	}
 	forged := archive(t, "bad")
-	state.Source, state.Kept[1].Archive = "s", Sum(forged)
-	if err := os.WriteFile(filepath.Join(dir, Sum(forged)+".tar.gz"), forged, 0o600); err != nil {
+	state.Source, state.Kept[1].Archive = "s", sum(forged)
+	if err := os.WriteFile(filepath.Join(dir, sum(forged)+".tar.gz"), forged, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if k, err = NewKeeper(settings(c), state, shelf.Archive); err == nil || k.Plan().Live != nil {

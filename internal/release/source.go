@@ -34,7 +34,7 @@ type Offer struct {
 // Limits of a bundle.
 const (
 	MaxArchive  = 64 << 20  // bytes of an archive
-	MaxUnpacked = 128 << 20 // of all that is in it
+	maxUnpacked = 128 << 20 // of all that is in it
 )
 
 // Local is a source on this machine: a directory, or an archive.
@@ -48,14 +48,14 @@ func (l Local) Fetch(_ context.Context, mark string, _ time.Duration) (Offer, er
 	}
 	var data []byte
 	if info.IsDir() {
-		data, err = Pack(os.DirFS(l.Path))
+		data, err = pack(os.DirFS(l.Path))
 	} else {
 		data, err = readArchive(l.Path)
 	}
 	if err != nil {
 		return Offer{}, fmt.Errorf("release: %s: %w", l.Path, err)
 	}
-	o := Offer{Mark: Sum(data)}
+	o := Offer{Mark: sum(data)}
 	if o.Mark != mark {
 		o.Archive = data
 	}
@@ -86,19 +86,19 @@ func (e *Embedded) Fetch(_ context.Context, mark string, _ time.Duration) (Offer
 	if e.mark != "" && e.mark == mark {
 		return Offer{Mark: mark}, nil
 	}
-	data, err := Pack(e.FS)
+	data, err := pack(e.FS)
 	if err != nil {
 		return Offer{}, fmt.Errorf("release: %w", err)
 	}
-	e.mark = Sum(data)
+	e.mark = sum(data)
 	return Offer{Archive: data, Mark: e.mark}, nil
 }
 
 var errTooLarge = fmt.Errorf("larger than the %d bytes that a bundle may have", MaxArchive)
 
-// Pack writes a directory as an archive, without folders whose names begin with
+// pack writes a directory as an archive, without folders whose names begin with
 // a dot. The same files make the same archive.
-func Pack(dir fs.FS) ([]byte, error) {
+func pack(dir fs.FS) ([]byte, error) {
 	var out bytes.Buffer
 	zip, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
 	if err != nil {
@@ -116,7 +116,7 @@ func Pack(dir fs.FS) ([]byte, error) {
 		if err != nil || !info.Mode().IsRegular() {
 			return err
 		}
-		if total += info.Size(); total > MaxUnpacked {
+		if total += info.Size(); total > maxUnpacked {
 			return errTooLarge
 		}
 		data, err := fs.ReadFile(dir, path)
@@ -137,7 +137,7 @@ func Pack(dir fs.FS) ([]byte, error) {
 
 // Check refuses an archive that would unpack to more than a bundle may hold,
 // before anybody reads it.
-func Check(archive []byte) error { return check(archive, MaxUnpacked) }
+func Check(archive []byte) error { return check(archive, maxUnpacked) }
 
 func check(archive []byte, most int64) error {
 	if len(archive) > MaxArchive {
@@ -157,8 +157,8 @@ func check(archive []byte, most int64) error {
 	return nil
 }
 
-// Sum names an archive by its content.
-func Sum(archive []byte) string {
+// sum names an archive by its content.
+func sum(archive []byte) string {
 	sum := sha256.Sum256(archive)
 	return hex.EncodeToString(sum[:])
 }

@@ -31,7 +31,7 @@ func NewKeeper(s Settings, state State, load func(sum string) ([]byte, error)) (
 	for _, one := range state.Kept {
 		data, err := load(one.Archive)
 		if err == nil {
-			if Sum(data) != one.Archive {
+			if sum(data) != one.Archive {
 				err = errors.New("has been changed")
 			} else {
 				one.Bundle, err = k.open(data)

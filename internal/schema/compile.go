@@ -41,7 +41,7 @@ func part(definition json.RawMessage, name string) (schema.Schema, string) {
 	if !ok || string(raw) == "null" {
 		return nil, ""
 	}
-	c, err := Compile(raw)
+	c, err := compile(raw)
 	if err != nil {
 		return nil, "the pinned " + name + " is unusable: " + err.Error()
 	}
@@ -54,9 +54,9 @@ type Compiled struct {
 	unevaluated bool // some part asks what others have evaluated
 }
 
-// Compile compiles a schema of the dialect that its $schema names, 2020-12 where
+// compile compiles a schema of the dialect that its $schema names, 2020-12 where
 // it names none. References lead to places in it, or to the dialects themselves.
-func Compile(raw json.RawMessage) (c *Compiled, err error) {
+func compile(raw json.RawMessage) (c *Compiled, err error) {
 	defer func() {
 		if p := recover(); p != nil { // a server wrote it, and a library reads it
 			c, err = nil, fmt.Errorf("schema: compile: panic: %v", p)

@@ -13,9 +13,9 @@ import (
 	"github.com/sallyport/sallyport/guard/schema"
 )
 
-func compile(t testing.TB, s string) *Compiled {
+func compiled(t testing.TB, s string) *Compiled {
 	t.Helper()
-	c, err := Compile(json.RawMessage(s))
+	c, err := compile(json.RawMessage(s))
 	if err != nil {
 		t.Fatalf("%s: %v", s, err)
 	}
@@ -47,11 +47,11 @@ func TestWhatFailsIsNamedAndNotWhatWasSent(t *testing.T) {
 		`{"name":"","age":-1}`:                       {Keyword: "minimum", Path: "/age"},
 		`{"name":"` + strings.Repeat("a", 21) + `"}`: {Keyword: "maxLength", Path: "/name"},
 	} {
-		if got := compile(t, person).Check(json.RawMessage(value), false); !reflect.DeepEqual(got, want) {
+		if got := compiled(t, person).Check(json.RawMessage(value), false); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, want %+v", value, got, want)
 		}
 	}
-	got := compile(t, `{"additionalProperties":{"type":"integer"}}`).Check(json.RawMessage(`{"S3CRET":"x"}`), false)
+	got := compiled(t, `{"additionalProperties":{"type":"integer"}}`).Check(json.RawMessage(`{"S3CRET":"x"}`), false)
 	if got.Path != "/*" {
 		t.Errorf("a key that the schema does not name is repeated: %+v", got)
 	}
@@ -73,7 +73,7 @@ func TestPropertiesThatNoSchemaNames(t *testing.T) {
 		{`{"$ref":"#/$defs/x","$defs":{"x":{"properties":{"a":{}}}}}`, `{"a":1,"b":1}`, "/b"},
 	} {
 		var got []string
-		r := compile(t, c.schema).Check(json.RawMessage(c.value), true)
+		r := compiled(t, c.schema).Check(json.RawMessage(c.value), true)
 		for _, p := range r.Unknown {
 			got = append(got, p.Pointer)
 		}
@@ -104,7 +104,7 @@ func TestServersCannotMakeTheGatewayWork(t *testing.T) {
 		"many dear patterns":          {`{"patternProperties":{"(a|b|c){200}d":{},"(a|b|c){200}e":{}}}`, `{"` + strings.Repeat("a", 1<<18) + `":1}`},
 		"an enumeration of long ones": {`{"items":{"not":{"enum":[` + strings.Repeat(`1,`, 10000) + `2]}}}`, `[` + strings.Repeat(`3,`, 10000) + `3]`},
 	} {
-		if got := compile(t, c.schema).Check(json.RawMessage(c.value), true); got.Keyword != schema.TooCostly {
+		if got := compiled(t, c.schema).Check(json.RawMessage(c.value), true); got.Keyword != schema.TooCostly {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -131,7 +131,7 @@ func TestSchemasThatAreUnusable(t *testing.T) {
 		"no list of required":        `{"required":"a"}`,
 		"dynamic between identities": `{"$dynamicRef":"#x","$defs":{"a":{"$id":"urn:a","$dynamicAnchor":"x"},"b":{"$dynamicAnchor":"x"}}}`,
 	} {
-		if _, err := Compile(json.RawMessage(s)); err == nil {
+		if _, err := compile(json.RawMessage(s)); err == nil {
 			t.Errorf("%s is usable", name)
 		} else if len(err.Error()) > 400 {
 			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
@@ -193,7 +193,7 @@ func TestTheAnswerIsTheLibrarys(t *testing.T) {
 		for _, v := range c.values {
 			for _, unknown := range []bool{false, true} {
 				want, usable := library(c.schema, v)
-				if got := compile(t, c.schema).Check(json.RawMessage(v), unknown); !usable || (got.Keyword == "") != want {
+				if got := compiled(t, c.schema).Check(json.RawMessage(v), unknown); !usable || (got.Keyword == "") != want {
 					t.Errorf("%s with %s: %+v, the library says %v", c.schema, v, got, want)
 				}
 			}
@@ -219,7 +219,7 @@ func FuzzSchemaAndValue(f *testing.F) {
 		if err := d.Decode(&standard); ok && (err != nil || !reflect.DeepEqual(own, standard)) {
 			t.Errorf("%s is read as %#v, and elsewhere as %#v, %v", v, own, standard, err)
 		}
-		c, err := Compile(json.RawMessage(s))
+		c, err := compile(json.RawMessage(s))
 		if err != nil {
 			return
 		}
@@ -242,7 +242,7 @@ func BenchmarkCheck(b *testing.B) {
 		value        json.RawMessage
 		unknown      bool
 	}{{"person", person, value, false}, {"letter of 200 B", letter, long, false}, {"letter, unknown refused", letter, long, true}} {
-		s := compile(b, c.schema)
+		s := compiled(b, c.schema)
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -255,7 +255,7 @@ func BenchmarkCheck(b *testing.B) {
 }
 
 func BenchmarkTooCostly(b *testing.B) {
-	s := compile(b, doubling(60))
+	s := compiled(b, doubling(60))
 	for b.Loop() {
 		s.Check(json.RawMessage(`{}`), false)
 	}

@@ -49,8 +49,8 @@ func Key(name string) flow.Key {
 	return flow.Key(sum[:16])
 }
 
-// Read reads as the guard does.
-func Read(ctx context.Context, s flow.Store, keys ...flow.Key) ([][]flow.Label, error) {
+// read reads as the guard does.
+func read(ctx context.Context, s flow.Store, keys ...flow.Key) ([][]flow.Label, error) {
 	if all, known := s.TryRead(keys); known {
 		return all, nil
 	}
@@ -71,7 +71,7 @@ func add(t *testing.T, s flow.Store, k flow.Key, labels ...flow.Label) {
 // carried returns the names that a key carries, sorted.
 func carried(t *testing.T, s flow.Store, k flow.Key) []string {
 	t.Helper()
-	all, err := Read(t.Context(), s, k)
+	all, err := read(t.Context(), s, k)
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%v, %v", all, err)
 	}
@@ -108,7 +108,7 @@ func added(t *testing.T, one, other flow.Store) {
 	add(t, one, Key("a"), label("pii", long), label("untrusted", long))
 	is(t, carried(t, one, Key("a")), "pii", "untrusted")
 	is(t, carried(t, other, Key("a")), "pii", "untrusted")
-	all, err := Read(t.Context(), other, Key("a"))
+	all, err := read(t.Context(), other, Key("a"))
 	if err != nil || all[0][0].Left > long || all[0][0].Left < long-time.Minute {
 		t.Errorf("%v, %v", all, err)
 	}
@@ -152,7 +152,7 @@ func several(t *testing.T, one, other flow.Store) {
 	if err := one.Add(t.Context(), []flow.Entry{{Key: Key("a"), Labels: []flow.Label{label("pii", long)}}, {Key: Key("b"), Labels: []flow.Label{label("secret", long)}}}); err != nil {
 		t.Fatal(err)
 	}
-	all, err := Read(t.Context(), other, Key("b"), Key("c"), Key("a"))
+	all, err := read(t.Context(), other, Key("b"), Key("c"), Key("a"))
 	if err != nil || len(all) != 3 {
 		t.Fatalf("%v, %v", all, err)
 	}
@@ -187,7 +187,7 @@ func visible(t *testing.T, one, other flow.Store) {
 					t.Errorf("add: %v", err)
 					return
 				}
-				got, err := Read(t.Context(), other, k)
+				got, err := read(t.Context(), other, k)
 				if err != nil || len(got[0]) != 1 {
 					t.Errorf("%v, %v: not seen", got, err)
 					return
@@ -202,7 +202,7 @@ func over(t *testing.T, one, _ flow.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	done := make(chan struct{})
-	go func() { _, _ = Read(ctx, one, Key("a")); close(done) }()
+	go func() { _, _ = read(ctx, one, Key("a")); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(20 * time.Second):
@@ -214,7 +214,7 @@ func source(t *testing.T, one, other flow.Store) {
 	add(t, one, Key("a"), label("pii", long))
 	want := flow.Source{Exchange: "0192-|x", Server: "crm|2 \"é\""}
 	add(t, one, Key("a"), flow.Label{Name: "pii", Source: want, Left: long})
-	all, err := Read(t.Context(), other, Key("a"))
+	all, err := read(t.Context(), other, Key("a"))
 	if err != nil || len(all[0]) != 1 || all[0][0].Source != want {
 		t.Errorf("%v, %v", all, err)
 	}

@@ -66,16 +66,16 @@ func (s *suite) limit(windows ...quota.Window) *quota.Limit {
 	return Limit("test", s.exact, windows...)
 }
 
-// Key returns a key for a name.
-func Key(name string) quota.Key {
+// key returns a key for a name.
+func key(name string) quota.Key {
 	sum := sha256.Sum256([]byte(name))
 	return quota.Key(sum[:16])
 }
 
 // Charge returns a claim on the counter of a name.
 func Charge(l *quota.Limit, name string) quota.Charge {
-	k := Key(name + "/" + l.Name)
-	group := Key(name)
+	k := key(name + "/" + l.Name)
+	group := key(name)
 	return quota.Charge{Limit: l, Key: k, Group: binary.BigEndian.Uint64(group[:])}
 }
 

@@ -64,10 +64,10 @@ func build(servers []Server, pems *pemFiles) []Declared {
 	return out
 }
 
-// Files returns the paths of the files in directory that declare servers,
+// files returns the paths of the files in directory that declare servers,
 // sorted: names that end in .yaml or .yml and do not begin with a dot, which
 // leaves out what editors and ConfigMap updates put beside them.
-func Files(directory string) ([]string, error) {
+func files(directory string) ([]string, error) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return nil, err
@@ -88,13 +88,13 @@ func Files(directory string) ([]string, error) {
 }
 
 func (r *Reader) directory(path string, pems *pemFiles) (all []Declared, problems strict.Problems) {
-	paths, err := Files(path)
+	paths, err := files(path)
 	if err != nil {
 		return nil, strict.Problems{{File: path, Text: "the registry directory cannot be read: " + reason(err)}}
 	}
 	kept := make(map[string]parsed, len(paths))
 	for _, p := range paths {
-		data, err := ReadFile(p)
+		data, err := readFile(p)
 		if err != nil {
 			problems = append(problems, strict.Problem{File: p, Text: "cannot be read: " + reason(err)})
 			continue
@@ -136,8 +136,8 @@ func (r *Reader) file(path string, data []byte, pems *pemFiles) ([]Declared, str
 	return out, at.Problems()
 }
 
-// ReadFile reads a configuration file of sensible size.
-func ReadFile(path string) ([]byte, error) {
+// readFile reads a configuration file of sensible size.
+func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:

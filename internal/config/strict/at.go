@@ -23,7 +23,7 @@ func (a At) Report(format string, args ...any) {
 	if a.file == nil {
 		return
 	}
-	line, column := a.Position()
+	line, column := a.position()
 	a.file.report(line, column, a.path, fmt.Sprintf(format, args...))
 }
 
@@ -79,8 +79,8 @@ func (a At) File() string {
 	return a.file.name
 }
 
-// Position returns line and column, both from 1, or zeros when there is none.
-func (a At) Position() (line, column int) {
+// position returns line and column, both from 1, or zeros when there is none.
+func (a At) position() (line, column int) {
 	for _, n := range []*yaml.Node{a.node, a.near} {
 		if n != nil {
 			return n.Line, n.Column
@@ -190,7 +190,7 @@ type Place struct {
 
 // Place returns where a is.
 func (a At) Place() Place {
-	line, column := a.Position()
+	line, column := a.position()
 	return Place{a.File(), line, column, a.path}
 }
 
