@@ -88,7 +88,7 @@ func auditPayloadCommand() *cobra.Command {
 					return err
 				}
 			}
-			all, put := true, json.NewEncoder(cmd.OutOrStdout())
+			all, put := true, json.NewEncoder(legible(cmd.OutOrStdout()))
 			put.SetEscapeHTML(false)
 			n := 0
 			err = verify.Query(args[0], want, func(at verify.Place, line []byte) (bool, error) {

@@ -38,9 +38,9 @@ func moment(to *time.Time) func(string) error {
 	}
 }
 
-// printer writes lines as they are.
+// printer writes lines as they are, but for what steers a terminal.
 func printer(cmd *cobra.Command) func(line []byte) error {
-	out := cmd.OutOrStdout()
+	out := legible(cmd.OutOrStdout())
 	return func(line []byte) error {
 		_, err := fmt.Fprintf(out, "%s\n", line)
 		return err

@@ -180,7 +180,7 @@ func subjectFindCommand() *cobra.Command {
 			if n == 0 {
 				return errNo
 			}
-			out := json.NewEncoder(cmd.OutOrStdout())
+			out := json.NewEncoder(legible(cmd.OutOrStdout()))
 			_, _, err = a.each(dirs, func(f subject.Found) error { return out.Encode(f) })
 			return err
 		},

@@ -185,3 +185,12 @@ func TestManyCallsMakeASmallTree(t *testing.T) {
 		t.Errorf("%d nodes, %d of the first, %d more", n, len(r.Sources), r.More)
 	}
 }
+
+func TestATreeDoesNotSteerTheTerminal(t *testing.T) {
+	const evil = "\x1b[2J\u009b1A\n"
+	r := &Result{Call: Call{Exchange: evil, Action: evil, Reason: evil, Sources: []*Call{{Exchange: evil, Missing: true}, {Exchange: "e", Brought: []string{evil}}}}, Subject: evil}
+	var b strings.Builder
+	if err := r.Write(&b); err != nil || strings.ContainsAny(b.String(), "\x1b\u009b") || strings.Count(b.String(), "\n") != 6 {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}

@@ -11,7 +11,7 @@ import (
 // Write prints the lineage as a tree for people.
 func (r *Result) Write(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", r.line())
+	fmt.Fprintf(&b, "%s\n", text(r.line()))
 	who := []string{"by " + text(cmp.Or(r.Subject, "nobody verified"))}
 	for _, f := range [...]struct{ name, value string }{{"client", r.Client}, {"tenant", r.Tenant}, {"task", r.Task}} {
 		if f.value != "" {
@@ -30,7 +30,7 @@ func branches(b *strings.Builder, indent string, list []*Call, more int) {
 		if i == len(list)-1 && more == 0 {
 			branch, below = "└─ ", "   "
 		}
-		fmt.Fprintf(b, "%s%s%s\n%s%s   %s\n", indent, branch, c.line(), indent, strings.TrimRight(below, " "), c.why())
+		fmt.Fprintf(b, "%s%s%s\n%s%s   %s\n", indent, branch, text(c.line()), indent, strings.TrimRight(below, " "), text(c.why()))
 		branches(b, indent+below, c.Sources, c.More)
 	}
 	if more > 0 {
