@@ -84,6 +84,9 @@ func following(files []string, current string) string {
 	return ""
 }
 
+// maxTail is the longest line that is waited for, more or less.
+const maxTail = 64 << 20
+
 // newLines handles the whole lines from off on, and returns where they end.
 func newLines(path string, off int64, want Filter, f func(line []byte) error) (int64, error) {
 	file, err := os.Open(path)
@@ -91,14 +94,20 @@ func newLines(path string, off int64, want Filter, f func(line []byte) error) (i
 		return off, fmt.Errorf("verify: %w", err)
 	}
 	defer file.Close()
-	for {
-		b := make([]byte, 1<<20)
+	for size := 1 << 20; ; {
+		b := make([]byte, size)
 		n, err := file.ReadAt(b, off)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return off, fmt.Errorf("verify: %w", err)
 		}
 		end := bytes.LastIndexByte(b[:n], '\n') + 1
-		if end == 0 {
+		switch {
+		case end == 0 && n == size && size <= maxTail: // a receipt can be larger, and must not be where looking ends
+			size *= 2
+			continue
+		case end == 0 && n == size:
+			return off, fmt.Errorf("verify: %s: a line is longer than any receipt", path)
+		case end == 0:
 			return off, nil
 		}
 		for line := range bytes.Lines(b[:end]) {

@@ -2,9 +2,11 @@ package verify_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,5 +126,34 @@ func TestAProofThatTwoReadersReadOtherwiseIsNone(t *testing.T) {
 	}
 	if got, err := verify.ParseProof(append(text, " \n"...)); err != nil || got.Check(b.keys) != nil {
 		t.Errorf("the true proof: %v", err)
+	}
+}
+
+// Whoever can have one large receipt made must not be able to stop those who watch.
+func TestALargeReceiptBlindsNobodyWhoWatches(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "receipts.jsonl")
+	line := func(exchange, detail string) []byte {
+		return []byte(`{"v":1,"action":"deny","exchange":"` + exchange + `","detail":"` + detail + "\"}\n")
+	}
+	write(t, path, line("first", ""))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var seen []string
+	err := verify.Tail(ctx, path, verify.Filter{}, 5, true, func(l []byte) error {
+		var r struct{ Exchange string }
+		if err := json.Unmarshal(l, &r); err != nil {
+			return err
+		}
+		seen = append(seen, r.Exchange)
+		switch r.Exchange {
+		case "first":
+			write(t, path, bytes.Join([][]byte{line("first", ""), line("large", strings.Repeat("x", 5<<20)), line("attack", "")}, nil))
+		case "attack":
+			cancel()
+		}
+		return nil
+	})
+	if err != nil || strings.Join(seen, " ") != "first large attack" {
+		t.Errorf("%v, %v", seen, err)
 	}
 }
