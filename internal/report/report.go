@@ -125,6 +125,11 @@ func Make(f *Framework, o Options) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
+		for i := range r.Sources { // a copy in another's place would count twice, and what it took the place of not at all
+			if o := r.Sources[i].Report; o.Replica == got.Replica && got.Receipts > 0 && o.FirstSeq <= got.LastSeq && got.FirstSeq <= o.LastSeq {
+				return nil, fmt.Errorf("%w: %s and %s hold the same receipts, of replica %s", ErrUnverified, r.Sources[i].Path, dir, got.Replica)
+			}
+		}
 		s := Source{Path: dir, Report: got, Proved: got.OK && got.Signatures == "valid"}
 		r.Sources = append(r.Sources, s)
 		r.Lost += got.Lost

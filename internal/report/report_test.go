@@ -89,6 +89,21 @@ func part(t *testing.T, r *Report, topic string) *Shown {
 	return nil
 }
 
+func TestACopyInThePlaceOfAnotherReplicaIsNoMoreEvidence(t *testing.T) {
+	dir, keys := kept(t, refusal, answer)
+	copied := filepath.Join(t.TempDir(), "replica-b")
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Load("owasp-mcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Make(f, Options{Directories: []string{dir, copied}, Verify: verify.Options{Keys: keys}, Settings: settings, Unverified: true}); !errors.Is(err, ErrUnverified) {
+		t.Error(err)
+	}
+}
+
 func TestAStatusIsNoMoreThanItsPointersShow(t *testing.T) {
 	dir, keys := kept(t, refusal, answer, answer)
 	r := made(t, "owasp-mcp", Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}})
