@@ -283,8 +283,8 @@ func (t *Trail) seen(s *state, i int) bool {
 }
 
 // MatchAt appends the patterns that match text from at on, each with the
-// longest match that ok accepts. It reads no more than limit bytes. With a
-// trail, which may be nil, a match ends where an earlier one of the same text
+// longest match that ok accepts, and ends where a word does. It reads no more
+// than limit bytes. With a trail, which may be nil, a match ends where an earlier one of the same text
 // came by in the same state.
 func (a *Automaton) MatchAt(dst []Hit, text []byte, at, limit int, trail *Trail, ok func(pattern, end int) bool) []Hit {
 	s := a.start
@@ -309,6 +309,9 @@ func (a *Automaton) MatchAt(dst []Hit, text []byte, at, limit int, trail *Trail,
 			return dst
 		}
 		if len(s.accepts) > 0 {
+			if i < len(text) && word[text[i]] && word[text[i-1]] {
+				continue // within a word, where most of what accepts does
+			}
 			for i < len(text) && text[i] >= 0x80 && text[i] < 0xc0 {
 				i++ // the rest of the character
 			}
@@ -317,6 +320,14 @@ func (a *Automaton) MatchAt(dst []Hit, text []byte, at, limit int, trail *Trail,
 	}
 	return dst
 }
+
+// word are the bytes of which words consist.
+var word = func() (w [256]bool) {
+	for c := range 256 {
+		w[c] = c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+	}
+	return w
+}()
 
 func note(dst []Hit, first int, patterns []uint16, end int, ok func(pattern, end int) bool) []Hit {
 next:

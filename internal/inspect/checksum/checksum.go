@@ -43,7 +43,7 @@ func clean(s string) string {
 }
 
 func digits(s string) []int {
-	var out []int
+	out := make([]int, 0, 24) // which the compiler can keep on its caller's stack
 	for i := range len(s) {
 		if s[i] >= '0' && s[i] <= '9' {
 			out = append(out, int(s[i]-'0'))

@@ -35,10 +35,14 @@ func mac(s string) bool {
 
 // phone checks the length and, after a plus sign, that a country code can begin so.
 func phone(s string) bool {
-	d := digits(s)
-	if i := strings.IndexAny(strings.ToLower(s), "x#"); i > 0 {
-		d = digits(s[:i])
+	number := s
+	for i := 1; i < len(s); i++ {
+		if c := s[i]; c == 'x' || c == 'X' || c == '#' { // an extension
+			number = s[:i]
+			break
+		}
 	}
+	d := digits(number)
 	if strings.HasPrefix(s, "+") && d[0] == 0 {
 		return false
 	}

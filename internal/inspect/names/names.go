@@ -38,25 +38,44 @@ func Person(s string) bool {
 	if n < 0 || n > len(buf) {
 		return false
 	}
-	for i := range n { // most capitalised words are no names: tell them fast
-		buf[i] = s[i]
-		if s[i] >= 'A' && s[i] <= 'Z' {
-			buf[i] |= 0x20
-		}
-	}
+	appendLower(buf[:0], s[:n]) // most capitalised words are no names: tell them fast
 	if !given[string(buf[:n])] && strings.IndexByte(s[:n], '-') < 0 {
 		return false
 	}
-	words := strings.Fields(strings.ToLower(s))
-	if len(words) < 2 || !given[words[0]] && !hyphenated(words[0]) {
+	if !given[string(buf[:n])] && !hyphenated(strings.ToLower(s[:n])) {
 		return false
 	}
-	for _, w := range words[1:] {
-		if notName[w] {
+	words := 0
+	for rest := s[n:]; ; words++ {
+		rest = strings.TrimLeft(rest, " ")
+		if rest == "" {
+			return words > 0
+		}
+		n := strings.IndexByte(rest, ' ')
+		if n < 0 {
+			n = len(rest)
+		}
+		if notName[string(appendLower(buf[:0], rest[:n]))] {
 			return false
 		}
+		rest = rest[n:]
 	}
-	return true
+}
+
+// appendLower appends a word in lower case. What is longer than dst has room for
+// is no word that is known, and left out.
+func appendLower(dst []byte, word string) []byte {
+	if len(word) > cap(dst) {
+		return dst
+	}
+	for i := range len(word) {
+		c := word[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 func hyphenated(w string) bool {

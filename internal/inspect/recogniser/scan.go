@@ -44,6 +44,7 @@ type Scanner struct {
 	taken   []bool
 	firsts  []int // patterns that take their first match only and have had it
 	trail   automaton.Trail
+	said    string  // the text that is scanned, for checks; empty until one is made
 	worth   []worth // of each pattern, in the text that is scanned
 }
 
@@ -88,7 +89,7 @@ func (s *Scanner) Scan(dst []Finding, l Leaf) []Finding {
 		f := &s.found[i]
 		f.Start, f.End = s.view.Span(f.Start, f.End)
 	}
-	return s.resolve(dst, l.Text)
+	return s.resolve(dst)
 }
 
 // decoded scans what an encoded run says. Its findings are the whole run.
@@ -110,6 +111,7 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 	near.reset(s.set.words, text)
 	set := s.set
 	s.trail.Reset(len(text))
+	s.said = ""
 	clear(s.worth)
 	auto, names := set.auto, []int(nil)
 	if !s.hinted(near, outer) { // then patterns that need a word of context have none
@@ -127,9 +129,6 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 			if s.worth[pattern] == nothing {
 				return false
 			}
-			if end < len(text) && isWord(text[end]) && isWord(text[end-1]) {
-				return false
-			}
 			p := &set.patterns[pattern]
 			if p.score < Threshold && s.worth[pattern] != something && !s.possible(pattern, near, outer) {
 				return false
@@ -138,7 +137,7 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 			if p.first && s.matched(pattern) {
 				return false
 			}
-			return !p.early || p.check(string(text[i:end]))
+			return !p.early || p.check(s.value(text, i, end))
 		})
 		for _, h := range s.hits {
 			if names != nil {
@@ -147,6 +146,14 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 			s.judge(text, i, h, near, at, outer)
 		}
 	}
+}
+
+// value returns a part of the text that is scanned, which is copied once for all.
+func (s *Scanner) value(text []byte, start, end int) string {
+	if s.said == "" {
+		s.said = string(text)
+	}
+	return s.said[start:end]
 }
 
 // hinted reports whether anything around speaks for an owner of patterns that
@@ -193,11 +200,16 @@ func (s *Scanner) judge(text []byte, start int, h automaton.Hit, near *mentions,
 		}
 		start, end = start+m[2], start+m[3]
 	}
-	if p.check != nil && !p.early && !p.check(string(text[start:end])) {
+	checks := p.check != nil && !p.early
+	if checks && p.near == 0 && !p.check(s.value(text, start, end)) {
 		return
 	}
 	score := s.score(text, start, end, p, near, at, outer)
 	if score < Threshold {
+		return
+	}
+	// What must stand near mostly does not, and is looked up faster than checked.
+	if checks && p.near > 0 && !p.check(s.value(text, start, end)) {
 		return
 	}
 	r := &s.set.recognisers[p.owner]
@@ -288,8 +300,30 @@ func (s *Scanner) whole(l Leaf) {
 
 // resolve appends what is left when of findings that overlap the better one
 // stays: the higher score, then the one that begins first, then the longer.
-func (s *Scanner) resolve(dst []Finding, text []byte) []Finding {
+// Findings come about in order, and those that overlap stand together, so that
+// mostly a few are compared with one another.
+func (s *Scanner) resolve(dst []Finding) []Finding {
 	found := s.found
+	byStart := func(a, b candidate) int { return a.Start - b.Start }
+	if !slices.IsSortedFunc(found, byStart) {
+		slices.SortStableFunc(found, byStart)
+	}
+	for i := 0; i < len(found); {
+		end, j := found[i].End, i+1
+		for ; j < len(found) && found[j].Start < end; j++ {
+			end = max(end, found[j].End)
+		}
+		dst = s.best(dst, found[i:j], found[i].Start, end)
+		i = j
+	}
+	return dst
+}
+
+// best appends what is left of findings that stand between start and end.
+func (s *Scanner) best(dst []Finding, found []candidate, start, end int) []Finding {
+	if len(found) == 1 {
+		return append(dst, found[0].Finding)
+	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
 		switch {
 		case a.Score != b.Score:
@@ -300,31 +334,30 @@ func (s *Scanner) resolve(dst []Finding, text []byte) []Finding {
 		return b.End - a.End
 	})
 	from := len(dst)
-	s.taken = s.taken[:0]
+	many := len(found) > few // then comparing each with each would not be linear
+	if many {
+		s.taken = slices.Grow(s.taken[:0], end-start+1)[:end-start+1]
+		clear(s.taken)
+	}
 next:
 	for i := range found {
-		f := &found[i].Finding
-		if i == few { // from here on comparing each with each would not be linear
-			s.taken = slices.Grow(s.taken, len(text)+1)[:len(text)+1]
-			clear(s.taken)
-			for _, g := range dst[from:] {
-				s.take(g)
-			}
-		}
-		if i >= few {
-			if slices.Contains(s.taken[f.Start:f.End], true) {
+		f := found[i].Finding
+		if many {
+			span := s.taken[f.Start-start : f.End-start]
+			if slices.Contains(span, true) {
 				continue
 			}
-			s.take(*f)
-			dst = append(dst, *f)
-			continue
-		}
-		for _, g := range dst[from:] {
-			if f.Start < g.End && g.Start < f.End {
-				continue next
+			for k := range span {
+				span[k] = true
+			}
+		} else {
+			for _, g := range dst[from:] {
+				if f.Start < g.End && g.Start < f.End {
+					continue next
+				}
 			}
 		}
-		dst = append(dst, *f)
+		dst = append(dst, f)
 	}
 	slices.SortFunc(dst[from:], func(a, b Finding) int { return a.Start - b.Start })
 	return dst
@@ -332,12 +365,6 @@ next:
 
 // few is how many findings are compared each with each.
 const few = 32
-
-func (s *Scanner) take(f Finding) {
-	for i := f.Start; i < f.End; i++ {
-		s.taken[i] = true
-	}
-}
 
 func sign(b bool) int {
 	if b {
