@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/internal/app"
+	"github.com/sallyport/sallyport/internal/audit/deliver"
 )
 
 func auditSinksCommand() *cobra.Command {
@@ -66,9 +67,23 @@ func sinkTable(out io.Writer, r *app.SinkReport) error {
 	for i := range r.Sinks {
 		s := &r.Sinks[i]
 		behind := time.Duration(s.LagSeconds * float64(time.Second)).Round(time.Second)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%d\t%d\t%s\n", s.Name, s.Kind, s.State, s.Delivered, s.Lag, behind, s.Dead, s.Missed, printable(s.Error))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%d\t%d\t%s\n", s.Name, s.Kind, s.State, s.Delivered, s.Lag, behind, s.Dead, s.Missed, printable(sinkWhy(s)))
 	}
 	return w.Flush()
+}
+
+// sinkWhy says what is wrong with a sink.
+func sinkWhy(s *deliver.Status) string {
+	if s.Aside == nil {
+		return s.Error
+	}
+	why := fmt.Sprintf("%d callers set aside, %d receipts behind the rest", len(s.Aside.Callers), s.AsideLag)
+	for _, more := range []string{s.AsideError, s.Error} {
+		if more != "" {
+			why += "; " + more
+		}
+	}
+	return why
 }
 
 func sinksSteer(verb, short string) *cobra.Command {

@@ -159,6 +159,7 @@ func (g *Gateway) measures() []measure {
 	return []measure{
 		{"mcp.gateway.sink.lag", "Receipts in the log that a sink has not had yet.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(s.Lag) })},
 		{"mcp.gateway.sink.lag.age", "Seconds since the oldest of those was made.", "sink", g.ofSink(func(s *deliver.Status) float64 { return s.LagSeconds })},
+		{"mcp.gateway.sink.aside", "Receipts in the log between those that are set aside, because a sink refuses or breaks over what one caller does, and the rest.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(s.AsideLag) })},
 		{"mcp.gateway.sink.failing", "1 while a sink takes nothing.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(flag(s.State == "failing")) })},
 		{"mcp.gateway.sink.paused", "1 while a sink is paused by an operator.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(flag(s.State == "paused")) })},
 	}

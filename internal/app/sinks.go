@@ -160,8 +160,8 @@ func webhookSink(c *config.WebhookSink) (func() (deliver.Sink, error), error) {
 	if text, err := secret(); err != nil || len(text) < 16 {
 		return nil, errors.Join(err, errors.New("webhook.sign_with: needs 16 bytes or more"))
 	}
-	return over(o, func(client *remote.Client) deliver.Sink {
-		return webhook.New(webhook.Options{Client: client, Secret: secret, Now: time.Now})
+	return over(o, func(client *remote.Client) (deliver.Sink, error) {
+		return webhook.New(webhook.Options{Client: client, Secret: secret, Now: time.Now}), nil
 	}), nil
 }
 

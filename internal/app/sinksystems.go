@@ -44,13 +44,9 @@ func otlpSink(c *config.OTLPSink) (opener, error) {
 		return nil, err
 	}
 	if c.Protocol == "http" {
-		return func() (deliver.Sink, error) {
-			client, err := remote.New(ro)
-			if err != nil {
-				return nil, err
-			}
+		return over(ro, func(client *remote.Client) (deliver.Sink, error) {
 			return otlp.Open(otlp.Options{Client: client, Now: time.Now})
-		}, nil
+		}), nil
 	}
 	u, err := url.Parse(c.Endpoint)
 	if err != nil {
@@ -65,13 +61,13 @@ func otlpSink(c *config.OTLPSink) (opener, error) {
 }
 
 // over opens what speaks to a service with a client of its own.
-func over(o remote.Options, use func(*remote.Client) deliver.Sink) opener {
+func over(o remote.Options, use func(*remote.Client) (deliver.Sink, error)) opener {
 	return func() (deliver.Sink, error) {
 		client, err := remote.New(o)
 		if err != nil {
 			return nil, err
 		}
-		return use(client), nil
+		return use(client)
 	}
 }
 
@@ -82,10 +78,10 @@ func splunkSink(c *config.SplunkSink) (opener, error) {
 	}
 	o := splunk.Options{Token: ro.Token, Ack: c.Acknowledge, Index: c.Index, Source: c.Source, SourceType: c.SourceType, Host: hostname()}
 	ro.Token = nil // it is shown in another way than a bearer token
-	return over(ro, func(client *remote.Client) deliver.Sink {
+	return over(ro, func(client *remote.Client) (deliver.Sink, error) {
 		o := o
 		o.Client = client
-		return splunk.New(o)
+		return splunk.New(o), nil
 	}), nil
 }
 
@@ -102,10 +98,10 @@ func elasticSink(c *config.ElasticSink) (opener, error) {
 			return nil, fmt.Errorf("elasticsearch.password: %w", err)
 		}
 	}
-	return over(ro, func(client *remote.Client) deliver.Sink {
+	return over(ro, func(client *remote.Client) (deliver.Sink, error) {
 		o := o
 		o.Client = client
-		return elastic.New(o)
+		return elastic.New(o), nil
 	}), nil
 }
 

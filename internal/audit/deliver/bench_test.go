@@ -46,7 +46,7 @@ func BenchmarkDeliver(b *testing.B) {
 					if !batch.read {
 						break
 					}
-					if len(batch.items) > 0 && !w.push(context.Background(), batch.items) {
+					if len(batch.items) > 0 && !w.push(context.Background(), batch.items, patience) {
 						b.Fatal("not taken")
 					}
 					w.advance(&batch)

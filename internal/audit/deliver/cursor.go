@@ -31,12 +31,38 @@ type Cursor struct {
 	Since    time.Time  `json:"since,omitzero"` // paused
 	Saved    time.Time  `json:"saved"`
 	Replayed *time.Time `json:"replayed,omitempty"` // the last replay began here
+	Good     *Mark      `json:"good,omitempty"`     // the end of a line that the system took
+	Aside    *Aside     `json:"aside,omitempty"`    // what is tried apart from the rest; nil for nothing
 
 	// Totals over all starts.
 	Delivered uint64 `json:"delivered"`
 	Filtered  uint64 `json:"filtered"`
 	Dead      uint64 `json:"dead_letters"`
 	Missed    uint64 `json:"missed"` // receipts that were gone before they could be delivered
+}
+
+// before reports whether p is before another place.
+func (p Position) before(o Position) bool {
+	return p.Segment < o.Segment || p.Segment == o.Segment && p.Offset < o.Offset
+}
+
+// Mark is the end of a line.
+type Mark struct {
+	Segment uint64 `json:"segment"`
+	End     int64  `json:"end"`
+}
+
+// line reads the line.
+func (m *Mark) line(dir string) ([]byte, error) {
+	f, err := os.Open(filepath.Join(dir, ledger.SegmentFile(m.Segment)))
+	if err != nil {
+		return nil, fmt.Errorf("deliver: %w", err)
+	}
+	defer f.Close()
+	if m.End <= 0 {
+		return nil, errElsewhere
+	}
+	return lineBefore(f, m.End)
 }
 
 const cursorFile = "cursor.json"

@@ -27,20 +27,27 @@ type letter struct {
 	Why     string          `json:"why"`
 	JSON    json.RawMessage `json:"body,omitempty"`
 	Text    string          `json:"text,omitempty"` // a body that is no JSON
+
+	of []byte // the body as it was to be sent: masked
 }
 
-// bury writes a dead letter. The item is as it was to be sent: masked.
-func bury(dir string, l letter, body []byte) error {
+// bury writes dead letters, all or none.
+func bury(dir string, letters []letter) error {
 	path := filepath.Join(dir, DeadFile)
-	switch {
-	case json.Valid(body):
-		l.JSON = body
-	case utf8.Valid(body):
-		l.Text = string(body)
-	}
-	line, err := json.Marshal(l)
-	if err != nil {
-		return fmt.Errorf("deliver: dead letter: %w", err)
+	var text []byte
+	for i := range letters {
+		l := &letters[i]
+		switch {
+		case json.Valid(l.of):
+			l.JSON = l.of
+		case utf8.Valid(l.of):
+			l.Text = string(l.of)
+		}
+		line, err := json.Marshal(l)
+		if err != nil {
+			return fmt.Errorf("deliver: dead letter: %w", err)
+		}
+		text = append(append(text, line...), '\n')
 	}
 	if info, err := os.Stat(path); err == nil && info.Size() > maxDead {
 		if err := os.Rename(path, path+".1"); err != nil {
@@ -53,7 +60,7 @@ func bury(dir string, l letter, body []byte) error {
 	}
 	end, err := wholeLines(f)
 	if err == nil {
-		_, err = f.WriteAt(append(line, '\n'), end)
+		_, err = f.WriteAt(text, end)
 	}
 	if err == nil {
 		err = f.Sync()

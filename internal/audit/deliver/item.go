@@ -79,7 +79,7 @@ func newCheckpoint(line []byte, next Position) (*Item, error) {
 	}
 	return &Item{Kind: Checkpoint, ID: c.Replica + "-checkpoint-" + strconv.FormatUint(c.Number, 10) + "-" + chain.LineHash(line).String()[:8],
 		Replica: c.Replica, Seq: c.Seq, Hash: chain.LineHash(line), Time: c.Time, Body: line, line: line, next: next,
-		Facts: Facts{Record: "checkpoint"}}, nil
+		Facts: factsOf(Checkpoint, nil)}, nil
 }
 
 var timeKey = []byte(`"time":"`)

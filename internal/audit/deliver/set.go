@@ -120,7 +120,7 @@ func (w *worker) place() error {
 		}
 	case known && (c.Replica != "" && name != "" && c.Replica != name || c.At.Segment > last):
 		w.log.Error("the receipt directory is not the one that a sink was delivered from; it begins anew with the oldest receipt", "sink", w.Name, "was", c.Replica, "is", name)
-		c.Replica, c.At, c.Line = "", Position{}, ""
+		c.Replica, c.At, c.Line, c.Good, c.Aside = "", Position{}, "", nil, nil
 	case known:
 		if err := c.verify(w.source); err != nil {
 			w.log.Error("the place of a sink is none in the log", "sink", w.Name, "segment", c.At.Segment, "err", err)
@@ -145,6 +145,7 @@ func (w *worker) place() error {
 			c.At, c.Line = back, ""
 		}
 	}
+	c.rewind(c.At)
 	w.cursor, w.dirty = c, !known
 	return nil
 }
@@ -215,6 +216,7 @@ func (s *Set) Replay(name string, from time.Time) (seq uint64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was := w.cursor
+	w.cursor.rewind(p)
 	at := from.UTC()
 	w.cursor.Line = ""
 	w.cursor.At, w.cursor.Replayed, w.cursor.Through, w.dirty = p, &at, time.Time{}, true
@@ -258,6 +260,9 @@ func (s *Set) Behind() (segment uint64, some bool) {
 		}
 		w.mu.Lock()
 		at := w.cursor.At.Segment
+		if a := w.cursor.Aside; a != nil {
+			at = min(at, a.At.Segment)
+		}
 		w.mu.Unlock()
 		if !some || at < segment {
 			segment, some = at, true

@@ -19,6 +19,9 @@ type Status struct {
 	FailingSince *time.Time `json:"failing_since,omitempty"`
 	Last         *time.Time `json:"last_delivery,omitempty"`
 	Unsaved      string     `json:"unsaved,omitempty"` // why its place is not remembered
+
+	AsideLag   uint64 `json:"aside_lag,omitempty"`   // receipts, of all callers, between what is set aside and the rest
+	AsideError string `json:"aside_error,omitempty"` // why that is not delivered
 }
 
 func (w *worker) status() Status {
@@ -34,6 +37,12 @@ func (w *worker) status() Status {
 		}
 		if !oldest.IsZero() {
 			s.LagSeconds = max(0, w.now().Sub(oldest).Seconds())
+		}
+	}
+	if a := w.cursor.Aside; a != nil {
+		s.AsideLag = w.cursor.At.Seq - min(w.cursor.At.Seq, a.At.Seq)
+		if w.asideTrouble != nil {
+			s.AsideError = w.asideTrouble.Error()
 		}
 	}
 	if w.trouble != nil {
@@ -71,6 +80,7 @@ func (w *worker) advance(b *batch) {
 	w.cursor.Filtered += b.filtered
 	w.pending, w.dirty = time.Time{}, true
 	w.mu.Unlock()
+	w.forgive()
 	w.save(false)
 }
 

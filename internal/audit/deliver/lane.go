@@ -1,0 +1,152 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// lane is the worker's side of what is set aside.
+type lane struct {
+	r      reader
+	items  []*Item // read, and not done
+	end    Position
+	size   int // of the next delivery
+	rest   time.Time
+	wait   time.Duration
+	struck map[string]int
+	hit    bool // in this batch
+	out    int  // callers that were set aside when the batch was read
+	known  map[string]*conduct
+}
+
+// visit tries what is set aside, for so long more or less, and reports whether there is
+// more of it to be tried now.
+func (w *worker) visit(ctx context.Context, limit time.Duration) bool {
+	l := &w.aside
+	for end := w.now().Add(limit); ; {
+		w.mu.Lock()
+		a, main, off := w.cursor.Aside, w.cursor.At, w.cursor.Paused || w.jump != nil
+		w.mu.Unlock()
+		if a == nil || off {
+			l.items, l.size = nil, 0
+			return false
+		}
+		if w.now().Before(l.rest) || ctx.Err() != nil {
+			return false
+		}
+		if len(l.items) == 0 {
+			if more, err := w.fetch(a, main); !more {
+				w.stuck(err)
+				if err == nil {
+					w.release(a)
+				}
+				return false
+			}
+		}
+		if len(l.items) > 0 {
+			w.one(ctx)
+		}
+		if len(l.items) == 0 {
+			w.moved(l.end)
+		}
+		if !w.now().Before(end) {
+			return true
+		}
+	}
+}
+
+// fetch reads what is next of what is set aside, up to where the sink is; false where
+// there is nothing.
+func (w *worker) fetch(a *Aside, main Position) (bool, error) {
+	l := &w.aside
+	if !a.At.before(main) {
+		return false, nil
+	}
+	l.r.seek(a.At)
+	lines, err := l.r.lines(w.Items, w.Bytes)
+	if err != nil {
+		return false, err
+	}
+	l.end = a.At
+	for _, line := range lines {
+		at := Position{Segment: l.r.at.Segment, Offset: line.end, Seq: l.end.Seq, Checkpoints: main.Checkpoints}
+		if main.before(at) {
+			break
+		}
+		it, err := newItem(line.text, at)
+		if l.end = at; err != nil {
+			continue // the others say so
+		}
+		l.end.Seq, it.next.Seq = it.Seq, it.Seq
+		if after, is := a.Callers[callerOf(it)]; is && it.Seq > after && w.wants(it) {
+			l.items = append(l.items, it)
+		}
+	}
+	w.dress(l.items)
+	l.size = max(l.size, 1)
+	return l.end != a.At, nil
+}
+
+// stuck notes why what is set aside is not delivered; nil: it is.
+func (w *worker) stuck(err error) {
+	w.mu.Lock()
+	w.asideTrouble = err
+	w.mu.Unlock()
+}
+
+// one delivers some of what is set aside: twice as many as the last time if those were
+// taken, and half as many if not.
+func (w *worker) one(ctx context.Context) {
+	l := &w.aside
+	items := l.items[:min(l.size, len(l.items))]
+	out, err := w.try(ctx, items)
+	switch {
+	case errors.Is(err, ErrRefused) && len(items) > 1:
+		l.size = len(items) / 2
+		return
+	case errors.Is(err, ErrRefused):
+		out, err = Outcome{Refused: []Refusal{{0, err.Error()}}}, nil
+		l.size = 1
+	case err == nil:
+		l.size = min(2*l.size, w.Items)
+	}
+	left := items
+	if err == nil {
+		left, err = w.settle(ctx, items, out)
+	}
+	if err == nil {
+		w.conduct(items, out)
+		w.mu.Lock()
+		w.cursor.Delivered += uint64(len(items) - len(left) - len(out.Refused))
+		w.mu.Unlock()
+	}
+	l.items = append(slices.Clone(left), l.items[len(items):]...)
+	w.stuck(err)
+	if len(left) == 0 {
+		l.wait = 0
+		w.fine()
+		w.moved(items[len(items)-1].next)
+		return
+	}
+	if ctx.Err() == nil {
+		if !w.takes(ctx) {
+			w.failed(err) // it is the system
+		}
+		l.size, l.wait = 1, min(max(2*l.wait, firstRetry), w.Retry)
+		l.rest = w.now().Add(l.wait/2 + rand.N(l.wait/2+1)) //nolint:gosec // a pause is no secret
+	}
+}
+
+// moved notes up to where what is set aside is done.
+func (w *worker) moved(to Position) {
+	w.mu.Lock()
+	if a := w.cursor.Aside; a != nil && w.jump == nil {
+		w.cursor.Aside = &Aside{to, a.Callers}
+		w.dirty = true
+	}
+	w.mu.Unlock()
+	w.save(false)
+}
