@@ -49,15 +49,7 @@ func newWorld(t testing.TB, set func(*anomaly.Config)) *world {
 func (w *world) build(set func(*anomaly.Config)) *world {
 	t := w.t
 	t.Helper()
-	g, err := anomaly.Spec(ports(w)).Build(func(c any) error {
-		if set != nil {
-			set(c.(*anomaly.Config))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardtest.Build(t, anomaly.Spec(ports(w)), set)
 	w.guard = g
 	return w
 }
@@ -66,17 +58,6 @@ type one struct {
 	who, tool, args, answer string
 	takes                   time.Duration
 	read                    string // a resource instead of a tool
-}
-
-var decoder = mcp.NewDecoder(mcp.Config{})
-
-func decode(t testing.TB, d mcp.Direction, raw string) *mcp.Message {
-	t.Helper()
-	m, f := decoder.Decode(d, []byte(raw))
-	if f != nil {
-		t.Fatal(f)
-	}
-	return &m
 }
 
 const fine = `{"content":[{"type":"text","text":"fine"}]}`
@@ -101,7 +82,7 @@ func (w *world) call(o one) (ask, answer guard.Verdict) {
 	if o.read != "" {
 		text = `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"` + o.read + `"}}`
 	}
-	ask, err := w.guard.Inspect(w.t.Context(), x, decode(w.t, mcp.ToServer, text))
+	ask, err := w.guard.Inspect(w.t.Context(), x, guardtest.Decode(w.t, mcp.ToServer, text))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -113,7 +94,7 @@ func (w *world) call(o one) (ask, answer guard.Verdict) {
 	case o.answer == "none":
 		end = guard.Outcome{Ending: guard.TimedOut, Reached: true, Status: 504}
 	default:
-		if answer, err = w.guard.Inspect(w.t.Context(), x, decode(w.t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+o.answer+`}`)); err != nil {
+		if answer, err = w.guard.Inspect(w.t.Context(), x, guardtest.Decode(w.t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+o.answer+`}`)); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -343,7 +324,7 @@ func TestWhatHappensToUnusualCalls(t *testing.T) {
 		"ignore[0]: names nothing": func(c *anomaly.Config) { c.Ignore = []anomaly.Tool{{}} },
 		"ignore[0].tools[0]":       func(c *anomaly.Config) { c.Ignore = []anomaly.Tool{{Tools: []string{"*x*"}}} },
 	} {
-		_, err := anomaly.Spec(anomaly.Ports{}).Build(func(c any) error { set(c.(*anomaly.Config)); return nil })
+		_, err := guardtest.Try(anomaly.Spec(anomaly.Ports{}), set)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -377,17 +358,14 @@ func BenchmarkGuard(b *testing.B) {
 // BenchmarkMillionCallers shows what a million callers leave in a memory of the
 // default size.
 func BenchmarkMillionCallers(b *testing.B) {
-	m := decode(b, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"q":1}}}`)
+	m := guardtest.Decode(b, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"q":1}}}`)
 	for b.Loop() {
 		w := &world{t: b, now: time.Now()}
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		w.memory = anomaly.NewMemory(anomaly.DefaultConfig().MaxKeys)
-		g, err := anomaly.Spec(ports(w)).Build(func(any) error { return nil })
-		if err != nil {
-			b.Fatal(err)
-		}
+		g := guardtest.Build[anomaly.Config](b, anomaly.Spec(ports(w)), nil)
 		for i := range 1_000_000 {
 			x := &guard.Exchange{Principal: guard.Principal{Subject: strconv.Itoa(i)}}
 			if _, err := g.Inspect(b.Context(), x, m); err != nil {

@@ -236,13 +236,9 @@ func BenchmarkListOfTasks(b *testing.B) {
 
 func BenchmarkMessage(b *testing.B) {
 	spec := binding.Spec(source(secret))
-	g, err := spec.Build(func(c any) error {
-		*c.(*binding.Config) = binding.Config{Keys: []notation.SecretRef{{Kind: "env", Name: "K"}}}
-		return nil
+	g := guardtest.Build(b, spec, func(c *binding.Config) {
+		*c = binding.Config{Keys: []notation.SecretRef{{Kind: "env", Name: "K"}}}
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
 	d := newDesk(b, "ada", mcp.R20251125, false, secret)
 	for name, one := range map[string]struct {
 		dir  mcp.Direction

@@ -77,34 +77,18 @@ type rig struct {
 func judge(t testing.TB, p budget.Port, set func(*budget.Config)) *rig {
 	t.Helper()
 	spec := budget.Spec(p)
-	g, err := spec.Build(func(c any) error {
-		if set != nil {
-			set(c.(*budget.Config))
-		}
-		return nil
-	})
-	if err != nil || g == nil {
-		t.Fatalf("%v, %v", g, err)
+	g := guardtest.Build(t, spec, set)
+	if g == nil {
+		t.Fatal("there is nothing to do")
 	}
 	c, err := guard.New(guard.Host{
 		Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}),
-		Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
-			return wait(ctx)
-		},
+		Await: guardtest.Await,
 	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &rig{Chain: c, t: t}
-}
-
-func decode(t testing.TB, d mcp.Direction, text string) *mcp.Message {
-	t.Helper()
-	m, f := mcp.NewDecoder(mcp.Config{}).Decode(d, []byte(text))
-	if f != nil {
-		t.Fatal(f)
-	}
-	return &m
 }
 
 // caller is a person with a client of one session, or of none.
@@ -119,7 +103,7 @@ func (r *rig) begin(c caller, tool string) (*guard.Exchange, guard.Decision) {
 	if c.meta != "" {
 		meta = `,"_meta":{"com.example/task":"` + c.meta + `"}`
 	}
-	m := decode(r.t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%q,"arguments":{}%s}}`, r.n, tool, meta))
+	m := guardtest.Decode(r.t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%q,"arguments":{}%s}}`, r.n, tool, meta))
 	d := r.Run(r.t.Context(), x, m)
 	if d.Action == guard.Allow {
 		x.Asked = guard.Asked{Kind: mcp.Request, ID: m.Clone().ID, Method: "tools/call", Name: tool}
@@ -133,7 +117,7 @@ func (r *rig) finish(x *guard.Exchange, reply string) guard.Decision {
 	var d guard.Decision
 	o := guard.Outcome{Ending: guard.Completed, Reached: true, Status: 200}
 	if reply != "" {
-		m := decode(r.t, mcp.ToClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,%s}`, x.Asked.ID, reply))
+		m := guardtest.Decode(r.t, mcp.ToClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,%s}`, x.Asked.ID, reply))
 		o.BytesOut = int64(len(m.Raw))
 		d = r.Run(r.t.Context(), x, m)
 	} else {
@@ -299,12 +283,9 @@ func TestACallThatDoesNotReachItsServerCostsNothing(t *testing.T) {
 func TestAnAnswerThatComesTooLateIsGivenBack(t *testing.T) {
 	l := &slow{answer: budget.Answer{Outcome: budget.Reserved}, gate: make(chan struct{})}
 	spec := budget.Spec(keep(l))
-	g, err := spec.Build(func(c any) error { sandbox(c.(*budget.Config)); return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardtest.Build(t, spec, sandbox)
 	x := &guard.Exchange{}
-	v, err := g.Inspect(t.Context(), x, decode(t, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}`))
+	v, err := g.Inspect(t.Context(), x, guardtest.Decode(t, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}`))
 	if err != nil || v.Pending == nil {
 		t.Fatalf("%+v, %v", v, err)
 	}
@@ -438,7 +419,7 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		"task: header:":                  func(o *budget.Config) { o.Task.Header = "X Y" },
 		"17 budgets":                     func(o *budget.Config) { o.Budgets = make([]budget.Budget, 17) },
 	} {
-		_, err := budget.Spec(keep(here())).Build(func(c any) error { set(c.(*budget.Config)); return nil })
+		_, err := guardtest.Try(budget.Spec(keep(here())), set)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
@@ -468,7 +449,7 @@ func TestAProjectOfATokenIsOneOfItsTenant(t *testing.T) {
 	call := func(tenant, project string, roles ...string) bool {
 		r.n++
 		x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Principal: guard.Principal{Subject: "ada", Issuer: "i", Tenant: tenant, Project: project, Roles: roles}}
-		d := r.Run(t.Context(), x, decode(t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"x","arguments":{}}}`, r.n)))
+		d := r.Run(t.Context(), x, guardtest.Decode(t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"x","arguments":{}}}`, r.n)))
 		return d.Action == guard.Allow
 	}
 	for _, tt := range []struct {
@@ -557,20 +538,15 @@ func TestPoliciesSeeWhatIsLeftWithoutAskingAnybody(t *testing.T) {
 
 func BenchmarkInspectAndSettle(b *testing.B) {
 	spec := budget.Spec(keep(here()))
-	g, err := spec.Build(func(c any) error {
-		o := c.(*budget.Config)
+	g := guardtest.Build(b, spec, func(o *budget.Config) {
 		o.Prices = []budget.Price{{Call: 1}}
 		o.Budgets = []budget.Budget{
 			{Name: "project", By: []string{"project"}, Per: "month", Limit: budget.Bounds{Cost: budget.Most}, Alert: 80},
 			{Name: "session", By: []string{"session"}, Limit: budget.Bounds{Cost: budget.Most}, Alert: 80},
 			{Name: "sandbox", By: []string{"task"}, Limit: budget.Bounds{Cost: budget.Most, Calls: budget.Most, Time: 24 * time.Hour}, Alert: 80},
 		}
-		return nil
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	m := decode(b, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"q":"x"}}}`)
+	m := guardtest.Decode(b, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"q":"x"}}}`)
 	p := guard.Principal{Subject: "ada", Issuer: "https://id.example", Client: "app", Tenant: "acme"}
 	b.ReportAllocs()
 	for b.Loop() {

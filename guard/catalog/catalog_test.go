@@ -57,16 +57,7 @@ func TestConformance(t *testing.T) {
 
 func build(t *testing.T, b catalog.Book, set func(*catalog.Config)) guard.Guard {
 	t.Helper()
-	g, err := catalog.Spec(ports(b)).Build(func(c any) error {
-		if set != nil {
-			set(c.(*catalog.Config))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return guardtest.Build(t, catalog.Spec(ports(b)), set)
 }
 
 var decoder = mcp.NewDecoder(mcp.Config{})
@@ -186,20 +177,19 @@ func TestWhatIsHeldAndWhatIsUnknownLookAlike(t *testing.T) {
 }
 
 func TestSettingsThatCannotBe(t *testing.T) {
-	_, err := catalog.Spec(ports(book{})).Build(func(c any) error {
-		*c.(*catalog.Config) = catalog.Config{Pin: "x"}
-		return nil
+	_, err := guardtest.Try(catalog.Spec(ports(book{})), func(c *catalog.Config) {
+		*c = catalog.Config{Pin: "x"}
 	})
 	for _, want := range []string{`pin: "x"`, `on_change: ""`, `suspicion.hidden: ""`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
 	}
-	_, err = catalog.Spec(catalog.Ports{Open: func(catalog.Config) (catalog.Book, error) { return nil, errors.New("no folder") }}).Build(func(any) error { return nil })
+	_, err = guardtest.Try[catalog.Config](catalog.Spec(catalog.Ports{Open: func(catalog.Config) (catalog.Book, error) { return nil, errors.New("no folder") }}), nil)
 	if err == nil || !strings.HasPrefix(err.Error(), "directory: ") {
 		t.Errorf("got %v", err)
 	}
-	if g, err := catalog.Spec(ports(book{})).Build(func(c any) error { c.(*catalog.Config).Pin = "off"; return nil }); g != nil || err != nil {
+	if g, err := guardtest.Try(catalog.Spec(ports(book{})), func(c *catalog.Config) { c.Pin = "off" }); g != nil || err != nil {
 		t.Errorf("off: %v, %v", g, err)
 	}
 }

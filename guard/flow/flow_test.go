@@ -88,19 +88,14 @@ func (w *world) build(set func(*flow.Config)) {
 	w.t.Helper()
 	clock := func() time.Time { return w.now }
 	spec := flow.Spec(flow.Ports{Now: clock, Store: func(flow.Config) (flow.Store, error) { return w.store, nil }})
-	g, err := spec.Build(func(c any) error {
-		c.(*flow.Config).Labels = []string{"untrusted", "pii", "secret"}
+	g := guardtest.Build(w.t, spec, func(c *flow.Config) {
+		c.Labels = []string{"untrusted", "pii", "secret"}
 		if set != nil {
-			set(c.(*flow.Config))
+			set(c)
 		}
-		return nil
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.chain, err = guard.New(guard.Host{Now: clock, Decoder: decoder, Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
-		return wait(ctx)
-	}}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second},
+	var err error
+	w.chain, err = guard.New(guard.Host{Now: clock, Decoder: decoder, Await: guardtest.Await}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second},
 		guard.Member{Spec: guard.Spec{Name: "gives", Wants: []guard.Want{{Method: "*", Direction: mcp.ToClient}}}, Guard: gives{w}, Timeout: time.Second})
 	if err != nil {
 		w.t.Fatal(err)
@@ -448,7 +443,7 @@ func TestSettingsThatCannotBeMeant(t *testing.T) {
 			}
 		},
 	} {
-		_, err := flow.Spec(flow.Ports{}).Build(func(c any) error { set(c.(*flow.Config)); return nil })
+		_, err := guardtest.Try(flow.Spec(flow.Ports{}), set)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}

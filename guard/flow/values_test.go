@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/flow"
+	"github.com/sallyport/sallyport/guard/guardtest"
 	own "github.com/sallyport/sallyport/internal/flow"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -22,13 +23,9 @@ func marks(t testing.TB, key, tenant, text string, d mcp.Direction) ([]string, b
 	store := own.NewEmbedded(time.Now, 1000)
 	spec := flow.Spec(flow.Ports{Now: time.Now, Store: func(flow.Config) (flow.Store, error) { return store, nil },
 		Secret: func(string) ([]byte, error) { return []byte(key), nil }})
-	g, err := spec.Build(func(c any) error {
-		c.(*flow.Config).Labels, c.(*flow.Config).ValuesKey = []string{"pii"}, "env:X"
-		return nil
+	g := guardtest.Build(t, spec, func(c *flow.Config) {
+		c.Labels, c.ValuesKey = []string{"pii"}, "env:X"
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	raw := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"text":` + string(mcp.AppendQuote(nil, text)) + `}}}`
 	if d == mcp.ToClient {
 		raw = `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":` + string(mcp.AppendQuote(nil, text)) + `}]}}`
@@ -166,13 +163,9 @@ func BenchmarkMarks(b *testing.B) {
 	text := strings.Repeat("The customer 4711-0815 of "+secret+" likes tea. ", 20) // a KiB and a half
 	store := own.NewEmbedded(time.Now, 1000)
 	spec := flow.Spec(flow.Ports{Now: time.Now, Store: func(flow.Config) (flow.Store, error) { return store, nil }, Secret: func(string) ([]byte, error) { return []byte(markKey), nil }})
-	g, err := spec.Build(func(c any) error {
-		c.(*flow.Config).Labels, c.(*flow.Config).ValuesKey = []string{"pii"}, "env:X"
-		return nil
+	g := guardtest.Build(b, spec, func(c *flow.Config) {
+		c.Labels, c.ValuesKey = []string{"pii"}, "env:X"
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
 	m, _ := decoder.Decode(mcp.ToServer, []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"text":`+string(mcp.AppendQuote(nil, text))+`}}}`))
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {

@@ -38,15 +38,7 @@ func ports(w *world) loop.Ports {
 func newWorld(t testing.TB, set func(*loop.Config)) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), memory: loop.NewMemory(100_000)}
-	g, err := loop.Spec(ports(w)).Build(func(c any) error {
-		if set != nil {
-			set(c.(*loop.Config))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardtest.Build(t, loop.Spec(ports(w)), set)
 	w.guard = g
 	return w
 }
@@ -496,7 +488,7 @@ func TestWhatCannotBeConfigured(t *testing.T) {
 		"tools[0].off":        func(c *loop.Config) { c.Tools = []loop.Tool{{Off: true, Repeats: 3}} },
 		"tools: 65 entries":   func(c *loop.Config) { c.Tools = make([]loop.Tool, 65) },
 	} {
-		_, err := loop.Spec(loop.Ports{}).Build(func(c any) error { set(c.(*loop.Config)); return nil })
+		_, err := guardtest.Try(loop.Spec(loop.Ports{}), set)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}

@@ -27,12 +27,7 @@ var decoder = mcp.NewDecoder(mcp.Config{})
 
 func build(t *testing.T, p normalise.Ports, set func(*normalise.Config)) (guard.Guard, error) {
 	t.Helper()
-	return normalise.Spec(p).Build(func(c any) error {
-		if set != nil {
-			set(c.(*normalise.Config))
-		}
-		return nil
-	})
+	return guardtest.Try(normalise.Spec(p), set)
 }
 
 func run(t *testing.T, g guard.Guard, asked, raw string) (guard.Verdict, string) {
@@ -131,10 +126,7 @@ func TestRulesAndDefaults(t *testing.T) {
 }
 
 func BenchmarkInspectOrdinaryResult(b *testing.B) {
-	g, err := normalise.Spec(normalise.Ports{Inspect: true, Egress: listed}).Build(func(any) error { return nil })
-	if err != nil {
-		b.Fatal(err)
-	}
+	g := guardtest.Build[normalise.Config](b, normalise.Spec(normalise.Ports{Inspect: true, Egress: listed}), nil)
 	raw := result(`{"content":[{"type":"text","text":"` + strings.Repeat("The order 4711 was shipped on Tuesday. ", 26) + `"}]}`)
 	m, f := decoder.Decode(mcp.ToClient, []byte(raw))
 	if f != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/guardtest"
 	"github.com/sallyport/sallyport/guard/policy"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -61,20 +62,16 @@ func only(names ...string) func(in *policy.Input) policy.Decision {
 func chain(t fataler, d policy.Decider, hide bool) *guard.Chain {
 	t.Helper()
 	spec := policy.Spec(func(policy.Config) (policy.Decider, error) { return d, nil })
-	g, err := spec.Build(func(config any) error {
-		c := policy.DefaultConfig()
+	g, err := guardtest.Try(spec, func(c *policy.Config) {
+		*c = policy.DefaultConfig()
 		c.Hide = hide
-		*config.(*policy.Config) = c
-		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c, err := guard.New(guard.Host{
 		Now: func() time.Time { return time.Unix(1, 0) }, Decoder: mcp.NewDecoder(mcp.Config{}),
-		Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
-			return wait(ctx)
-		},
+		Await: guardtest.Await,
 	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)

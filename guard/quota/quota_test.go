@@ -75,15 +75,13 @@ func TestConformance(t *testing.T) {
 func judge(t testing.TB, p quota.Port, more ...guard.Member) *guard.Chain {
 	t.Helper()
 	spec := quota.Spec(p)
-	g, err := spec.Build(func(any) error { return nil })
-	if err != nil || g == nil {
-		t.Fatalf("%v, %v", g, err)
+	g := guardtest.Build[quota.Config](t, spec, nil)
+	if g == nil {
+		t.Fatal("there is nothing to do")
 	}
 	c, err := guard.New(guard.Host{
 		Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}),
-		Await: func(ctx context.Context, limit time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
-			return wait(ctx)
-		},
+		Await: guardtest.Await,
 	}, append([]guard.Member{{Spec: spec, Guard: g, Timeout: time.Second}}, more...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -248,10 +246,7 @@ func (refusing) Inspect(context.Context, *guard.Exchange, *mcp.Message) (guard.V
 // An answer that comes when nobody waits any more is not lost with the call.
 func TestALateGrantIsGivenBackOnce(t *testing.T) {
 	l := &slow{answer: quota.Answer{Outcome: quota.Admitted}, gate: make(chan struct{})}
-	g, err := quota.Spec(counting(l, quota.Rule{Name: "r", Limit: rates("1/hour")})).Build(func(any) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardtest.Build[quota.Config](t, quota.Spec(counting(l, quota.Rule{Name: "r", Limit: rates("1/hour")})), nil)
 	x := exchange("ada", "crm")
 	v, err := g.Inspect(t.Context(), x, tool(t, "x"))
 	if err != nil || v.Pending == nil {
@@ -277,10 +272,7 @@ func TestALimitLendsWhileTheServerIsIdle(t *testing.T) {
 	p := counting(here(), quota.Rule{Name: "r", By: []string{"principal"}, Limit: rates("4/hour")})
 	p.Idle = func(server string) bool { return idle[server] }
 	spec := quota.Spec(p)
-	g, err := spec.Build(func(c any) error { c.(*quota.Config).Lend = 50; return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardtest.Build(t, spec, func(c *quota.Config) { c.Lend = 50 })
 	made := func(server string) (n int, labels string) {
 		for range 20 {
 			x := exchange("ada", server)
@@ -328,15 +320,14 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 		"lend: an exact limit is never":       {Name: "x", Limit: rates("1/hour"), Exact: true, Lend: 10},
 		`rules[0]: servers[0]: "" is no patt`: {Name: "x", Limit: rates("1/hour"), Servers: []string{""}},
 	} {
-		_, err := quota.Spec(quota.Port{}).Build(func(c any) error {
-			c.(*quota.Config).Rules = []quota.Rule{r}
-			return nil
+		_, err := guardtest.Try(quota.Spec(quota.Port{}), func(c *quota.Config) {
+			c.Rules = []quota.Rule{r}
 		})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
-	_, err := quota.Spec(counting(here(), quota.Rule{Name: "x", Limit: rates("1/hour")}, quota.Rule{Name: "x", Limit: rates("2/hour")})).Build(func(any) error { return nil })
+	_, err := guardtest.Try[quota.Config](quota.Spec(counting(here(), quota.Rule{Name: "x", Limit: rates("1/hour")}, quota.Rule{Name: "x", Limit: rates("2/hour")})), nil)
 	if err == nil {
 		t.Error("two rules of one name")
 	}
@@ -351,13 +342,9 @@ func BenchmarkQuota(b *testing.B) {
 				{Name: "per_tool", By: []string{"principal", "tool"}, Limit: rates("1000000000/second, 1000000000/hour")},
 				{Name: "per_tenant", By: []string{"tenant"}, Limit: rates("1000000000/hour")},
 			}[:n]
-			g, err := quota.Spec(counting(here(), rules...)).Build(func(c any) error {
-				c.(*quota.Config).Headers = headers
-				return nil
+			g := guardtest.Build(b, quota.Spec(counting(here(), rules...)), func(c *quota.Config) {
+				c.Headers = headers
 			})
-			if err != nil {
-				b.Fatal(err)
-			}
 			m := tool(b, "read_file")
 			var x guard.Exchange // its memory is the host's
 			b.ReportAllocs()

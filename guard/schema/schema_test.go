@@ -46,16 +46,7 @@ func TestConformance(t *testing.T) {
 
 func build(t testing.TB, set func(*schema.Config)) guard.Guard {
 	t.Helper()
-	g, err := schema.Spec(ports()).Build(func(c any) error {
-		if set != nil {
-			set(c.(*schema.Config))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return guardtest.Build(t, schema.Spec(ports()), set)
 }
 
 var decoder = mcp.NewDecoder(mcp.Config{})
@@ -201,10 +192,7 @@ func (o origins) Tool(_ *guard.Exchange, task string) (string, bool) {
 // A tool that answers by way of a task is held to its schema all the same.
 func TestResultsOfTasks(t *testing.T) {
 	made := origins{}
-	g, err := schema.Spec(schema.Ports{Schemas: known, Tasks: made}).Build(func(any) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardtest.Build[schema.Config](t, schema.Spec(schema.Ports{Schemas: known, Tasks: made}), nil)
 	const good, bad = `{"content":[],"structuredContent":{"id":1}}`, `{"content":[],"structuredContent":{"id":"S3CRET"}}`
 	for name, c := range map[string]struct{ begun, asks, id, answer, hint string }{
 		"tasks/result":                       {`{"task":{"taskId":"t1","status":"working"}}`, "tasks/result", "t1", `"id":1,"result":` + bad, "/structuredContent/id: type"},
@@ -235,7 +223,7 @@ func TestResultsOfTasks(t *testing.T) {
 }
 
 func TestSettingsThatCannotBe(t *testing.T) {
-	_, err := schema.Spec(ports()).Build(func(c any) error { *c.(*schema.Config) = schema.Config{Unknown: "x"}; return nil })
+	_, err := guardtest.Try(schema.Spec(ports()), func(c *schema.Config) { *c = schema.Config{Unknown: "x"} })
 	for _, want := range []string{`arguments: ""`, `results: ""`, `unknown_properties: "x"`, `sensitive_unknown: ""`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
@@ -246,10 +234,7 @@ func TestSettingsThatCannotBe(t *testing.T) {
 // What a schema names is a server's word too, and becomes part of a line.
 func TestNamesOfSchemasCannotBreakTheLine(t *testing.T) {
 	name := strings.Repeat(`\n\u202e`, 400)
-	g, err := schema.Spec(schema.Ports{Schemas: pins{"t": pinned(`{"inputSchema":{"required":["` + name + `"]}}`)}}).Build(func(any) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardtest.Build[schema.Config](t, schema.Spec(schema.Ports{Schemas: pins{"t": pinned(`{"inputSchema":{"required":["` + name + `"]}}`)}}), nil)
 	v, _ := ask(t, g, crm(), mcp.ToServer, call("t", "{}"))
 	if len(v.Hint) > 410 || strings.ContainsAny(v.Hint, "\n\u202e") || v.Reason != schema.ArgumentsInvalid {
 		t.Errorf("%+v", v)

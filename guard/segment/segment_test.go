@@ -66,29 +66,18 @@ var decoder = mcp.NewDecoder(mcp.Config{})
 // chain runs the two guards with an editor between them, as the gateway does.
 func chain(t testing.TB, set func(*segment.Config), editor func(m *mcp.Message) []mcp.Edit) *guard.Chain {
 	t.Helper()
-	build := func(s guard.Spec) guard.Guard {
-		g, err := s.Build(func(c any) error {
-			if cfg, ok := c.(*segment.Config); ok {
-				signers(cfg)
-				if set != nil {
-					set(cfg)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return g
-	}
 	told, spec := segment.Told(ports()), segment.Spec(ports())
-	host := guard.Host{Now: func() time.Time { return now }, Decoder: decoder, Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
-		return wait(ctx)
-	}}
+	verifier := guardtest.Build(t, spec, func(c *segment.Config) {
+		signers(c)
+		if set != nil {
+			set(c)
+		}
+	})
+	host := guard.Host{Now: func() time.Time { return now }, Decoder: decoder, Await: guardtest.Await}
 	c, err := guard.New(host,
-		guard.Member{Spec: told, Guard: build(told), Timeout: time.Second},
+		guard.Member{Spec: told, Guard: guardtest.Build[segment.Settings](t, told, nil), Timeout: time.Second},
 		guard.Member{Spec: guard.Spec{Name: "editor", Wants: told.Wants}, Guard: edit(editor), Timeout: time.Second},
-		guard.Member{Spec: spec, Guard: build(spec), Timeout: time.Second})
+		guard.Member{Spec: spec, Guard: verifier, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,21 +108,12 @@ func answer(t testing.TB, c *guard.Chain, q question, result string) (guard.Deci
 		x.Asked = guard.Asked{} // the answer comes on a stream that was resumed
 	}
 	if q.arguments != "" {
-		m := decode(t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":{"name":%q,"arguments":%s}}`, q.method, q.name, q.arguments))
+		m := guardtest.Decode(t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":{"name":%q,"arguments":%s}}`, q.method, q.name, q.arguments))
 		if d := c.Run(t.Context(), x, m); d.Action != guard.Allow {
 			t.Fatalf("%+v", d)
 		}
 	}
-	return c.Run(t.Context(), x, decode(t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+result+`}`)), x
-}
-
-func decode(t testing.TB, d mcp.Direction, raw string) *mcp.Message {
-	t.Helper()
-	m, f := decoder.Decode(d, []byte(raw))
-	if f != nil {
-		t.Fatalf("%s: %v", raw, f)
-	}
-	return &m
+	return c.Run(t.Context(), x, guardtest.Decode(t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+result+`}`)), x
 }
 
 // sign puts a signature into the _meta of raw.
@@ -223,17 +203,14 @@ func TestWhatIsSignedAndByWhom(t *testing.T) {
 func TestATasksResultIsItsTools(t *testing.T) {
 	p := ports()
 	p.Tool = func(_ *guard.Exchange, task string) (string, bool) { return "read", task == "t1" }
-	g, err := segment.Spec(p).Build(func(c any) error { signers(c.(*segment.Config)); return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := guardtest.Build(t, segment.Spec(p), signers)
 	result := sign(t, "crm.pem", key('c'), signing.About{Server: "crm", Method: "tools/call", Name: "read"}, `{"content":[{"type":"text","text":"x"}]}`)
 	for task, want := range map[string]string{"t1": "segment_verified", "t2": "segment_unverified"} {
 		x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Asked: guard.Asked{Kind: mcp.Request, Method: "tasks/result", Name: "sealed"}}
-		if _, err := g.Inspect(t.Context(), x, decode(t, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tasks/result","params":{"taskId":"`+task+`"}}`)); err != nil {
+		if _, err := g.Inspect(t.Context(), x, guardtest.Decode(t, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tasks/result","params":{"taskId":"`+task+`"}}`)); err != nil {
 			t.Fatal(err)
 		}
-		v, err := g.Inspect(t.Context(), x, decode(t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+result+`}`))
+		v, err := g.Inspect(t.Context(), x, guardtest.Decode(t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+result+`}`))
 		if err != nil || len(v.Obligations) == 0 || v.Obligations[0].Name != want {
 			t.Errorf("%s: %+v %v", task, v, err)
 		}
@@ -244,14 +221,10 @@ func TestATasksResultIsItsTools(t *testing.T) {
 func TestATasksResultIsItsToolsWhereverItComes(t *testing.T) {
 	p := ports()
 	p.Tool = func(_ *guard.Exchange, task string) (string, bool) { return "read", task == "t1" }
-	g, err := segment.Spec(p).Build(func(c any) error {
-		signers(c.(*segment.Config))
-		c.(*segment.Config).Require = []segment.Requirement{{Methods: []string{"tools/call"}}}
-		return nil
+	g := guardtest.Build(t, segment.Spec(p), func(c *segment.Config) {
+		signers(c)
+		c.Require = []segment.Requirement{{Methods: []string{"tools/call"}}}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	signed := sign(t, "crm.pem", key('c'), signing.About{Server: "crm", Method: "tools/call", Name: "read"}, `{"content":[{"type":"text","text":"x"}]}`)
 	for _, c := range []struct {
 		task, result string
@@ -259,15 +232,15 @@ func TestATasksResultIsItsToolsWhereverItComes(t *testing.T) {
 	}{{"t1", signed, true}, {"t2", signed, false}, {"t1", `{"content":[{"type":"text","text":"x"}]}`, false}} {
 		stands := `{"taskId":"` + c.task + `","status":"completed","result":` + c.result + `}`
 		x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Asked: guard.Asked{Kind: mcp.Request, Method: "tasks/get", Name: "sealed"}}
-		if _, err := g.Inspect(t.Context(), x, decode(t, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"`+c.task+`"}}`)); err != nil {
+		if _, err := g.Inspect(t.Context(), x, guardtest.Decode(t, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"`+c.task+`"}}`)); err != nil {
 			t.Fatal(err)
 		}
-		got, err := g.Inspect(t.Context(), x, decode(t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+stands+`}`))
+		got, err := g.Inspect(t.Context(), x, guardtest.Decode(t, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":`+stands+`}`))
 		if err != nil || (got.Action == guard.Allow) != c.ok {
 			t.Errorf("tasks/get %s: %+v %v", stands, got, err)
 		}
 		x = &guard.Exchange{Server: guard.Server{Name: "crm"}}
-		told, err := g.Inspect(t.Context(), x, decode(t, mcp.ToClient, `{"jsonrpc":"2.0","method":"notifications/tasks","params":`+stands+`}`))
+		told, err := g.Inspect(t.Context(), x, guardtest.Decode(t, mcp.ToClient, `{"jsonrpc":"2.0","method":"notifications/tasks","params":`+stands+`}`))
 		if err != nil || (told.Action == guard.Allow) != c.ok {
 			t.Errorf("notifications/tasks %s: %+v %v", stands, told, err)
 		}
@@ -343,7 +316,7 @@ func TestConfigurationsThatMeanNothing(t *testing.T) {
 func BenchmarkUnsignedResult(b *testing.B) {
 	c := chain(b, nil, nil)
 	x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Asked: guard.Asked{Kind: mcp.Request, Method: "tools/call", Name: "read"}}
-	m := decode(b, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"`+strings.Repeat("x", 200)+`"}]}}`)
+	m := guardtest.Decode(b, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"`+strings.Repeat("x", 200)+`"}]}}`)
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Run(b.Context(), x, m)

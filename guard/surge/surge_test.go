@@ -64,25 +64,7 @@ func TestConformance(t *testing.T) {
 
 func build(t testing.TB, v surge.Valve, set func(c *surge.Config)) guard.Guard {
 	t.Helper()
-	g, err := surge.Spec(port(v)).Build(func(c any) error {
-		if set != nil {
-			set(c.(*surge.Config))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
-func message(t testing.TB, dir mcp.Direction, text string) *mcp.Message {
-	t.Helper()
-	m, f := mcp.NewDecoder(mcp.Config{}).Decode(dir, []byte(text))
-	if f != nil {
-		t.Fatal(f)
-	}
-	return &m
+	return guardtest.Build(t, surge.Spec(port(v)), set)
 }
 
 const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"export_all","arguments":{}}}`
@@ -102,7 +84,7 @@ func TestWhichRequestsTakeAPlaceAtTheServer(t *testing.T) {
 	} {
 		v := &valve{known: true, answer: surge.Answer{Outcome: surge.Admitted}}
 		g := build(t, v, nil)
-		if got, err := g.Inspect(t.Context(), exchange(), message(t, mcp.ToServer, text)); err != nil || got.Action != guard.Allow || (len(v.calls) == 1) != takes {
+		if got, err := g.Inspect(t.Context(), exchange(), guardtest.Decode(t, mcp.ToServer, text)); err != nil || got.Action != guard.Allow || (len(v.calls) == 1) != takes {
 			t.Errorf("%s: %v, %v, %d places", text, got.Action, err, len(v.calls))
 		}
 	}
@@ -130,7 +112,7 @@ func TestTheClassOfACall(t *testing.T) {
 		}, 1},
 	} {
 		v := &valve{known: true, answer: surge.Answer{Outcome: surge.Admitted}}
-		if _, err := build(t, v, tt.set).Inspect(t.Context(), exchange(), message(t, mcp.ToServer, call)); err != nil || v.calls[0].Class != tt.want {
+		if _, err := build(t, v, tt.set).Inspect(t.Context(), exchange(), guardtest.Decode(t, mcp.ToServer, call)); err != nil || v.calls[0].Class != tt.want {
 			t.Errorf("%s: class %d, %v", name, v.calls[0].Class, err)
 		}
 	}
@@ -156,7 +138,7 @@ func TestALabelOfThePolicyMakesACallBatchWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := c.Run(t.Context(), exchange(), message(t, mcp.ToServer, call)); d.Action != guard.Allow || v.calls[0].Class != 1 {
+	if d := c.Run(t.Context(), exchange(), guardtest.Decode(t, mcp.ToServer, call)); d.Action != guard.Allow || v.calls[0].Class != 1 {
 		t.Errorf("%s, class %d", d.Action, v.calls[0].Class)
 	}
 }
@@ -179,11 +161,11 @@ func TestHowACallEnded(t *testing.T) {
 	} {
 		v := &valve{known: true, answer: surge.Answer{Outcome: surge.Admitted}}
 		g, x := build(t, v, nil), exchange()
-		if _, err := g.Inspect(t.Context(), x, message(t, mcp.ToServer, call)); err != nil {
+		if _, err := g.Inspect(t.Context(), x, guardtest.Decode(t, mcp.ToServer, call)); err != nil {
 			t.Fatal(err)
 		}
 		if tt.replies != "" {
-			if _, err := g.Inspect(t.Context(), x, message(t, mcp.ToClient, tt.replies)); err != nil || v.replied != 1 {
+			if _, err := g.Inspect(t.Context(), x, guardtest.Decode(t, mcp.ToClient, tt.replies)); err != nil || v.replied != 1 {
 				t.Errorf("%s: %d replies, %v", name, v.replied, err)
 			}
 		}
@@ -205,7 +187,7 @@ func TestARefusalSaysWhoseItIsAndWhenToComeBack(t *testing.T) {
 	} {
 		for _, known := range []bool{true, false} {
 			v := &valve{known: known, answer: tt.answer}
-			got, err := build(t, v, nil).Inspect(t.Context(), exchange(), message(t, mcp.ToServer, call))
+			got, err := build(t, v, nil).Inspect(t.Context(), exchange(), guardtest.Decode(t, mcp.ToServer, call))
 			if err == nil && got.Pending != nil {
 				got, err = got.Pending(t.Context())
 			}
@@ -215,7 +197,7 @@ func TestARefusalSaysWhoseItIsAndWhenToComeBack(t *testing.T) {
 		}
 	}
 	v := &valve{err: errors.New("given up")}
-	got, err := build(t, v, nil).Inspect(t.Context(), exchange(), message(t, mcp.ToServer, call))
+	got, err := build(t, v, nil).Inspect(t.Context(), exchange(), guardtest.Decode(t, mcp.ToServer, call))
 	if err != nil || got.Pending == nil {
 		t.Fatal(got, err)
 	}
@@ -234,7 +216,7 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		"tenants[1]: name: ":                      func(c *surge.Config) { c.Tenants = []surge.Tenant{{"a", 1}, {"a", 2}} },
 		"9 classes; there may be 8":               func(c *surge.Config) { c.Classes = make([]surge.Class, 9) },
 	} {
-		_, err := surge.Spec(working()).Build(func(c any) error { set(c.(*surge.Config)); return nil })
+		_, err := guardtest.Try(surge.Spec(working()), set)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
@@ -242,11 +224,8 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func BenchmarkSurge(b *testing.B) {
-	g, err := surge.Spec(working()).Build(func(any) error { return nil })
-	if err != nil {
-		b.Fatal(err)
-	}
-	m, reply := message(b, mcp.ToServer, call), message(b, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	g := guardtest.Build[surge.Config](b, surge.Spec(working()), nil)
+	m, reply := guardtest.Decode(b, mcp.ToServer, call), guardtest.Decode(b, mcp.ToClient, `{"jsonrpc":"2.0","id":1,"result":{}}`)
 	b.ReportAllocs()
 	for b.Loop() {
 		x := guard.Exchange{Server: guard.Server{Name: "crm"}, Principal: guard.Principal{Subject: "ada", Issuer: "https://id.example", Tenant: "acme"}}
