@@ -54,14 +54,9 @@ func (c *Config) validate() error {
 
 func (c *Config) ignored(server, tool string) bool {
 	for i := range c.Ignore {
-		if among(c.Ignore[i].Servers, server) && among(c.Ignore[i].Tools, tool) {
+		if notation.Among(c.Ignore[i].Servers, server) && notation.Among(c.Ignore[i].Tools, tool) {
 			return true
 		}
 	}
 	return false
-}
-
-// among reports whether s is one of the patterns, of which none means all.
-func among(patterns []string, s string) bool {
-	return len(patterns) == 0 || notation.MatchAny(patterns, s)
 }

@@ -79,7 +79,7 @@ func (c *Config) limits(server, tool string) limits {
 	l := limits{repeats: c.Repeats, errors: c.Errors, hold: c.Action == "hold"}
 	for i := range c.Tools {
 		t := &c.Tools[i]
-		if !among(t.Servers, server) || !among(t.Tools, tool) {
+		if !notation.Among(t.Servers, server) || !notation.Among(t.Tools, tool) {
 			continue
 		}
 		l.off, l.ignore = t.Off, t.Answers == "ignore"
@@ -95,9 +95,4 @@ func (c *Config) limits(server, tool string) limits {
 		break
 	}
 	return l
-}
-
-// among reports whether s is one of the patterns, of which none means all.
-func among(patterns []string, s string) bool {
-	return len(patterns) == 0 || notation.MatchAny(patterns, s)
 }

@@ -34,8 +34,7 @@ type Payload struct {
 }
 
 func (p *Payload) fits(x *guard.Exchange, name string) bool {
-	is := func(patterns []string, s string) bool { return len(patterns) == 0 || notation.MatchAny(patterns, s) }
-	return is(p.Tenants, x.Principal.Tenant) && is(p.Servers, x.Server.Name) && is(p.Tools, name)
+	return notation.Among(p.Tenants, x.Principal.Tenant) && notation.Among(p.Servers, x.Server.Name) && notation.Among(p.Tools, name)
 }
 
 // seals are the keys of one receipt. The zero seals seal nothing.

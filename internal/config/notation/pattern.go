@@ -32,3 +32,6 @@ func Match(p, s string) bool {
 func MatchAny(patterns []string, s string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return Match(p, s) })
 }
+
+// Among reports whether s is one of the patterns, of which none means all.
+func Among(patterns []string, s string) bool { return len(patterns) == 0 || MatchAny(patterns, s) }

@@ -23,4 +23,7 @@ func TestPatterns(t *testing.T) {
 	if notation.MatchAny(nil, "x") || !notation.MatchAny([]string{"a", "x*"}, "xy") || notation.MatchAny([]string{"a", "b*"}, "xy") {
 		t.Error("several patterns")
 	}
+	if !notation.Among(nil, "x") || !notation.Among([]string{"a", "x*"}, "xy") || notation.Among([]string{"a"}, "x") {
+		t.Error("no patterns mean all")
+	}
 }
