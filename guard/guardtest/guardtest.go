@@ -14,7 +14,8 @@
 // is known, leaves messages and exchanges as they are, keeps nothing of them,
 // answers the same question in the same way, serves many exchanges at once (run
 // it with -race), gives up when its context ends, and settles without having
-// been asked. What a guard decides is for its own tests.
+// been asked. What a guard decides is for its own tests, which begin with [Build],
+// [Decode] and [Await].
 package guardtest
 
 import (
