@@ -1,5 +1,5 @@
-// Package budget keeps the accounts of budgets in this process: all of them on
-// one machine, as far as nobody else has to know.
+// Package budget keeps the accounts of budgets in this process, all of them on one
+// machine, as far as nobody else has to know; and it counts who used what.
 package budget
 
 import (

@@ -1,4 +1,6 @@
-// Package redis counts calls in a Redis that all replicas share.
+// Package redis keeps in a Redis what all replicas share: counted calls, accounts
+// of budgets, who used what, labels that follow callers, revocations, proofs that
+// may be used once, and what replicas tell each other.
 package redis
 
 import (
