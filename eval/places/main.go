@@ -11,9 +11,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -23,7 +24,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: places DIR")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1]); err != nil {
+	if err := run(os.DirFS(os.Args[1]), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -54,10 +55,10 @@ var tasks = map[string][]string{
 	},
 }
 
-func run(dir string) error {
+func run(dir fs.FS, stdout io.Writer) error {
 	found := make(map[string]string) // revisions of a place
 	for _, letter := range slices.Sorted(maps.Keys(revisions)) {
-		b, err := os.ReadFile(filepath.Join(dir, revisions[letter]+".json"))
+		b, err := fs.ReadFile(dir, revisions[letter]+".json")
 		if err != nil {
 			return err
 		}
@@ -79,7 +80,7 @@ func run(dir string) error {
 		}
 	}
 	for _, place := range slices.Sorted(maps.Keys(found)) {
-		fmt.Println(found[place], place)
+		fmt.Fprintln(stdout, found[place], place)
 	}
 	return nil
 }
