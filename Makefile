@@ -87,7 +87,8 @@ space := $(empty) $(empty)
 needs-test: tools peers redis rsyslog promtool
 needs-heavy: tools peers redis keycloak kafka opensearch collector
 
-GOTEST := REQUIRE_INTEGRATION=1 SALLYPORT_BUILT=$(abspath bin/test) go test -count=1
+# Vetting is left to lint, which does more of it.
+GOTEST := REQUIRE_INTEGRATION=1 SALLYPORT_BUILT=$(abspath bin/test) go test -count=1 -vet=off
 
 built: # the commands that tests start, once, and not by each package of tests
 	go build -o bin/test/ ./cmd/sallyport ./bench/cmd/sallyport-bench ./examples/cmd/mcp-examples ./examples/servers/playbook github.com/modelcontextprotocol/go-sdk/conformance/everything-server

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -81,25 +79,11 @@ func (a *agency) at(name string) string { return filepath.Join(a.dir, name) }
 // call calls a tool as somebody, and returns what came back.
 func (a *agency) call(t *testing.T, who, tool, arguments string) string {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, a.MCP+"/mcp/bank", strings.NewReader(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s}}`, tool, arguments)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
+	var header []string
 	if who != "" {
-		req.Header.Set("Authorization", "Bearer "+a.issuer.Token(t, "https://gateway.example/mcp/bank", 10*time.Minute, map[string]any{"sub": who, "roles": []string{"clerk"}}))
+		header = []string{"Authorization", "Bearer " + a.issuer.Token(t, "https://gateway.example/mcp/bank", 10*time.Minute, map[string]any{"sub": who, "roles": []string{"clerk"}})}
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return testenv.Post(t, a.MCP+"/mcp/bank", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s}}`, tool, arguments), header...).Text
 }
 
 // A day at the agency, what its auditors read afterwards, and what its people can

@@ -3,6 +3,7 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -118,24 +119,13 @@ func (c *callers) count() int {
 }
 
 func acknowledged(c *http.Client, url, id string) bool {
-	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}`, id)))
-	if err != nil {
-		return false
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
-	req.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	resp, err := c.Do(req)
-	if err != nil {
-		return false
-	}
-	defer resp.Body.Close()
+	r, err := testenv.PostBy(context.Background(), c, url, fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}`, id),
+		"Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	var m struct {
 		ID     string
 		Result json.RawMessage
 	}
-	b, err := io.ReadAll(resp.Body)
-	return err == nil && resp.StatusCode == http.StatusOK && json.Unmarshal(b, &m) == nil && m.ID == id && m.Result != nil
+	return err == nil && r.StatusCode == http.StatusOK && json.Unmarshal([]byte(r.Text), &m) == nil && m.ID == id && m.Result != nil
 }
 
 func read(t testing.TB, path string) []byte {

@@ -3,11 +3,9 @@
 package budget
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -253,25 +251,7 @@ func TestTokensThatAToolReportsArePaidByAllReplicas(t *testing.T) {
 // stateless calls a tool as a client of 2026-07-28 does, without a session.
 func stateless(t testing.TB, g *testenv.Gateway, tool string, tokens int) (int, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{"tokens":%d},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"8"},"io.modelcontextprotocol/clientCapabilities":{}}}}`, tool, tokens)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.MCP+"/mcp/priced", bytes.NewReader([]byte(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for k, v := range map[string]string{"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
-		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": tool, "X-Task-Id": "t"} {
-		req.Header.Set(k, v)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(b)
+	r := testenv.Post(t, g.MCP+"/mcp/priced", fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{"tokens":%d},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"8"},"io.modelcontextprotocol/clientCapabilities":{}}}}`, tool, tokens),
+		"MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", tool, "X-Task-Id", "t")
+	return r.StatusCode, r.Text
 }

@@ -35,22 +35,8 @@ func TestConsentDoesNotReachAServerWhoseActionsNeedApproval(t *testing.T) {
 	testenv.Write(t, path, text)
 	g := testenv.StartFile(t, path)
 	send := func(body string, headers ...string) string {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.MCP+"/mcp/crm", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Accept", "application/json, text/event-stream")
-		for i := 0; i < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
-		reply, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer reply.Body.Close()
-		b, _ := io.ReadAll(reply.Body)
-		return reply.Status + " " + string(b)
+		r := testenv.Post(t, g.MCP+"/mcp/crm", body, headers...)
+		return r.Status + " " + r.Text
 	}
 	legacy := func(answer string) string {
 		return send(`{"jsonrpc":"2.0","id":7,"result":`+answer+`}`, "MCP-Protocol-Version", "2025-11-25")

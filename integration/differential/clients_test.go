@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -74,19 +72,7 @@ type driver struct {
 
 func driven(t testing.TB, name string, args ...string) *driver {
 	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := helper(t, name, args...)
 	d := &driver{in: bufio.NewWriter(stdin), waiting: make(map[string]chan handed)}
 	ended := make(chan struct{})
 	go func() {
@@ -109,7 +95,6 @@ func driven(t testing.TB, name string, args ...string) *driver {
 	t.Cleanup(func() {
 		_ = stdin.Close()
 		<-ended
-		_ = cmd.Wait()
 	})
 	return d
 }

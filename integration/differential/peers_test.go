@@ -139,9 +139,9 @@ func fetchRuns(t testing.TB, url string) []run {
 	return out
 }
 
-// child starts a helper process and returns the object that it prints first.
-// It ends with its standard input, also when this process is killed.
-func child(t testing.TB, name string, args ...string) map[string]string {
+// helper starts a process that ends with its standard input, also when this
+// process is killed.
+func helper(t testing.TB, name string, args ...string) (io.WriteCloser, io.Reader) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Stderr = os.Stderr
@@ -160,6 +160,13 @@ func child(t testing.TB, name string, args ...string) map[string]string {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 	})
+	return stdin, stdout
+}
+
+// child starts a helper and returns the object that it prints first.
+func child(t testing.TB, name string, args ...string) map[string]string {
+	t.Helper()
+	_, stdout := helper(t, name, args...)
 	first := make(chan string, 1)
 	go func() {
 		r := bufio.NewReader(stdout)

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -315,21 +314,9 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func post(t testing.TB, url, body string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
+	r := testenv.Post(t, url, body)
+	if r.StatusCode >= 300 {
+		t.Fatalf("%s: %d %s", url, r.StatusCode, r.Text)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode >= 300 {
-		t.Fatalf("%s: %d %s %v", url, resp.StatusCode, b, err)
-	}
-	return string(b)
+	return r.Text
 }

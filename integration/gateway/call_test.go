@@ -2,7 +2,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -118,31 +117,8 @@ func TestAnUnmodifiedClientCallsAnUnmodifiedServer(t *testing.T) {
 // post sends body as an MCP client would and returns the reply.
 func post(t testing.TB, url, body string, header ...string) (int, string, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
-	for i := 0; i+1 < len(header); i += 2 {
-		if header[i] == "Host" {
-			req.Host = header[i+1]
-			continue
-		}
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("body: %v after %q", err, b)
-	}
-	return resp.StatusCode, resp.Header.Get("Content-Type"), string(b)
+	r := testenv.Post(t, url, body, header...)
+	return r.StatusCode, r.Header.Get("Content-Type"), r.Text
 }
 
 // upstream is a server that answers with exactly what a test says and notes

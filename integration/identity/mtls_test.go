@@ -59,25 +59,18 @@ func post(t testing.TB, g *testenv.Gateway, conf *tls.Config, header ...string) 
 	return do(t.Context(), client, g.MCP+"/mcp/crm", header...)
 }
 
+// beyond returns what waits until so many more calls were counted.
+func beyond(t testing.TB, calls *atomic.Int64) func(more int64) {
+	return func(more int64) {
+		t.Helper()
+		until := calls.Load() + more
+		testenv.Eventually(t, time.Minute, "calls", func() bool { return calls.Load() >= until || t.Failed() })
+	}
+}
+
 func do(ctx context.Context, client *http.Client, url string, header ...string) (*http.Response, string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(call))
-	if err != nil {
-		return nil, "", err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return resp, string(b), err
+	r, err := testenv.PostBy(ctx, client, url, call, header...)
+	return r.Response, r.Text, err
 }
 
 func TestACertificateSaysWhoIsCalling(t *testing.T) {
@@ -214,11 +207,7 @@ func TestCertificatesAndAuthoritiesAreReplacedWithoutALostRequest(t *testing.T) 
 	}
 	defer load.Wait()
 	defer stop()
-	more := func(n int64) {
-		t.Helper()
-		until := calls.Load() + n
-		testenv.Eventually(t, 30*time.Second, "calls", func() bool { return calls.Load() >= until || t.Failed() })
-	}
+	more := beyond(t, &calls)
 	served := func(shows *testenv.Certificate) func() bool {
 		return func() bool {
 			resp, _, err := post(t, g, before.Trusting(shows))

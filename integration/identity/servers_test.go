@@ -177,11 +177,7 @@ func TestSVIDsTowardsServersRotateWithoutALostRequest(t *testing.T) {
 	}
 	defer load.Wait()
 	defer stop()
-	more := func(n int64) {
-		t.Helper()
-		until := calls.Load() + n
-		testenv.Eventually(t, 30*time.Second, "calls", func() bool { return calls.Load() >= until || t.Failed() })
-	}
+	more := beyond(t, &calls)
 	resp := send(t, ctx, http.MethodGet, g.MCP+"/mcp/crm", "", "")
 	events := bufio.NewScanner(resp.Body)
 	event := func() {

@@ -147,11 +147,7 @@ func TestANewSVIDEndsNoConnection(t *testing.T) {
 	}
 	defer load.Wait()
 	defer stop()
-	more := func(n int64) {
-		t.Helper()
-		until := calls.Load() + n
-		testenv.Eventually(t, 30*time.Second, "calls", func() bool { return calls.Load() >= until || t.Failed() })
-	}
+	more := beyond(t, &calls)
 	shown := func(by *testenv.Certificate) func() bool {
 		return func() bool {
 			resp, _, err := post(t, g, asWorkload(t, shows.Load(), before, after))

@@ -2,9 +2,7 @@ package oauth
 
 import (
 	"context"
-	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,23 +15,12 @@ import (
 // send calls the tool look of the server crm and returns the status, and what
 // came with it.
 func send(public, token string) (status int, text string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, public+"/mcp/crm", strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"look","arguments":{}}}`))
+	r, err := testenv.PostBy(context.Background(), http.DefaultClient, public+"/mcp/crm", `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"look","arguments":{}}}`,
+		"Mcp-Protocol-Version", "2025-11-25", "Authorization", "Bearer "+token)
 	if err != nil {
 		return 0, "", err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
-	req.Header.Set("Mcp-Protocol-Version", "2025-11-25")
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(b), err
+	return r.StatusCode, r.Text, nil
 }
 
 // load keeps calling with whatever token is current, until it is ended.

@@ -3,7 +3,6 @@
 package quota
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,25 +73,12 @@ func stateless(t testing.TB, g *testenv.Gateway, tool, name string) (int, http.H
 
 // post is stateless for calls that may be given up; the status is 0 then.
 func post(ctx context.Context, g *testenv.Gateway, tool, name string) (int, http.Header, string) {
-	body := strings.NewReplacer("TOOL", tool, "NAME", name).Replace(modern)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.MCP+"/mcp/echo", bytes.NewReader([]byte(body)))
+	r, err := testenv.PostBy(ctx, http.DefaultClient, g.MCP+"/mcp/echo", strings.NewReplacer("TOOL", tool, "NAME", name).Replace(modern),
+		"MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", tool)
 	if err != nil {
 		return 0, nil, err.Error()
 	}
-	for k, v := range map[string]string{"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
-		"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": tool} {
-		req.Header.Set(k, v)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, nil, err.Error()
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, nil, err.Error()
-	}
-	return resp.StatusCode, resp.Header, string(b)
+	return r.StatusCode, r.Header, r.Text
 }
 
 // caller calls as a client of one revision.

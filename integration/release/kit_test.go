@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -194,22 +193,8 @@ func version(revision string) string {
 }
 
 func send(g *testenv.Gateway, token, body string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.MCP+"/mcp/crm", strings.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	for name, value := range map[string]string{"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": "2025-11-25", "Authorization": "Bearer " + token} {
-		req.Header.Set(name, value)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return string(b), err
+	r, err := testenv.PostBy(context.Background(), http.DefaultClient, g.MCP+"/mcp/crm", body, "Mcp-Protocol-Version", "2025-11-25", "Authorization", "Bearer "+token)
+	return r.Text, err
 }
 
 const (

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 // reply is what one call got.
@@ -66,25 +67,12 @@ var callNumber atomic.Int64 // ids are unique in one test process
 // call calls a tool once.
 func call(c *http.Client, url, tool string) reply {
 	r := reply{id: fmt.Sprintf("call-%d", callNumber.Add(1))}
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { r.fresh = !i.Reused }})
-	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":%q}}`, r.id, tool)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		r.err = err
-		return r
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { r.fresh = !i.Reused }})
+	got, err := testenv.PostBy(ctx, c, url, fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":%q}}`, r.id, tool))
+	if got.Response != nil {
+		r.status = got.StatusCode
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
-	resp, err := c.Do(req)
-	if err != nil {
-		r.err = err
-		return r
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	r.status, r.body, r.err = resp.StatusCode, string(b), err
+	r.body, r.err = got.Text, err
 	return r
 }
 

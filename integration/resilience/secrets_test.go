@@ -1,7 +1,6 @@
 package resilience
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -162,24 +161,6 @@ guards:
 // ask sends a request full of secrets, and reads the answer.
 func ask(t testing.TB, n needles, url, authorization, session, body string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range map[string]string{
-		"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "Mcp-Session-Id": session,
-		"Authorization": authorization, "Cookie": "sid=" + n["a cookie"], "Proxy-Authorization": "Basic " + n["a proxy's password"], "X-Api-Key": n["an API key"],
-	} {
-		req.Header.Set(name, value)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Post(t, url, body, "Mcp-Session-Id", session, "Authorization", authorization,
+		"Cookie", "sid="+n["a cookie"], "Proxy-Authorization", "Basic "+n["a proxy's password"], "X-Api-Key", n["an API key"])
 }

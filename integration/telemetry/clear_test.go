@@ -57,20 +57,8 @@ func TestWhatIsSecretInAURIIsWrittenNowhere(t *testing.T) {
 		for _, uri := range uris {
 			for i, method := range []string{"resources/read", "resources/subscribe", "resources/read", "resources/subscribe"} {
 				body := fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":%q,"params":{"uri":%q}}`, method, uri)
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("%s/mcp/s%d", g.MCP, i/2), strings.NewReader(body))
-				if err != nil {
-					t.Fatal(err)
-				}
-				req.Header.Set("content-type", "application/json")
-				req.Header.Set("accept", "application/json, text/event-stream")
-				req.Header.Set("mcp-protocol-version", "2025-11-25")
-				resp, err := http.DefaultClient.Do(req)
-				if err != nil {
-					t.Fatal(err)
-				}
-				answer, _ := io.ReadAll(resp.Body)
-				_ = resp.Body.Close()
-				if round == 0 && strings.Contains(string(answer), "planted") {
+				answer := testenv.Post(t, fmt.Sprintf("%s/mcp/s%d", g.MCP, i/2), body, "Mcp-Protocol-Version", "2025-11-25").Text
+				if round == 0 && strings.Contains(answer, "planted") {
 					t.Errorf("%s: the answer repeats it: %s", uri, answer)
 				}
 			}

@@ -208,21 +208,11 @@ func traffic(t *testing.T, a agent) {
 func initialize(t *testing.T, url string, headers map[string]string) int {
 	t.Helper()
 	body := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}`
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/json, text/event-stream")
+	var header []string
 	for k, v := range headers {
-		r.Header.Set(k, v)
+		header = append(header, k, v)
 	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	return resp.StatusCode
+	return testenv.Post(t, url, body, header...).StatusCode
 }
 
 func TestWhatPeopleWatch(t *testing.T) {
