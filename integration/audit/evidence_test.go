@@ -131,6 +131,7 @@ func TestWhatAuditorsAndPeopleGetToSee(t *testing.T) {
 		}
 		a.golden(t, "eu-ai-act", "html")
 		a.golden(t, "eu-ai-act", "oscal")
+		a.proofsVerify(t)
 	})
 	t.Run("a person is erased", func(t *testing.T) {
 		erase := []string{"audit", "subject", "erase", a.at("receipts"), "-c", a.Config, "--subject", "ana.lopez", "--requests", a.at("requests"), "--key", a.at("sign.pub"), "--by", "dpo", "--yes"}
@@ -145,6 +146,29 @@ func TestWhatAuditorsAndPeopleGetToSee(t *testing.T) {
 			t.Errorf("the receipts do not verify: %s", words)
 		}
 	})
+}
+
+// proofsVerify makes a report's proofs and checks each as an auditor would, without
+// the directory that they are from.
+func (a *agency) proofsVerify(t *testing.T) {
+	t.Helper()
+	if code, _, words := sallyport(t, "audit", "report", a.at("receipts"), "--framework", "cosai", "-c", a.Config, "--key", a.at("sign.pub"), "--samples", "2", "--proofs", a.at("proofs"), "-o", a.at("report.md")); code != 0 {
+		t.Fatal(words)
+	}
+	files, err := filepath.Glob(a.at("proofs/receipt-*.json"))
+	if err != nil || len(files) < 4 {
+		t.Fatalf("%d proofs, %v", len(files), err)
+	}
+	for _, file := range files {
+		if code, _, words := sallyport(t, "audit", "verify", "--proof", file, "--key", a.at("sign.pub")); code != 0 {
+			t.Errorf("%s: %s", filepath.Base(file), words)
+		}
+	}
+	forged := bytes.Replace(read(t, files[0]), []byte("bank"), []byte("tank"), 1)
+	testenv.Write(t, a.at("forged.json"), string(forged))
+	if code, _, _ := sallyport(t, "audit", "verify", "--proof", a.at("forged.json"), "--key", a.at("sign.pub")); code != 1 {
+		t.Errorf("a forged receipt verifies: exit %d", code)
+	}
 }
 
 var (

@@ -25,7 +25,8 @@ type Framework struct {
 	Title     string      `yaml:"title"`
 	Text      string      `yaml:"text"` // edition that the mapping follows
 	Source    string      `yaml:"source"`
-	Note      string      `yaml:"note"` // to the reader of a report
+	Note      string      `yaml:"note"`    // to the reader of a report
+	Checked   string      `yaml:"checked"` // what of the numbers and titles was held against which source
 	Controls  []Control   `yaml:"controls"`
 	Elsewhere []Elsewhere `yaml:"elsewhere"`
 }
@@ -35,6 +36,7 @@ type Control struct {
 	ID     string   `yaml:"id"`
 	Title  string   `yaml:"title"`
 	Asks   string   `yaml:"asks"`     // what the control is about
+	Input  bool     `yaml:"input"`    // it is work of people, for which the gateway gives input and no more
 	Topics []string `yaml:"evidence"` // what the gateway can point at
 	Gaps   []string `yaml:"gaps"`     // what it needs beyond
 
@@ -158,11 +160,20 @@ func (f *Framework) validate() error {
 		if len(c.Gaps) == 0 {
 			bad("names no gap, and no gateway fulfils a control by itself")
 		}
+		for _, s := range append([]string{c.Asks}, c.Gaps...) { // a comma in a list of YAML makes two entries of one
+			if !sentence(s) {
+				bad(fmt.Sprintf("says %q, which is no sentence", s))
+			}
+		}
 	}
-	if f.ID == "" || f.Title == "" || f.Text == "" || f.Source == "" || len(f.Elsewhere) == 0 {
+	if f.ID == "" || f.Title == "" || f.Text == "" || f.Source == "" || f.Checked == "" || len(f.Elsewhere) == 0 {
 		errs = append(errs, fmt.Errorf("report: framework %s lacks a part", f.ID))
 	}
 	return errors.Join(errs...)
+}
+
+func sentence(s string) bool {
+	return len(s) > 1 && strings.ToUpper(s[:1]) == s[:1] && strings.HasSuffix(s, ".")
 }
 
 func (q *Query) empty() bool {

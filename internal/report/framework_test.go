@@ -15,6 +15,10 @@ func TestEveryFrameworkLoads(t *testing.T) {
 	if strings.Join(ids, " ") != "cosai eu-ai-act iso-23894 iso-27001 iso-42001 nist-ai-rmf owasp-mcp" {
 		t.Errorf("%v", ids)
 	}
+	page, err := os.ReadFile("../../docs/compliance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	used := map[string]bool{}
 	for _, id := range ids {
 		f, err := Load(id)
@@ -24,6 +28,9 @@ func TestEveryFrameworkLoads(t *testing.T) {
 		}
 		if f.ID != id {
 			t.Errorf("%s calls itself %s", id, f.ID)
+		}
+		if !strings.Contains(string(page), "| "+f.Checked+" |") {
+			t.Errorf("docs/compliance.md does not say of %s: %s", id, f.Checked)
 		}
 		for _, c := range f.Controls {
 			for _, e := range c.Evidence {

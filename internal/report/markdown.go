@@ -87,7 +87,7 @@ const (
 	unproved   = "NOT ATTESTED. Some of the receipts are not proved to be as they were written, so what is said of receipts here is a claim and no evidence."
 	howToCheck = "Each receipt that is shown can be proved without the others: `sallyport audit prove DIRECTORY --seq NUMBER` makes the proof (as --proofs does for all of them), and `sallyport audit verify --proof FILE --key PUB.pem` checks it."
 	legend     = "*evidenced*: configured as the pointers say, and receipts of the period show it. *configured*: configured, and no receipt of the period shows it, " +
-		"or nothing of it can show in receipts. *partly configured*: some of the pointers hold. *not configured*: none does. *unproved*: receipts show it that nobody can prove. " +
+		"or nothing of it can show in receipts. *input*: evidenced, and the control is work of people, such as to examine or to decide, which this is input for and does not show. *partly configured*: some of the pointers hold. *not configured*: none does. *unproved*: receipts show it that nobody can prove. " +
 		"No status says that a control is fulfilled: each has gaps that a gateway does not close."
 )
 
@@ -118,6 +118,7 @@ func (r *Report) facts() [][2]string {
 		{"Not recorded", fmt.Sprintf("%d decisions, as the gateways say", r.Lost)},
 		{"Configuration that was read", r.ConfigFile + ", revision " + r.CurrentConfig},
 		{"Configurations that decided", r.decided()},
+		{"Numbers and titles of controls", "Checked: " + r.Checked},
 	}
 }
 

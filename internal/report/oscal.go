@@ -181,7 +181,7 @@ func (c *Result) state() state {
 	case Partly, NotConfigured:
 		return state{"not-satisfied", "fail"}
 	}
-	return state{"not-satisfied", "other"} // configured or unproved: nothing shows that it is, nor that it is not
+	return state{"not-satisfied", "other"} // configured, input or unproved: nothing shows that it is, nor that it is not
 }
 
 func first(times ...time.Time) time.Time {

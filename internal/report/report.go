@@ -35,6 +35,7 @@ const (
 	Partly        Status = "partly"         // some of it is configured
 	NotConfigured Status = "not configured" // nothing of it is
 	Unproved      Status = "unproved"       // receipts show it, and nobody can prove them
+	Input         Status = "input"          // all is evidenced, and the control is work of people who may use it
 )
 
 // Source is one directory as it was found.
@@ -77,8 +78,11 @@ type Shown struct {
 
 // Says is what the gateway gives, or would give.
 func (p *Shown) Says() string {
-	if p.Status == NotConfigured {
-		return "Not in force here. Configured, it would: " + p.Gives
+	switch p.Status {
+	case NotConfigured:
+		return "Not in force here. If it were: " + p.Gives
+	case Partly:
+		return "In force in part, as its table says. In whole: " + p.Gives
 	}
 	return p.Gives
 }
@@ -276,7 +280,10 @@ func (r *Result) conclude() {
 		at := slices.Index(order, p.Status)
 		low, high = min(low, at), max(high, at)
 	}
-	if r.Status = order[low]; r.Status == NotConfigured && high > 0 {
+	switch r.Status = order[low]; {
+	case r.Status == NotConfigured && high > 0:
 		r.Status = Partly
+	case r.Status == Evidenced && r.Input: // that something was recorded shows nobody's work
+		r.Status = Input
 	}
 }

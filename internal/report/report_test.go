@@ -138,8 +138,37 @@ func TestAStatusIsNoMoreThanItsPointersShow(t *testing.T) {
 	if got := made(t, "cosai", Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Since: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)}).silence(); !strings.Contains(got, "the first 31 days") {
 		t.Errorf("a silence goes unsaid: %q", got)
 	}
-	if got := part(t, empty, "transport").Status; got != Configured {
-		t.Errorf("a listener with a certificate: %s", got)
+	if got := part(t, empty, "transport").Status; got != NotConfigured {
+		t.Errorf("one of two listeners has a certificate, and TLS is %s", got)
+	}
+}
+
+// That calls were recorded does not show that somebody examined a risk.
+func TestWorkOfPeopleIsNeverEvidencedByReceipts(t *testing.T) {
+	for _, id := range IDs() {
+		f, err := Load(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range f.Controls {
+			c := &Result{Control: &f.Controls[i]}
+			for range c.Topics {
+				c.Parts = append(c.Parts, &Shown{Status: Evidenced})
+			}
+			want := Evidenced
+			if c.Input {
+				want = Input
+			}
+			if c.conclude(); c.Status != want {
+				t.Errorf("%s %s is %s, want %s", id, c.ID, c.Status, want)
+			}
+			if (c.state().State == "satisfied") != (want == Evidenced) {
+				t.Errorf("%s %s is %s in OSCAL", id, c.ID, c.state().State)
+			}
+		}
+	}
+	if f, _ := Load("iso-23894"); !f.Controls[0].Input {
+		t.Error("guidance on a process is taken for what a gateway can show")
 	}
 }
 

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -12,7 +13,7 @@ import (
 type Settings map[string]any
 
 // Value returns what stands at a pointer such as gateway.authentication.method, and
-// whether that is more than nothing; [] stands for the first entry that has it.
+// whether that is more than nothing; [] stands for every entry, and all have to have it.
 func (s Settings) Value(at string) (value string, set bool) {
 	return find(map[string]any(s), strings.Split(at, "."))
 }
@@ -33,12 +34,16 @@ func find(v any, path []string) (value string, set bool) {
 		return find(v, path[1:])
 	}
 	list, _ := v.([]any)
+	have := 0
 	for _, one := range list {
-		if value, set = find(one, path[1:]); set {
-			return value, true
+		if first, ok := find(one, path[1:]); ok {
+			have, value = have+1, cmp.Or(value, first)
 		}
 	}
-	return "", false
+	if have < len(list) {
+		return fmt.Sprintf("%d of %d", have, len(list)), false
+	}
+	return value, have > 0
 }
 
 // say writes a value on one line. Long ones are counted.
@@ -70,8 +75,11 @@ func say(v any) (value string, set bool) {
 		return strings.Join(keys, ", "), len(keys) > 0
 	}
 	value = strings.ReplaceAll(fmt.Sprint(v), "\n", " ")
-	return value, value != "" && value != "0" && value != "0s" && value != "0B"
+	return value, value != "" && !nothing.MatchString(value)
 }
+
+// nothing are amounts, rates and durations that are none: $0, 0/hour, 0s.
+var nothing = regexp.MustCompile(`^\$?0+(\.0+)?\s*([a-zA-Z%_]*|/\s*[a-zA-Z]*)$`)
 
 // holds reports whether a value is what the condition wants.
 func (s *Setting) holds(value string, set bool) bool {
