@@ -148,3 +148,17 @@ func TestLinesThatWereTakenAwayBeforeAStartAreMissed(t *testing.T) {
 		t.Errorf("%s, %v: the numbers of what is missing are given anew", text, err)
 	}
 }
+
+// A call that is judged while the gateway goes down is refused, and takes nobody along.
+func TestWhoComesAfterTheEndIsRefused(t *testing.T) {
+	o := options(t)
+	l := open(t, o)
+	spool := l.Spool()
+	_, stop := running(t, l)
+	put(t, l, 0, 3)
+	stop()
+	if err := spool.Put([]byte(`"exchange":"late"`)); err == nil {
+		t.Error("it is taken, and nobody will write it")
+	}
+	inOrder(t, o.Directory, 3)
+}

@@ -26,6 +26,7 @@ type Spool struct {
 	tail uint64 // where the next one goes
 	next uint64 // its number
 	full bool   // something did not fit, and there was no room made since
+	gone bool   // closed: the memory is not there any more
 
 	read uint64 // how far the writer has read
 	buf  []byte // the writer's
@@ -45,6 +46,7 @@ var (
 	// ErrFull means that there is no room at the moment.
 	ErrFull  = errors.New("ledger: the receipt spool is full")
 	errBig   = errors.New("ledger: a receipt is larger than the spool takes")
+	errGone  = errors.New("ledger: the gateway is stopping, and keeps no receipts any more")
 	errSpool = errors.New("ledger: the spool was changed by somebody else; restart the gateway")
 )
 
@@ -75,7 +77,12 @@ func createSpool(path string, size int, next uint64) (*Spool, error) {
 	return &Spool{mem: mem, ring: mem[spoolHead:], wake: make(chan struct{}, 1), next: next}, nil
 }
 
-func (s *Spool) close() error { return syscall.Munmap(s.mem) }
+func (s *Spool) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = true
+	return syscall.Munmap(s.mem)
+}
 
 // Put appends a receipt, or returns ErrFull.
 func (s *Spool) Put(receipt []byte) error {
@@ -84,6 +91,10 @@ func (s *Spool) Put(receipt []byte) error {
 		return errBig
 	}
 	s.mu.Lock()
+	if s.gone {
+		s.mu.Unlock()
+		return errGone
+	}
 	if s.tail+n-s.head > uint64(len(s.ring)) {
 		s.full = true
 		s.mu.Unlock()
