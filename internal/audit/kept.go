@@ -54,7 +54,7 @@ func (k *Kept) Under(f Form) guard.Observer { return under[*Kept]{k, encoder{f.k
 func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
 	rule := e.rule(k.rule)
 	if rule == Block && k.broken.Load() {
-		k.dropped.Add(1)
+		k.lose()
 		return errors.New("audit: receipts cannot be written")
 	}
 	buf := k.pool.Get().(*[]byte)
@@ -71,11 +71,17 @@ func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mc
 	if err == nil {
 		return nil
 	}
-	k.dropped.Add(1)
+	k.lose()
 	if rule == DropAndCount {
 		return nil
 	}
 	return err
+}
+
+// lose counts a receipt that is not kept.
+func (k *Kept) lose() {
+	k.spool.Lose()
+	k.dropped.Add(1)
 }
 
 // wait tries until there is room or patience ends. Room is looked for rather

@@ -162,3 +162,37 @@ func TestWhoComesAfterTheEndIsRefused(t *testing.T) {
 	}
 	inOrder(t, o.Directory, 3)
 }
+
+// Somebody floods a gateway that drops what it cannot keep, and has it killed before
+// the log says how much that was.
+func TestWhatWasLostIsSaidThoughTheProcessDies(t *testing.T) {
+	o := options(t)
+	l := open(t, o)
+	put(t, l, 0, 2)
+	c := &counts{}
+	var lost uint64
+	if err := l.work(c, &lost); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		l.spool.Lose()
+		c.lost.Add(1)
+	}
+	die(l)
+	l = open(t, o)
+	if _, records := exchanges(t, o.Directory); !strings.Contains(strings.Join(records, "\n"), `"receipts_lost":3`) {
+		t.Fatal(records)
+	}
+	c, lost = &counts{}, 0
+	l.spool.Lose()
+	c.lost.Add(1)
+	if err := l.work(c, &lost); err != nil { // it says so itself
+		t.Fatal(err)
+	}
+	die(l)
+	die(open(t, o))
+	_, records := exchanges(t, o.Directory)
+	if n := strings.Count(strings.Join(records, "\n"), `"receipts_lost":`); n != 2 {
+		t.Errorf("%d lines say that receipts are lost, want 2: %s", n, records)
+	}
+}

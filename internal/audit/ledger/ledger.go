@@ -35,6 +35,7 @@ type Ledger struct {
 	text    []byte // of the line being made
 	buf     []byte // lines that are not written yet
 	waiting uint64 // receipts among them
+	unsaid  uint64 // receipts that one of them says are lost
 	marked  uint64 // lines that a checkpoint covers
 	markAt  time.Time
 	private error     // why checkpoints are not published
@@ -79,7 +80,7 @@ func Open(o Options) (_ *Ledger, err error) {
 // resume goes on after p.
 func (l *Ledger) resume(p *past) error {
 	spoolPath := filepath.Join(l.o.Directory, spoolFile)
-	left, err := salvage(spoolPath, p.seq)
+	left, lost, err := salvage(spoolPath, p.seq)
 	if err != nil {
 		return err
 	}
@@ -104,6 +105,11 @@ func (l *Ledger) resume(p *past) error {
 		return err
 	}
 	l.seq = next - 1 // what is missing keeps its numbers
+	if lost > 0 {
+		if err := l.lose(lost); err != nil {
+			return err
+		}
+	}
 	for _, r := range left {
 		l.receipt(r.receipt)
 	}
@@ -179,6 +185,11 @@ func (l *Ledger) record(kind string, members any) error {
 	return nil
 }
 
+// lose appends a line that says how many receipts are missing.
+func (l *Ledger) lose(n uint64) error {
+	return l.record(chain.RecordLost, chain.Lost{Time: l.o.Now().UTC(), Lost: n})
+}
+
 // receipt appends the line of a receipt.
 func (l *Ledger) receipt(members []byte) {
 	l.seq++
@@ -209,6 +220,8 @@ func (l *Ledger) flush() error {
 	}
 	if l.spool != nil {
 		l.spool.release()
+		l.spool.said(l.unsaid) // a process that dies before this says it twice, rather than never
+		l.unsaid = 0
 	}
 	return nil
 }

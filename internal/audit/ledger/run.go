@@ -21,7 +21,7 @@ func (l *Ledger) Seq() uint64 { return l.seq }
 
 // Monitor is told what the writer does, from its goroutine.
 type Monitor interface {
-	Lost() uint64                     // receipts not kept since the start
+	Lost() uint64                     // receipts not kept since the start; each went through Spool.Lose before
 	Wrote(receipts uint64, err error) // after each attempt to write
 	Published(err error)              // after each attempt to do all that is due: why checkpoints are not
 }
@@ -120,10 +120,10 @@ func (l *Ledger) batch(total uint64, lost *uint64) (n uint64, more bool, err err
 	}
 	if len(l.buf) == 0 {
 		if total > *lost {
-			if err := l.record(chain.RecordLost, chain.Lost{Time: l.o.Now().UTC(), Lost: total - *lost}); err != nil {
+			if err := l.lose(total - *lost); err != nil {
 				return 0, false, err
 			}
-			*lost = total
+			l.unsaid, *lost = total-*lost, total
 		}
 		err := l.spool.each(func(receipt []byte) bool {
 			l.receipt(receipt)

@@ -32,7 +32,8 @@ type Spool struct {
 	buf  []byte // the writer's
 }
 
-// The file: 8 bytes of magic, 8 bytes of head, and from spoolHead on the ring.
+// The file: 8 bytes of magic, 8 bytes of head, 8 bytes of how many receipts were lost and
+// not said to be, and from spoolHead on the ring.
 // An entry: length, CRC, number, receipt; padded to 8 bytes.
 const (
 	spoolMagic = "slypool1"
@@ -138,6 +139,26 @@ func copyOut(ring []byte, offset uint64, b []byte) {
 	copy(b[n:], ring)
 }
 
+// Lose notes a receipt that is not kept, so that it is said even if the process dies
+// before it could.
+func (s *Spool) Lose() { s.lost(func(have uint64) uint64 { return have + 1 }) }
+
+// said takes back what the log says by now.
+func (s *Spool) said(n uint64) {
+	if n > 0 {
+		s.lost(func(have uint64) uint64 { return have - min(have, n) })
+	}
+}
+
+func (s *Spool) lost(change func(have uint64) uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.gone {
+		at := s.mem[16:]
+		binary.LittleEndian.PutUint64(at, change(binary.LittleEndian.Uint64(at)))
+	}
+}
+
 // Wake tells that something was put in.
 func (s *Spool) Wake() <-chan struct{} { return s.wake }
 
@@ -210,17 +231,21 @@ type leftover struct {
 	receipt []byte
 }
 
-// salvage reads what a spool still holds, beginning after receipt seq. A file
-// that is no spool holds nothing.
-func salvage(path string, seq uint64) ([]leftover, error) {
+// salvage reads what a spool still holds, beginning after receipt seq, and how many
+// receipts were lost that the log does not say were. A file that is no spool holds
+// nothing.
+func salvage(path string, seq uint64) (left []leftover, lost uint64, err error) {
 	b, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, nil
+		return nil, 0, nil
 	case err != nil:
-		return nil, fmt.Errorf("ledger: spool: %w", err)
+		return nil, 0, fmt.Errorf("ledger: spool: %w", err)
 	}
-	return leftovers(b, seq), nil
+	if len(b) > spoolHead && string(b[:8]) == spoolMagic {
+		lost = binary.LittleEndian.Uint64(b[16:])
+	}
+	return leftovers(b, seq), lost, nil
 }
 
 func leftovers(b []byte, seq uint64) []leftover {
