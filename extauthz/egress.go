@@ -31,13 +31,14 @@ func (s *Server) checkEgress(ctx context.Context, listener string, a *authv3.Att
 		return nil, status.Error(codes.FailedPrecondition, "no egress listener is configured")
 	}
 	h := envoymap.CheckHeaders(a.GetRequest().GetHttp())
-	answer := judge.Decide(ctx, &outbound.Exchange{
+	x := &outbound.Exchange{
 		ID: gate.NewID(), Source: envoymap.CheckSource(a), Headers: h,
 		Request: outbound.Request{
 			Listener: listener, Peer: envoymap.CheckPeer(a), Method: h.Value(":method"), Scheme: h.Value(":scheme"),
 			Authority: h.Value(":authority"), Protocol: h.Value(":protocol"), Upgrade: h.Value("upgrade"), Trace: h.Value("traceparent"),
 		},
-	})
+	}
+	answer := judge.Decide(ctx, x)
 	if ctx.Err() != nil { // nobody reads the answer any more
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
@@ -50,7 +51,7 @@ func (s *Server) checkEgress(ctx context.Context, listener string, a *authv3.Att
 			// Without a change of headers Envoy would not choose the route anew.
 			HeadersToRemove: []string{"proxy-authorization"},
 		}},
-		DynamicMetadata: envoymap.Wayout(answer.Out.Workload, answer.Out.Address.String()),
+		DynamicMetadata: envoymap.Wayout(x.ID, x.Peer, &answer.Out),
 	}, nil
 }
 

@@ -62,7 +62,7 @@ func (s *Server) Check(ctx context.Context, req *authv3.CheckRequest) (resp *aut
 	}
 	c := &check{
 		snap: s.source.Current(),
-		x:    guard.Exchange{ID: gate.NewID(), Started: time.Now(), Original: true},
+		x:    guard.Exchange{ID: gate.NewID(), Started: time.Now(), Original: true, Unseen: true},
 		out:  guard.Outcome{Ending: guard.Broken},
 	}
 	defer func() {

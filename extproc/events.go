@@ -113,6 +113,7 @@ func (m *machine) message(ctx context.Context, e sse.Event, out []byte) ([]byte,
 	}
 	e.Data = d.Message.Raw
 	out = e.AppendTo(out)
+	m.messages++
 	if msg.IsResponse() && m.x.Asked.Kind == mcp.Request {
 		m.answered = true
 		m.end(guard.Completed)
@@ -178,6 +179,7 @@ func (m *machine) interrupt(ctx context.Context) {
 		if !m.resumable || m.x.Revision < mcp.R20251125 {
 			out = m.refuseEvent(nil, &d)
 		}
+		m.why = guard.GatewayStopping
 		m.end(guard.Reset)
 	}
 	m.emit(out, true)

@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/envelope"
+	"github.com/sallyport/sallyport/internal/audit"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/mcp"
@@ -31,13 +33,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // how exchanges ended.
 type probe struct {
 	inspect func(m *mcp.Message) (guard.Verdict, error)
+	admit   func(x *guard.Exchange) // nil does nothing
 
 	mu       sync.Mutex
 	allowed  map[string]bool // raw messages
 	outcomes []guard.Outcome
 }
 
-func (p *probe) Inspect(_ context.Context, _ *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+func (p *probe) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
+	if p.admit != nil {
+		p.admit(x)
+	}
 	v, err := guard.Pass(), error(nil)
 	switch {
 	case p.inspect != nil:
@@ -60,8 +66,27 @@ func (p *probe) Settle(_ context.Context, _ *guard.Exchange, o guard.Outcome) {
 }
 
 type observed struct {
-	mu   sync.Mutex
-	seen []guard.Decision
+	mu    sync.Mutex
+	seen  []guard.Decision
+	ended []string // what closing receipts would say; one that is empty for each exchange without
+}
+
+func (w *observed) left() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.ended)
+}
+
+// Ended implements guard.Witness.
+func (w *observed) Ended(_ context.Context, x *guard.Exchange, o *guard.Outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	end, due := audit.EndOf(x, o)
+	if !due {
+		w.ended = append(w.ended, "")
+		return
+	}
+	w.ended = append(w.ended, fmt.Sprintf("%s %s %d/%d to server %d/%d to client, status %d", end, o.Reason, o.In, o.BytesIn, o.Out, o.BytesOut, x.Upstream))
 }
 
 func (w *observed) Observe(_ context.Context, _ *guard.Exchange, _ *mcp.Message, d *guard.Decision) error {

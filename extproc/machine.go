@@ -78,6 +78,7 @@ type machine struct {
 	why      guard.Reason // of the refusal that was the response, or ended it
 	replied  guard.Reply
 	in, sent int64
+	messages int64 // that went to the client
 }
 
 func newMachine(snap *gate.Snapshot, server string, send func(*extprocv3.ProcessingResponse) error) *machine {
@@ -133,7 +134,7 @@ func (m *machine) checkModes(c *extprocv3.ProtocolConfiguration) error {
 	switch got := c.GetResponseBodyMode(); {
 	case got == streamed:
 	case got == filterv3.ProcessingMode_NONE && !m.snap.Chain.Wants(mcp.ToClient):
-		m.blind = true
+		m.blind, m.x.Unseen = true, true
 	default:
 		return fmt.Errorf("extproc: processing_mode.response_body_mode is %s and must be %s", got, streamed)
 	}

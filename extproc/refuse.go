@@ -85,8 +85,12 @@ func (m *machine) settle(ctx context.Context, err error) error {
 	} else {
 		m.end(guard.Broken)
 	}
-	return m.snap.Chain.Settle(ctx, &m.x, guard.Outcome{
+	o := guard.Outcome{
 		Ending: m.ending, Reached: m.reached, Status: m.status,
-		BytesIn: m.in, BytesOut: m.sent, Elapsed: time.Since(m.x.Started), Reason: m.why, Reply: m.replied,
-	})
+		BytesIn: m.in, BytesOut: m.sent, Out: m.messages, Elapsed: time.Since(m.x.Started), Reason: m.why, Reply: m.replied,
+	}
+	if m.reached && m.x.Asked.Kind != mcp.Transport {
+		o.In = 1
+	}
+	return m.snap.Chain.Settle(ctx, &m.x, o)
 }

@@ -145,6 +145,9 @@ func (m *machine) forward(b []byte) {
 	}
 	m.say(m.answer.responseHeaders(m.change))
 	m.end(guard.Completed)
+	if len(b) > 0 {
+		m.messages++
+	}
 	if m.empty {
 		m.phase = done
 		return

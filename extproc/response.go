@@ -72,7 +72,7 @@ func (m *machine) responseHeaders(ctx context.Context, msg *extprocv3.HttpHeader
 		m.conclude(ctx, nil)
 	case m.streams():
 		m.splitter = sse.NewSplitter(m.snap.Limits.Event)
-		m.phase = events
+		m.phase, m.x.Stream = events, true
 		m.change.add("cache-control", "no-store")
 		m.change.add("x-accel-buffering", "no") // proxies behind us must not collect events
 		m.say(m.answer.responseHeaders(m.change))

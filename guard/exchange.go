@@ -29,6 +29,8 @@ type Exchange struct {
 	Upstream  int       // HTTP status that the server, or the proxy in its place, answered with; 0 before that
 	Asked     Asked     // the client's message; zero until it was judged
 	Original  bool      // the host can forward nothing but the original, so an edited message is refused
+	Unseen    bool      // the host is not shown what the server answers
+	Stream    bool      // the server answers with an event stream
 	Out       *Outbound // the connection that is asked for, where the exchange is no MCP message
 	Trace     Trace     // set by the host before the first guard is asked; zero where nothing is traced
 
@@ -40,6 +42,23 @@ type Exchange struct {
 	slots     []slot
 	usage     Usage
 	settled   bool
+	released  bool // the client's message was allowed, and nothing judged since says what came of it
+}
+
+// Open reports whether the client's message was let go and no decision since says
+// what became of it: the events of a stream do not, nor does anything where the
+// host is shown no answer. How such an exchange ends is worth writing down.
+// So is that of every connection, of which nothing but the request is judged.
+func (x *Exchange) Open() bool { return x.Out != nil || x.released && !x.Unseen }
+
+// advance notes what d says of the exchange as a whole.
+func (x *Exchange) advance(d *Decision) {
+	switch {
+	case d.Direction == mcp.ToServer:
+		x.released = d.Action == Allow
+	case !x.Stream:
+		x.released = false
+	}
 }
 
 // Outbound is a connection that a workload wants to make through an egress listener.

@@ -138,6 +138,7 @@ func (c *Chain) observe(ctx context.Context, x *Exchange, m *mcp.Message, d *Dec
 			d.Obligations = nil
 		}
 	}
+	x.advance(d)
 }
 
 // tell lets a broken observer break nothing else, but never silently: what it

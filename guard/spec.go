@@ -45,14 +45,16 @@ type Ending uint8
 const (
 	Completed Ending = iota // the response went out whole
 	Refused                 // a refusal was the response, or ended it
-	Reset                   // the client, or Envoy, went away before the end
+	Reset                   // the client, the server in mid-reply, or Envoy went away before the end
 	TimedOut                // a deadline of the gateway passed
 	Broken                  // the transport between Envoy and the gateway failed
+	Left                    // the client went away before the end, as Envoy tells who can know
+	Failed                  // the server could not be reached, or broke off
 )
 
 // String returns the ending in snake_case.
 func (e Ending) String() string {
-	if names := [...]string{"completed", "refused", "reset", "timed_out", "broken"}; int(e) < len(names) {
+	if names := [...]string{"completed", "refused", "reset", "timed_out", "broken", "left", "failed"}; int(e) < len(names) {
 		return names[e]
 	}
 	return "unknown"
@@ -65,6 +67,7 @@ type Outcome struct {
 	Status   int  // HTTP status sent to the client, or, of a refusal sent as a result, the one that says what it is; 0 when none was
 	BytesIn  int64
 	BytesOut int64
+	In, Out  int64 // messages that went to the server and to the client
 	Elapsed  time.Duration
 	Reason   Reason // why, where a refusal was the response or ended it
 	Reply    Reply  // what the server answered, where it did

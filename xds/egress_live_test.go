@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
 )
 
@@ -85,26 +87,29 @@ func TestNothingGoesOutWithoutAWholeAnswer(t *testing.T) {
 		}
 		return out
 	}
+	wayout := func(workload, address string) *structpb.Struct {
+		return envoymap.Wayout("0123456789abcdef0123456789abcdef", "", &guard.Outbound{Workload: workload, Address: netip.MustParseAddrPort(address)})
+	}
 	for _, tt := range []struct {
 		name   string
 		says   *structpb.Struct
 		status int
 		body   string
 	}{
-		{"the judged address is connected to", envoymap.Wayout("crm", address), 200, "right /x"},
+		{"the judged address is connected to", wayout("crm", address), 200, "right /x"},
 		{"an error", nil, 503, "guard_error"},
 		{"no metadata", fields(), 503, "guard_error"},
 		{"no address", fields("workload", "crm"), 502, "upstream_unavailable"},
-		{"an address that is none", envoymap.Wayout("crm", "localhost:80"), 502, "upstream_unavailable"},
+		{"an address that is none", fields("workload", "crm", "address", "localhost:80"), 502, "upstream_unavailable"},
 		{"no workload", fields("address", address), 503, "guard_error"},
-		{"a workload that Envoy does not know", envoymap.Wayout("other", address), 503, "guard_error"},
+		{"a workload that Envoy does not know", wayout("other", address), 503, "guard_error"},
 	} {
 		f.says.Store(tt.says)
 		if status, body := ask(); status != tt.status || !strings.Contains(body, tt.body) {
 			t.Errorf("%s: %d %s", tt.name, status, body)
 		}
 	}
-	f.says.Store(envoymap.Wayout("crm", address))
+	f.says.Store(wayout("crm", address))
 	g.Stop()
 	if status, body := ask(); status != 503 || !strings.Contains(body, "guard_error") {
 		t.Errorf("the service is down: %d %s", status, body)

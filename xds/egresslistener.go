@@ -5,9 +5,11 @@ import (
 	"strconv"
 	"time"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -37,7 +39,7 @@ func (b *builder) egressManager(e *Egress) *hcmv3.HttpConnectionManager {
 		}},
 		HttpFilters:                   b.egressFilters(e),
 		LocalReplyConfig:              b.egressReplies(),
-		AccessLog:                     b.accessLog(),
+		AccessLog:                     append(b.accessLog(), b.farewells(e)),
 		UpgradeConfigs:                []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "CONNECT"}},
 		UseRemoteAddress:              yes(),
 		SkipXffAppend:                 true,
@@ -149,5 +151,20 @@ func (b *builder) egressAuthz(e *Egress) *authzv3.ExtAuthz {
 		ClearRouteCache:     true,
 		ValidateMutations:   true,
 		EncodeRawHeaders:    true,
+	}
+}
+
+// farewells tell the service how what it let out ended, and how many bytes went
+// which way. What it refused has no exchange in its metadata.
+func (b *builder) farewells(e *Egress) *accesslogv3.AccessLog {
+	return &accesslogv3.AccessLog{
+		Name:   "envoy.access_loggers.http_grpc",
+		Filter: has(envoymap.AuthzNamespace, envoymap.ExchangeKey),
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.pack(&grpclogv3.HttpGrpcAccessLogConfig{
+			CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
+				LogName: e.Name, GrpcService: b.egressService(e), TransportApiVersion: corev3.ApiVersion_V3,
+				BufferFlushInterval: seconds(100 * time.Millisecond),
+			},
+		})},
 	}
 }

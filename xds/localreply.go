@@ -131,11 +131,14 @@ func inMetadata() idSource {
 }
 
 // present is true when the judge put something under key.
-func present(key string) *accesslogv3.AccessLogFilter {
+func present(key string) *accesslogv3.AccessLogFilter { return has(metadataNamespace, key) }
+
+// has is true when there is something under key in a namespace.
+func has(namespace, key string) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{
 		MetadataFilter: &accesslogv3.MetadataFilter{
 			Matcher: &envoymatcherv3.MetadataMatcher{
-				Filter: metadataNamespace,
+				Filter: namespace,
 				Path: []*envoymatcherv3.MetadataMatcher_PathSegment{{
 					Segment: &envoymatcherv3.MetadataMatcher_PathSegment_Key{Key: key},
 				}},

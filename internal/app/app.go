@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/accesslog"
 	"github.com/sallyport/sallyport/extauthz"
 	"github.com/sallyport/sallyport/extproc"
 	"github.com/sallyport/sallyport/internal/audit/deliver"
@@ -52,6 +53,7 @@ type Gateway struct {
 	reading  atomic.Pointer[deliver.Set] // the same, for the writer of receipts
 	procs    *extproc.Server
 	checks   *extauthz.Server
+	accounts *accesslog.Server
 	xds      *xds.Server
 	envoy    *envoyrun.Process
 	spiffe   *spiffe.Source               // nil where workloads have no SPIFFE ids

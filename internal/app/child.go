@@ -58,6 +58,7 @@ func (g *Gateway) drain(judge *grpc.Server, envoyDone <-chan struct{}) {
 		gone := make(chan struct{})
 		go func() { // ends with judge.Stop at the latest
 			defer close(gone)
+			g.accounts.Drain()
 			judge.GracefulStop()
 		}()
 		finished = gone

@@ -42,6 +42,7 @@ func (g *Gateway) run(ctx context.Context, ln listeners, s servers) error {
 		stopServing()
 		s.judge.Stop()
 		g.checks.Wait()
+		g.accounts.Wait()
 		stopKeeping()
 		<-kept
 		stopCounting()

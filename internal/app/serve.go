@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/sallyport/sallyport/accesslog"
 	"github.com/sallyport/sallyport/extauthz"
 	"github.com/sallyport/sallyport/extproc"
 	"github.com/sallyport/sallyport/internal/admin"
@@ -72,6 +73,8 @@ func (g *Gateway) servers(first *build) servers {
 		g.traces.Register(s.judge)
 	}
 	g.checks.Register(s.judge)
+	g.accounts = accesslog.New(g.holder, g.log)
+	g.accounts.Register(s.judge)
 	g.xds.Register(s.control)
 	s.web = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: admin.Handler(admin.Parts{
 		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(), Pprof: g.cfg.Admin.Pprof,

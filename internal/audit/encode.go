@@ -67,9 +67,17 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 		b = append(b, '"')
 	}
 	b = trace(b, x, d)
-	if d.Direction == mcp.ToClient && x.Upstream > 0 {
-		b = append(b, `,"upstream_status":`...)
-		b = strconv.AppendInt(b, int64(x.Upstream), 10)
+	switch {
+	case d.Direction == mcp.ToClient:
+		if x.Upstream > 0 {
+			b = append(b, `,"upstream_status":`...)
+			b = strconv.AppendInt(b, int64(x.Upstream), 10)
+		}
+		if x.Stream {
+			b = append(b, `,"stream":true`...)
+		}
+	case x.Unseen && d.Action == guard.Allow:
+		b = append(b, `,"unseen":true`...)
 	}
 	b = outbound(b, x.Out)
 	if m != nil {

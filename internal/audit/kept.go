@@ -59,7 +59,24 @@ func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mc
 	}
 	buf := k.pool.Get().(*[]byte)
 	var err error
-	if *buf, err = e.members(ctx, (*buf)[:0], x, m, d); err == nil {
+	*buf, err = e.members(ctx, (*buf)[:0], x, m, d)
+	return k.put(ctx, buf, err)
+}
+
+// closed takes the receipt of an end whatever the rule and the disk: there is no
+// traffic to refuse any more, and the spool may have room.
+func (k *Kept) closed(ctx context.Context, e *encoder, x *guard.Exchange, o *guard.Outcome, end End) {
+	buf := k.pool.Get().(*[]byte)
+	var err error
+	*buf, err = e.closing(ctx, (*buf)[:0], x, o, end)
+	if err = k.put(ctx, buf, err); err != nil {
+		k.log.WarnContext(ctx, "a closing receipt is lost", "err", err, "exchange", x.ID)
+	}
+}
+
+// put takes what buf holds, unless it could not be written there.
+func (k *Kept) put(ctx context.Context, buf *[]byte, err error) error {
+	if err == nil {
 		err = k.spool.Put(*buf)
 	}
 	if errors.Is(err, ledger.ErrFull) && rule == Block {

@@ -81,6 +81,26 @@ func (r *Receipts) observe(ctx context.Context, e *encoder, x *guard.Exchange, m
 	}
 	buf := r.pool.Get().(*[]byte)
 	line, err := e.members(ctx, append((*buf)[:0], `{"v":1,`...), x, m, d)
+	return r.put(ctx, line, err)
+}
+
+// Ended keeps the closing receipt of an exchange that is due one.
+func (r *Receipts) Ended(ctx context.Context, x *guard.Exchange, o *guard.Outcome) {
+	under[*Receipts]{r, r.encoder}.Ended(ctx, x, o)
+}
+
+// closed takes the receipt of an end also while nothing can be written: there is no
+// traffic to refuse any more.
+func (r *Receipts) closed(ctx context.Context, e *encoder, x *guard.Exchange, o *guard.Outcome, end End) {
+	buf := r.pool.Get().(*[]byte)
+	line, err := e.closing(ctx, append((*buf)[:0], `{"v":1,`...), x, o, end)
+	if err = r.put(ctx, line, err); err != nil {
+		r.log.WarnContext(ctx, "a closing receipt is lost", "err", err, "exchange", x.ID)
+	}
+}
+
+// put queues a line that has no end yet, unless it could not be made.
+func (r *Receipts) put(ctx context.Context, line []byte, err error) error {
 	if err != nil {
 		r.dropped.Add(1)
 		if rule == DropAndCount {

@@ -10,6 +10,7 @@ import (
 // under observes for one configuration; what keeps the receipts outlives it.
 type under[K interface {
 	observe(context.Context, *encoder, *guard.Exchange, *mcp.Message, *guard.Decision) error
+	closed(context.Context, *encoder, *guard.Exchange, *guard.Outcome, End)
 }] struct {
 	keeper  K
 	encoder encoder

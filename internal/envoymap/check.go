@@ -42,12 +42,7 @@ const nobody = "/" // no server can be called this
 
 // CheckSource returns the downstream peer of an ext_authz check.
 func CheckSource(a *authv3.AttributeContext) netip.AddrPort {
-	s := a.GetSource().GetAddress().GetSocketAddress()
-	ip, err := netip.ParseAddr(s.GetAddress())
-	if err != nil || s.GetPortValue() > 65535 {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(ip, uint16(s.GetPortValue()))
+	return socket(a.GetSource().GetAddress())
 }
 
 // CheckHeaders returns the header block of an ext_authz check. Envoy sends it

@@ -27,11 +27,32 @@ func EgressRefusal(reason guard.Reason, text string) []byte {
 	return b
 }
 
+// Keys beside [WorkloadKey] and [AddressKey], by which Envoy says at the end of a
+// request or tunnel which one it was. Any gateway can then account for it, one that
+// has started since included.
+const (
+	ExchangeKey = "exchange"
+	peerKey     = "peer"
+	schemeKey   = "scheme"
+	hostKey     = "host"
+	portKey     = "port"
+	causeKey    = "cause"
+)
+
 // Wayout is what Envoy is told of a request that may go out.
-func Wayout(workload, address string) *structpb.Struct {
-	return &structpb.Struct{Fields: map[string]*structpb.Value{
-		WorkloadKey: structpb.NewStringValue(workload), AddressKey: structpb.NewStringValue(address),
-	}}
+func Wayout(exchange, peer string, o *guard.Outbound) *structpb.Struct {
+	f := map[string]*structpb.Value{
+		WorkloadKey: structpb.NewStringValue(o.Workload), AddressKey: structpb.NewStringValue(o.Address.String()),
+		ExchangeKey: structpb.NewStringValue(exchange), schemeKey: structpb.NewStringValue(o.Scheme), hostKey: structpb.NewStringValue(o.Host),
+		portKey: structpb.NewStringValue(strconv.Itoa(o.Port)),
+	}
+	if peer != "" {
+		f[peerKey] = structpb.NewStringValue(peer)
+	}
+	if o.Cause != "" {
+		f[causeKey] = structpb.NewStringValue(o.Cause)
+	}
+	return &structpb.Struct{Fields: f}
 }
 
 // EgressListener returns the egress listener that a check is about; false where it is

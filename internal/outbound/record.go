@@ -14,14 +14,17 @@ import (
 // Recorder keeps a receipt of each answer, and counts them. It outlives judges.
 type Recorder struct {
 	allowed, refused sync.Map // by workload and by reason: *atomic.Uint64
+	sent, received   sync.Map // bytes by workload, likewise
 }
 
-func count(m *sync.Map, key string) {
+func count(m *sync.Map, key string) { add(m, key, 1) }
+
+func add(m *sync.Map, key string, by int64) {
 	n, ok := m.Load(key)
 	if !ok {
 		n, _ = m.LoadOrStore(key, new(atomic.Uint64))
 	}
-	n.(*atomic.Uint64).Add(1)
+	n.(*atomic.Uint64).Add(uint64(max(0, by)))
 }
 
 func totals(m *sync.Map) map[string]uint64 {
@@ -33,8 +36,26 @@ func totals(m *sync.Map) map[string]uint64 {
 // Allowed returns how many requests and tunnels each workload was let out with.
 func (r *Recorder) Allowed() map[string]uint64 { return totals(&r.allowed) }
 
+// Sent returns how many bytes each workload sent, in what has ended.
+func (r *Recorder) Sent() map[string]uint64 { return totals(&r.sent) }
+
+// Received returns how many it got.
+func (r *Recorder) Received() map[string]uint64 { return totals(&r.received) }
+
 // Refused returns how many were not, by reason.
 func (r *Recorder) Refused() map[string]uint64 { return totals(&r.refused) }
+
+// Close keeps the closing receipt of what went out, and counts its bytes. x has what
+// the proxy was told of it.
+func (j *Judge) Close(ctx context.Context, x *guard.Exchange, o *guard.Outcome) {
+	add(&j.Recorder.sent, x.Out.Workload, o.BytesIn)
+	add(&j.Recorder.received, x.Out.Workload, o.BytesOut)
+	for _, w := range j.Observers {
+		if w, ok := w.(guard.Witness); ok {
+			w.Ended(ctx, x, o)
+		}
+	}
+}
 
 // Exchange is one request on its way through a judge.
 type Exchange struct {

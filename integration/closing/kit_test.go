@@ -1,0 +1,182 @@
+// Package closing ends exchanges in every way that there is, through a real Envoy,
+// and reads the receipts of their ends.
+package closing
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/integration/testenv"
+)
+
+const event = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":1,\"progress\":1}}\n\n"
+
+// server answers each tool in the way that its name says.
+func server(t testing.TB) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		var m struct {
+			ID     json.RawMessage
+			Params struct{ Name string }
+		}
+		_ = json.Unmarshal(b, &m)
+		say := func(text string) {
+			_, _ = io.WriteString(w, text)
+			w.(http.Flusher).Flush()
+		}
+		events := func() { w.Header().Set("Content-Type", "text/event-stream"); say(event) }
+		answer := `{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":{"content":[]}}`
+		switch m.Params.Name {
+		case "plain":
+			w.Header().Set("Content-Type", "application/json")
+			say(answer)
+		case "stream":
+			events()
+			say("data: " + answer + "\n\n")
+		case "forbidden":
+			events()
+			say("data: " + `{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":{"content":[{"type":"text","text":"AKIAIOSFODNN7EXAMPLE"}]}}` + "\n\n")
+		case "endless":
+			events()
+			<-r.Context().Done()
+		case "breaks":
+			events()
+			time.Sleep(50 * time.Millisecond) // so that the event has passed
+			panic(http.ErrAbortHandler)
+		case "half":
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", "1000")
+			say(answer[:10])
+			time.Sleep(50 * time.Millisecond)
+			panic(http.ErrAbortHandler)
+		case "silent":
+			<-r.Context().Done()
+		default:
+			if r.Method == http.MethodGet {
+				events()
+				return
+			}
+			w.WriteHeader(http.StatusAccepted)
+		}
+	}))
+	t.Cleanup(s.Close)
+	t.Cleanup(s.CloseClientConnections)
+	return s.URL
+}
+
+// receipt is what the tests look at.
+type receipt struct {
+	Exchange, Direction, Action, Closed, Reason, Server, Method, Name, Tenant, Subject, Kind string
+	Stream                                                                                   bool
+	Status                                                                                   int   `json:"upstream_status"`
+	Lasted                                                                                   int64 `json:"lasted_us"`
+	BytesOut                                                                                 int64 `json:"bytes_to_client"`
+	BytesIn                                                                                  int64 `json:"bytes_to_server"`
+	In                                                                                       int   `json:"messages_to_server"`
+	Out                                                                                      int   `json:"messages_to_client"`
+	Seq                                                                                      uint64
+	Egress                                                                                   *struct {
+		Workload, Host, Address string
+		Port                    int
+	}
+}
+
+var receiptsPath = regexp.MustCompile(`receipts: \{path: "([^"]+)"`)
+
+// kept returns the receipts of a gateway so far.
+func kept(t testing.TB, g *testenv.Gateway) (out []receipt) {
+	t.Helper()
+	config, err := os.ReadFile(g.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(receiptsPath.FindStringSubmatch(string(config))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(b) {
+		var r receipt
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// closed waits for the closing receipt of the call of a tool.
+func closed(t testing.TB, g *testenv.Gateway, tool string) (end receipt, before []receipt) {
+	t.Helper()
+	testenv.Eventually(t, 15*time.Second, "the closing receipt of "+tool, func() bool {
+		before = nil
+		for _, r := range kept(t, g) {
+			if r.Name != tool && r.Method != tool {
+				continue
+			}
+			if r.Closed != "" {
+				end = r
+				return true
+			}
+			before = append(before, r)
+		}
+		return false
+	})
+	return end, before
+}
+
+// call asks for a tool, and reads the answer until it ends or, where that is not
+// nil, enough says so.
+func call(t testing.TB, g *testenv.Gateway, tool, token string, enough func(line string) bool) (status int, text string) {
+	t.Helper()
+	return ask(t, g, http.MethodPost, fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{}}}`, tool), token, enough)
+}
+
+func ask(t testing.TB, g *testenv.Gateway, method, body, token string, enough func(line string) bool) (status int, text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if body == "" {
+		body = ""
+	}
+	req, err := http.NewRequestWithContext(ctx, method, g.MCP+"/mcp/one", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	} else {
+		req.Header.Set("Accept", "text/event-stream")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	sc := bufio.NewScanner(resp.Body)
+	for sc.Scan() {
+		text += sc.Text() + "\n"
+		if enough != nil && enough(sc.Text()) {
+			break
+		}
+	}
+	return resp.StatusCode, text
+}
