@@ -20,6 +20,7 @@ func filterFlags(cmd *cobra.Command, f *verify.Filter) {
 	cmd.Flags().StringVar(&f.Tool, "tool", "", "only about this tool, prompt or resource")
 	cmd.Flags().StringVar(&f.Action, "action", "", "only with this action: allow, hold or deny")
 	cmd.Flags().StringVar(&f.Reason, "reason", "", "only with this reason")
+	cmd.Flags().StringVar(&f.Closed, "closed", "", "only closing receipts that say this: client_left, timed_out, ...")
 	cmd.Flags().StringVar(&f.Exchange, "exchange", "", "only of this exchange")
 }
 
@@ -73,15 +74,24 @@ func auditQueryCommand() *cobra.Command {
 	var (
 		want  verify.Filter
 		limit int
+		open  bool
 	)
 	cmd := &cobra.Command{
-		Use:     "query DIR|FILE",
+		Use:     "query DIR|FILE...",
 		Short:   "Print the receipts that match, as JSON lines",
-		Long:    "Prints the receipts of a receipt directory, or of a file of plain receipts, that match all flags,\noldest first, as JSON lines. It verifies nothing; `sallyport audit export` does.\nExits with 0 if there is one and 1 if there is none.",
-		Example: "  sallyport audit query receipts --since 24h --reason quota_exceeded --subject alice",
-		Args:    cobra.ExactArgs(1),
+		Long:    "Prints the receipts of a receipt directory, or of a file of plain receipts, that match all flags,\noldest first, as JSON lines. It verifies nothing; `sallyport audit export` does.\nWith --open it prints the first receipts of those exchanges that were let go and of which no receipt says what\ncame of them, because they go on or because the gateway was killed; what went out through one replica can end\nat another, so give it all directories.\nExits with 0 if there is one and 1 if there is none.",
+		Example: "  sallyport audit query receipts --since 24h --reason quota_exceeded --subject alice\n  sallyport audit query receipts --open --since 24h",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if open {
+				return cobra.MinimumNArgs(1)(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, put := 0, printer(cmd)
+			if open {
+				return queryOpen(cmd, args, want, limit)
+			}
 			err := verify.Query(args[0], want, func(_ verify.Place, line []byte) (bool, error) {
 				n++
 				return limit == 0 || n < limit, put(line)
@@ -94,7 +104,33 @@ func auditQueryCommand() *cobra.Command {
 	}
 	filterFlags(cmd, &want)
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many; 0 for all")
+	cmd.Flags().BoolVar(&open, "open", false, "those whose end is on no receipt")
 	return cmd
+}
+
+// queryOpen prints what has no end on record, and says in words what that means.
+func queryOpen(cmd *cobra.Command, paths []string, want verify.Filter, limit int) error {
+	n, put := 0, printer(cmd)
+	o, err := verify.Open(paths, want, func(u verify.Unended) error {
+		if n++; limit > 0 && n > limit {
+			return nil
+		}
+		return put(u.Line)
+	})
+	if err != nil {
+		return err
+	}
+	words := cmd.ErrOrStderr()
+	if n > 0 {
+		fmt.Fprintf(words, "%d exchanges have no end on record: %d began before the gateway's last start, so that they are over and nobody knows how; the others may go on\n", n, o.Over)
+	}
+	if o.Unseen > 0 {
+		fmt.Fprintf(words, "of %d more the gateway was not shown what the server answered\n", o.Unseen)
+	}
+	if n == 0 {
+		return errNo
+	}
+	return nil
 }
 
 func auditExportCommand() *cobra.Command {

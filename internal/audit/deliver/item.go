@@ -44,6 +44,7 @@ type Item struct {
 // Facts are what filters and formats look at.
 type Facts struct {
 	Tenant, Server, Action, Reason, Guard, Record string
+	Closed                                        string   // how an exchange ended, of a closing receipt
 	Events                                        []string // kinds
 	Lost                                          uint64   // receipts that a record says are lost
 	Trouble                                       string   // what a segment's head says was wrong
@@ -121,6 +122,8 @@ func factsOf(kind Kind, body []byte) Facts {
 			to = &f.Action
 		case "reason":
 			to = &f.Reason
+		case "closed":
+			to = &f.Closed
 		case "guard":
 			to = &f.Guard
 		case "record":

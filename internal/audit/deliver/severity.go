@@ -28,8 +28,10 @@ func severityOf(f *Facts) Severity {
 			return Critical
 		}
 		return Info
-	case f.Action == "allow" && len(f.Events) == 0:
-		return Info
+	case f.Closed == "gateway_failed":
+		return Low
+	case f.Closed != "", f.Action == "allow" && len(f.Events) == 0:
+		return Info // what refused it has a receipt of its own
 	case f.Action == "allow":
 		return Medium
 	}

@@ -113,7 +113,7 @@ func (b *book) take(place string, line []byte, caller string) error {
 	if err := json.Unmarshal(line, &r); err != nil {
 		return fmt.Errorf("lineage: %s: %w", place, err)
 	}
-	if r.Exchange == "" || r.caller() != caller {
+	if r.Exchange == "" || r.Action == "" || r.caller() != caller { // how an exchange ended fed nothing
 		return nil
 	}
 	x := b.all[r.Exchange]

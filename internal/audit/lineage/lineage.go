@@ -105,7 +105,7 @@ func find(paths []string, id string) (root *receipt, err error) {
 	for _, path := range paths {
 		err := verify.Query(path, verify.Filter{Exchange: id}, func(_ verify.Place, line []byte) (bool, error) {
 			var r receipt
-			if json.Unmarshal(line, &r) != nil {
+			if json.Unmarshal(line, &r) != nil || r.Action == "" {
 				return true, nil
 			}
 			root = &r

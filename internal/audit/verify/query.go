@@ -25,6 +25,7 @@ type Filter struct {
 	Tool         string // name of the tool, prompt or resource
 	Action       string
 	Reason       string
+	Closed       string // how it ended; only closing receipts say
 	Exchange     string
 	Pseudonyms   []string // of any of these, or of Subject
 	Records      bool     // also lines that are no receipts
@@ -42,6 +43,7 @@ type seen struct {
 	Name      string    `json:"name"`
 	Action    string    `json:"action"`
 	Reason    string    `json:"reason"`
+	Closed    string    `json:"closed"`
 	Exchange  string    `json:"exchange"`
 }
 
@@ -53,13 +55,17 @@ func (f *Filter) wants(line []byte) bool {
 	if json.Unmarshal(line, &s) != nil {
 		return false
 	}
+	return f.fits(&s)
+}
+
+func (f *Filter) fits(s *seen) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
-	if s.Action == "" && s.Request == "" && !f.Records {
+	if s.Action == "" && s.Request == "" && s.Closed == "" && !f.Records {
 		return false
 	}
 	return (f.Since.IsZero() || !s.Time.Before(f.Since)) && (f.Until.IsZero() || s.Time.Before(f.Until)) &&
-		f.person(&s) && is(f.Tenant, s.Tenant) && is(f.Server, s.Server) && is(f.Tool, s.Name) &&
-		is(f.Action, s.Action) && is(f.Reason, s.Reason) && is(f.Exchange, s.Exchange)
+		f.person(s) && is(f.Tenant, s.Tenant) && is(f.Server, s.Server) && is(f.Tool, s.Name) &&
+		is(f.Action, s.Action) && is(f.Reason, s.Reason) && is(f.Closed, s.Closed) && is(f.Exchange, s.Exchange)
 }
 
 func (f *Filter) person(s *seen) bool {

@@ -1,0 +1,121 @@
+package verify
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"path/filepath"
+	"slices"
+
+	"github.com/sallyport/sallyport/internal/audit/chain"
+)
+
+// Unended is an exchange whose end is on no receipt.
+type Unended struct {
+	Path string // of the directory or file
+	At   Place  // of the receipt by which it was let go
+	Line []byte // that receipt
+	// Over says that the gateway was started anew since: the exchange has ended, and
+	// nobody wrote down how. Without it, it may still go on.
+	Over bool
+}
+
+// Opens is what [Open] found beside those that it listed.
+type Opens struct {
+	Over   int // of those listed
+	Unseen int // exchanges whose answers the gateway was not shown
+}
+
+// Open calls f with the first receipt of each exchange that was let go and of which
+// no receipt says what came of it, in order. A filter is asked about those first
+// receipts; ends count wherever they stand, also in another replica's directory. It
+// verifies nothing.
+func Open(paths []string, want Filter, f func(Unended) error) (o Opens, err error) {
+	b := &openings{want: want, open: make(map[string]*opening), ended: make(map[string]bool)}
+	for _, path := range paths {
+		files, err := sources(path)
+		if err != nil {
+			return o, err
+		}
+		for _, file := range files {
+			if err := eachLine(file, func(n uint64, line []byte) (bool, error) {
+				b.take(path, Place{filepath.Base(file), n}, line)
+				return true, nil
+			}); err != nil {
+				return o, err
+			}
+		}
+	}
+	list := make([]*opening, 0, len(b.open))
+	for _, x := range b.open {
+		list = append(list, x)
+	}
+	slices.SortFunc(list, func(x, y *opening) int { return cmp.Compare(x.number, y.number) })
+	o.Unseen = b.unseen
+	for _, x := range list {
+		if x.Over {
+			o.Over++
+		}
+		if err := f(x.Unended); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// opening is an exchange that is open as far as was read.
+type opening struct {
+	Unended
+	number int
+	egress bool // it goes on without the gateway
+}
+
+type openings struct {
+	want   Filter
+	open   map[string]*opening
+	ended  map[string]bool // closed before it was seen to open: its first receipt is in a directory to come
+	seen   int
+	unseen int
+}
+
+// told is what a line says of the life of an exchange.
+type told struct {
+	seen
+	Direction string          `json:"direction"`
+	Start     string          `json:"start"`
+	Stream    bool            `json:"stream"`
+	Unseen    bool            `json:"unseen"`
+	Egress    json.RawMessage `json:"egress"`
+}
+
+func (b *openings) take(path string, at Place, line []byte) {
+	var t told
+	if json.Unmarshal(line, &t) != nil {
+		return
+	}
+	switch {
+	case t.Record == chain.RecordSegment && t.Start != chain.StartRotated:
+		for _, x := range b.open {
+			x.Over = x.Over || x.Path == path && !x.egress
+		}
+	case t.Exchange == "":
+	case t.Closed != "":
+		if b.open[t.Exchange] == nil && t.Egress != nil {
+			b.ended[t.Exchange] = true
+		}
+		delete(b.open, t.Exchange)
+	case t.Direction == "to_server" && t.Action == "allow":
+		switch {
+		case b.ended[t.Exchange]:
+			delete(b.ended, t.Exchange)
+		case !b.want.fits(&t.seen):
+		case t.Unseen:
+			b.unseen++
+		default:
+			b.seen++
+			b.open[t.Exchange] = &opening{Unended{path, at, bytes.Clone(line), false}, b.seen, t.Egress != nil}
+		}
+	case !t.Stream: // a refusal after all, or an answer that was judged
+		delete(b.open, t.Exchange)
+	}
+}
