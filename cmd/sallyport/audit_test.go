@@ -11,6 +11,8 @@ func TestAuditCommandsAnswerByTheirExitCode(t *testing.T) {
 	dir := t.TempDir()
 	key := filepath.Join(dir, "sign")
 	plain := write(t, "receipts.jsonl", `{"v":1,"time":"2026-11-01T12:00:00Z","action":"deny","reason":"too_large","server":"crm"}`+"\n")
+	lives := write(t, "lives.jsonl", `{"v":1,"time":"2026-11-01T12:00:00Z","exchange":"e1","direction":"to_server","action":"allow","server":"crm"}`+"\n"+
+		`{"v":1,"time":"2026-11-01T12:00:00Z","exchange":"e2","direction":"to_server","action":"allow","server":"crm"}`+"\n"+`{"v":1,"time":"2026-11-01T12:00:01Z","exchange":"e1","closed":"client_left","server":"crm"}`+"\n")
 	for _, c := range []struct {
 		name        string
 		args        []string
@@ -30,6 +32,10 @@ func TestAuditCommandsAnswerByTheirExitCode(t *testing.T) {
 		{"a time that is none", []string{"audit", "query", plain, "--since", "yesterday"}, 2, "", "write a time such as"},
 		{"receipts in a plain file", []string{"audit", "query", plain, "--reason", "too_large"}, 0, `"server":"crm"`, ""},
 		{"none that match", []string{"audit", "query", plain, "--reason", "denied"}, 1, "", ""},
+		{"how exchanges ended", []string{"audit", "query", lives, "--closed", "client_left"}, 0, `"exchange":"e1"`, ""},
+		{"those without an end", []string{"audit", "query", "--open", lives, plain}, 0, `"exchange":"e2"`, "1 exchanges have no end on record"},
+		{"there are none", []string{"audit", "query", "--open", plain}, 1, "", ""},
+		{"two files at a time", []string{"audit", "query", plain, lives}, 2, "", "accepts 1 arg"},
 		{"the newest", []string{"audit", "tail", plain, "-n", "1"}, 0, `"deny"`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

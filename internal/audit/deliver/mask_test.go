@@ -104,6 +104,11 @@ func TestSeverities(t *testing.T) {
 	if f := (Facts{Action: "deny", Guard: "identity", Reason: "identity_revoked"}); severityOf(&f) != High {
 		t.Error("a revoked identity that calls is severe")
 	}
+	for closed, want := range map[string]Severity{"client_left": Info, "refused": Info, "gateway_failed": Low} {
+		if f := (Facts{Closed: closed, Reason: "identity_revoked"}); severityOf(&f) != want {
+			t.Errorf("%s is %s", closed, severityOf(&f))
+		}
+	}
 	if f := (Facts{Action: "allow", Events: []string{"spike"}}); severityOf(&f) != Medium {
 		t.Error("an event is at least medium")
 	}

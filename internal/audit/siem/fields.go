@@ -20,6 +20,7 @@ var wanted = map[string]bool{
 	"exchange": true, "direction": true, "action": true, "closed": true, "reason": true, "guard": true, "detail": true, "policy": true, "server": true, "server_version": true,
 	"http_method": true, "subject": true, "issuer": true, "agent": true, "client": true, "tenant": true, "source": true, "method": true, "name": true,
 	"trace_id": true, "pseudonym": true, "record": true, "trouble": true, "start": true, "why": true,
+	"bytes_to_server": true, "bytes_to_client": true,
 }
 
 const egress = "egress"
