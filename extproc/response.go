@@ -126,6 +126,7 @@ func (m *machine) streams() bool {
 // answer as on a stream that ends later.
 func (m *machine) noEvents(ctx context.Context) {
 	if m.listens() {
+		m.x.Stream = true
 		m.end(guard.Completed)
 		m.say(m.answer.responseHeaders(m.change))
 		m.phase = done

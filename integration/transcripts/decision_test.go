@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/integration/testenv"
+	"github.com/sallyport/sallyport/internal/audit"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -25,9 +28,22 @@ type receipt struct {
 	Exchange, Direction, Action, Guard, Reason string
 	Edited                                     bool
 	Guards                                     []said
+
+	// Of a closing receipt.
+	Closed string
+	Status int   `json:"upstream_status"`
+	In     int64 `json:"messages_to_server"`
+	Out    int64 `json:"messages_to_client"`
 }
 
 func (r *receipt) text() string {
+	if r.Closed != "" {
+		s := fmt.Sprintf("%s %d to server, %d to client", strings.TrimSpace(r.Closed+" "+r.Reason), r.In, r.Out)
+		if r.Status > 0 {
+			s += fmt.Sprintf(", status %d", r.Status)
+		}
+		return s + "\n"
+	}
 	s := r.Direction + " " + r.Action
 	if r.Action != "allow" {
 		if r.Guard == "" {
@@ -62,6 +78,40 @@ func decisions(list []receipt) string {
 type ledger struct {
 	mu   sync.Mutex
 	list []receipt
+	ends map[string]*receipt // by exchange; nil where there is no closing receipt
+}
+
+// Ended implements guard.Witness.
+func (l *ledger) Ended(_ context.Context, x *guard.Exchange, o *guard.Outcome) {
+	var r *receipt
+	if end, due := audit.EndOf(x, o); due {
+		r = &receipt{Closed: string(end), Reason: string(o.Reason), Status: x.Upstream, In: o.In, Out: o.Out}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ends == nil {
+		l.ends = make(map[string]*receipt)
+	}
+	l.ends[x.ID] = r
+}
+
+// closing returns the closing receipt of what was judged, if it has one.
+func (l *ledger) closing(t *testing.T, judged []receipt) string {
+	t.Helper()
+	if len(judged) == 0 {
+		return ""
+	}
+	var r *receipt
+	testenv.Eventually(t, 10*time.Second, "the end of the exchange", func() (ended bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		r, ended = l.ends[judged[0].Exchange]
+		return ended
+	})
+	if r == nil {
+		return ""
+	}
+	return r.text()
 }
 
 // Observe implements guard.Observer.
@@ -93,7 +143,50 @@ func (l *ledger) take(t *testing.T) []receipt {
 // file reads the receipts that a gateway writes.
 type file struct {
 	path string
-	read int // how many receipts are taken
+	read int                // how many receipts are taken
+	ends map[string]receipt // by exchange
+}
+
+// closing returns the closing receipt of what was judged, once there is one if
+// expected says so.
+func (f *file) closing(t *testing.T, judged []receipt, expected bool) string {
+	t.Helper()
+	if len(judged) == 0 {
+		return ""
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		f.receipts(t)
+		if r, ok := f.ends[judged[0].Exchange]; ok {
+			return r.text()
+		}
+		if !expected || time.Now().After(deadline) {
+			return ""
+		}
+	}
+}
+
+// receipts returns those that are no closing receipts, which come when they come.
+func (f *file) receipts(t *testing.T) (out []receipt) {
+	t.Helper()
+	b, err := os.ReadFile(f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.ends == nil {
+		f.ends = make(map[string]receipt)
+	}
+	for line := range bytes.Lines(b[:bytes.LastIndexByte(b, '\n')+1]) {
+		var r receipt
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if r.Closed != "" {
+			f.ends[r.Exchange] = r
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // until waits for the receipt of an exchange, which must be the newest, and
@@ -102,25 +195,8 @@ func (f *file) until(t *testing.T, exchange string) []receipt {
 	t.Helper()
 	var out []receipt
 	testenv.Eventually(t, 20*time.Second, "the receipt of exchange "+exchange, func() bool {
-		b, err := os.ReadFile(f.path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b = b[:bytes.LastIndexByte(b, '\n')+1]
-		if !bytes.Contains(b, []byte(exchange)) {
-			return false
-		}
-		for i, line := range bytes.Split(bytes.TrimSpace(b), []byte("\n")) {
-			if i < f.read {
-				continue
-			}
-			var r receipt
-			if err := json.Unmarshal(line, &r); err != nil {
-				t.Fatalf("%v in %s", err, line)
-			}
-			out = append(out, r)
-		}
-		return true
+		out = f.receipts(t)[f.read:]
+		return slices.ContainsFunc(out, func(r receipt) bool { return r.Exchange == exchange })
 	})
 	f.read += len(out)
 	if last := out[len(out)-1]; last.Exchange != exchange {

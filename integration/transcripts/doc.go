@@ -17,6 +17,7 @@
 //	client       what the client got (expected)
 //	upstream     what reached the server (expected)
 //	decision     one line per judged message, from the receipts or from an observer (expected)
+//	closing      how the exchange ended, where that has a receipt of its own (expected)
 //
 // A decision reads `to_server deny envelope header_mismatch`: direction, action,
 // who refused ("-" for the decoder and the host) and why. Below it stands, with

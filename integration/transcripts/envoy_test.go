@@ -45,7 +45,7 @@ func TestThroughEnvoy(t *testing.T) {
 				}
 				got := s.replay(t, g.MCP, tr, who)
 				judged := kept.until(t, mark(t, service))
-				got.decision = decisions(judged)
+				got.decision, got.closing = decisions(judged), kept.closing(t, judged, tr.part["closing"] != "")
 				tr.compare(t, got)
 				fit := fit && !editsRequest(judged)
 				checkRequest(t, service, tr, who, got, fit)

@@ -41,7 +41,7 @@ func TestInProcess(t *testing.T) {
 			}
 			got := through.replay(t, tr)
 			judged := seen.take(t)
-			got.decision = decisions(judged)
+			got.decision, got.closing = decisions(judged), seen.closing(t, judged)
 			tr.compare(t, got)
 			fit := snap.RequestsOnly == nil && !editsRequest(judged)
 			checkRequest(t, authz, tr, who, got, fit)

@@ -26,7 +26,7 @@ type transcript struct {
 	part    map[string]string
 }
 
-var parts = []string{"config.yaml", "guard", "before", "request", "reply", "client", "upstream", "decision"}
+var parts = []string{"config.yaml", "guard", "before", "request", "reply", "client", "upstream", "decision", "closing"}
 
 func load(t *testing.T) []*transcript {
 	t.Helper()
@@ -128,7 +128,7 @@ func (tr *transcript) request(t *testing.T, url string, who *testenv.Issuer) (*h
 
 // outcome is what the client got, what reached the server, and what was
 // decided.
-type outcome struct{ client, upstream, decision string }
+type outcome struct{ client, upstream, decision, closing string }
 
 var (
 	exchange = regexp.MustCompile(`"exchange":"([0-9a-f]{32})"`)
@@ -176,12 +176,15 @@ func (tr *transcript) compare(t *testing.T, got outcome) {
 		tr.set("client", got.client)
 		tr.set("upstream", got.upstream)
 		tr.set("decision", got.decision)
+		if got.closing != "" {
+			tr.set("closing", got.closing)
+		}
 		if err := os.WriteFile(tr.path, txtar.Format(tr.archive), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	for _, c := range []struct{ name, got string }{{"client", got.client}, {"upstream", got.upstream}, {"decision", got.decision}} {
+	for _, c := range []struct{ name, got string }{{"client", got.client}, {"upstream", got.upstream}, {"decision", got.decision}, {"closing", got.closing}} {
 		if want := tr.part[c.name]; strings.TrimRight(c.got, "\n") != strings.TrimRight(want, "\n") {
 			t.Errorf("%s, got:\n%s\nwant:\n%s", c.name, c.got, want)
 		}

@@ -150,6 +150,8 @@ func (g *Gateway) tallies() []tally {
 		{"mcp.gateway.policy.shadow.decisions", "Decisions that the shadow bundle made too, by how the two agree.", "agreement", func() map[string]uint64 { return counts(r.shadowReport()) }},
 		{"mcp.gateway.egress.allowed", "Requests and tunnels that went out through egress listeners, by workload.", "workload", g.lasting.leaving.recorder.Allowed},
 		{"mcp.gateway.egress.refused", "Requests and tunnels that egress listeners refused, by reason.", "reason", g.lasting.leaving.recorder.Refused},
+		{"mcp.gateway.egress.sent", "Bytes of bodies and tunnels that a workload sent through egress listeners, counted at their end.", "workload", g.lasting.leaving.recorder.Sent},
+		{"mcp.gateway.egress.received", "Likewise, that it received.", "workload", g.lasting.leaving.recorder.Received},
 		{"mcp.gateway.policy.canary.decisions", "Decisions that were made by both bundles of a canary, by how the two agree.", "agreement", func() map[string]uint64 { return counts(r.canaryReport()) }},
 	}
 }

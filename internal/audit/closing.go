@@ -41,7 +41,7 @@ func EndOf(x *guard.Exchange, o *guard.Outcome) (end End, due bool) {
 	}
 	switch o.Ending {
 	case guard.Completed:
-		if x.Out != nil && x.Out.Scheme == "https" || x.Asked.Method == mcp.MethodListen || x.Stream && o.Reply.Kind == 0 {
+		if x.Out != nil && x.Out.Scheme == "https" || x.Stream && o.Reply.Kind == 0 {
 			return ServerClosed, true
 		}
 		return Answered, true
