@@ -1,36 +1,110 @@
 package closing
 
 import (
-	"context"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-func TestExperiment(t *testing.T) {
-	g := testenv.Start(t, "  - {name: one, url: "+server(t)+"/}\n", "guards: {dlp: {}}\n")
-	first := func(line string) bool { return strings.HasPrefix(line, "data:") }
-	for _, tool := range []string{"plain", "stream", "forbidden", "breaks", "half"} {
-		s, text := call(t, g, tool, "", nil)
-		t.Log(tool, s, text)
+// first is true at the first event.
+func first(line string) bool { return strings.HasPrefix(line, "data:") }
+
+func TestHowEveryExchangeEndedIsOnRecord(t *testing.T) {
+	who := testenv.StartIssuer(t)
+	const public = "https://mcp.example"
+	text := testenv.Config(t, "  - {name: one, url: "+server(t)+"/}\n", "limits: {drain: 2s}\n"+
+		"guards: {dlp: {}, identity: {public_url: \""+public+"\", issuers: [{url: \""+who.URL+"\", scopes: [mcp]}]}}\n")
+	text = strings.Replace(text, "authentication: {method: none}", "authentication: {method: JWT}", 1)
+	path := t.TempDir() + "/sallyport.yaml"
+	testenv.Write(t, path, text)
+	g := testenv.StartFile(t, path)
+	token := who.Token(t, public+"/mcp/one", time.Hour, nil)
+
+	for _, tt := range []struct {
+		tool, token string
+		patience    time.Duration // of the client, where that is what ends it
+		enough      func(string) bool
+		want        receipt // what is not empty of it
+		stream      bool
+	}{
+		{tool: "stream", want: receipt{Closed: "answered", Status: 200, In: 1, Out: 2}, stream: true},
+		{tool: "endless", enough: first, want: receipt{Closed: "broken_off", Status: 200, In: 1, Out: 1}, stream: true},
+		{tool: "breaks", want: receipt{Closed: "broken_off", Status: 200, In: 1, Out: 1}, stream: true},
+		{tool: "half", want: receipt{Closed: "broken_off", Status: 200, In: 1}},
+		{tool: "silent", patience: 300 * time.Millisecond, want: receipt{Closed: "client_left", In: 1}},
+	} {
+		t.Run(tt.tool, func(t *testing.T) {
+			call(t, g, tt.tool, token, tt.patience, tt.enough)
+			end, before := closed(t, g, tt.tool)
+			w := tt.want
+			if end.Closed != w.Closed || end.Status != w.Status || end.In != w.In || end.Out != w.Out || end.Stream != tt.stream || end.Subject != "ana" || end.Server != "one" ||
+				end.Method != "tools/call" || end.BytesIn == 0 || (end.BytesOut > 0) != (w.Out > 0) || end.Lasted <= 0 || end.Lasted < tt.patience.Microseconds() {
+				t.Errorf("got %+v", end)
+			}
+			if len(before) == 0 || before[0].Action != "allow" || before[0].Exchange != end.Exchange {
+				t.Errorf("before it: %+v", before)
+			}
+		})
 	}
-	call(t, g, "endless", "", first)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	req, _ := http.NewRequestWithContext(ctx, "POST", g.MCP+"/mcp/one", strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"silent"}}`))
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
-	_, err := http.DefaultClient.Do(req)
-	t.Log(err)
-	cancel()
-	s, text := ask(t, g, "GET", "", "", nil)
-	t.Log("GET", s, text)
-	s, text = ask(t, g, "POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, "", nil)
-	t.Log("notif", s, text)
-	time.Sleep(time.Second)
-	for _, r := range kept(t, g) {
-		t.Logf("%+v", r)
-	}
+	t.Run("a token that ends", func(t *testing.T) {
+		call(t, g, "endless2", who.Token(t, public+"/mcp/one", 2*time.Second, nil), 0, nil)
+		if end, _ := closed(t, g, "endless2"); end.Closed != "token_expired" || end.Reason != "identity_expired" || end.Out != 1 || !end.Stream {
+			t.Errorf("got %+v", end)
+		}
+	})
+	t.Run("a listener that the server ends", func(t *testing.T) {
+		ask(t, g, http.MethodGet, "", token, 0, nil)
+		if end, _ := closed(t, g, "transport/listen"); end.Closed != "server_closed" || end.Out != 1 || end.In != 0 || !end.Stream {
+			t.Errorf("got %+v", end)
+		}
+	})
+	t.Run("a notification has no answer but a status", func(t *testing.T) {
+		ask(t, g, http.MethodPost, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, token, 0, nil)
+		if end, _ := closed(t, g, "notifications/initialized"); end.Closed != "answered" || end.Status != 202 || end.In != 1 || end.BytesOut != 0 {
+			t.Errorf("got %+v", end)
+		}
+	})
+	t.Run("what has its answer on record has no other end", func(t *testing.T) {
+		call(t, g, "plain", token, 0, nil)
+		call(t, g, "refused", who.Forge(t, public+"/mcp/one", time.Hour), 0, nil)
+		time.Sleep(200 * time.Millisecond)
+		answers := 0
+		for _, r := range kept(t, g) {
+			if r.Closed != "" && (r.Name == "plain" || r.Subject == "") {
+				t.Errorf("a second end: %+v", r)
+			}
+			if r.Name == "plain" && r.Direction == "to_client" {
+				answers++
+			}
+		}
+		if answers != 1 {
+			t.Errorf("%d answers", answers)
+		}
+	})
+	t.Run("a gateway that stops", func(t *testing.T) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			call(t, g, "endless3", token, 0, nil)
+		}()
+		testenv.Eventually(t, 10*time.Second, "the stream", func() bool {
+			for _, r := range kept(t, g) {
+				if r.Name == "endless3" && r.Stream {
+					return true
+				}
+			}
+			return false
+		})
+		if err := g.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		if end, _ := closed(t, g, "endless3"); end.Closed != "gateway_stopped" || end.Reason != "gateway_stopping" || end.Out != 1 {
+			t.Errorf("got %+v", end)
+		}
+	})
 }

@@ -38,16 +38,13 @@ func server(t testing.TB) string {
 		}
 		events := func() { w.Header().Set("Content-Type", "text/event-stream"); say(event) }
 		answer := `{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":{"content":[]}}`
-		switch m.Params.Name {
+		switch strings.TrimRight(m.Params.Name, "0123456789") {
 		case "plain":
 			w.Header().Set("Content-Type", "application/json")
 			say(answer)
 		case "stream":
 			events()
 			say("data: " + answer + "\n\n")
-		case "forbidden":
-			events()
-			say("data: " + `{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":{"content":[{"type":"text","text":"AKIAIOSFODNN7EXAMPLE"}]}}` + "\n\n")
 		case "endless":
 			events()
 			<-r.Context().Done()
@@ -139,44 +136,39 @@ func closed(t testing.TB, g *testenv.Gateway, tool string) (end receipt, before 
 	return end, before
 }
 
-// call asks for a tool, and reads the answer until it ends or, where that is not
-// nil, enough says so.
-func call(t testing.TB, g *testenv.Gateway, tool, token string, enough func(line string) bool) (status int, text string) {
+// call asks for a tool, and reads the answer until it ends, the client's patience
+// does, where it has some, or enough says so, where that is not nil.
+func call(t testing.TB, g *testenv.Gateway, tool, token string, patience time.Duration, enough func(line string) bool) {
 	t.Helper()
-	return ask(t, g, http.MethodPost, fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{}}}`, tool), token, enough)
+	ask(t, g, http.MethodPost, fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{}}}`, tool), token, patience, enough)
 }
 
-func ask(t testing.TB, g *testenv.Gateway, method, body, token string, enough func(line string) bool) (status int, text string) {
+func ask(t testing.TB, g *testenv.Gateway, method, body, token string, patience time.Duration, enough func(line string) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if body == "" {
-		body = ""
+	if patience == 0 {
+		patience = 20 * time.Second
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, g.MCP+"/mcp/one", strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
-	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header.Set("Accept", "text/event-stream")
 	if method == http.MethodPost {
+		req.Header.Set("Accept", "application/json, text/event-stream")
 		req.Header.Set("Content-Type", "application/json")
-	} else {
-		req.Header.Set("Accept", "text/event-stream")
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
+	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
-		return 0, err.Error()
+		return // what the gateway wrote down is what counts
 	}
 	defer resp.Body.Close()
-	sc := bufio.NewScanner(resp.Body)
-	for sc.Scan() {
-		text += sc.Text() + "\n"
+	for sc := bufio.NewScanner(resp.Body); sc.Scan(); {
 		if enough != nil && enough(sc.Text()) {
-			break
+			return
 		}
 	}
-	return resp.StatusCode, text
 }

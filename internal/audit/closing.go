@@ -75,7 +75,7 @@ func EndOf(x *guard.Exchange, o *guard.Outcome) (end End, due bool) {
 
 // Ended keeps the closing receipt of an exchange that is due one. It implements
 // guard.Witness: nothing waits for it, and one that cannot be kept is counted as lost.
-func (u under[K]) Ended(ctx context.Context, x *guard.Exchange, o *guard.Outcome) {
+func (u *under[K]) Ended(ctx context.Context, x *guard.Exchange, o *guard.Outcome) {
 	if end, due := EndOf(x, o); due {
 		u.keeper.closed(ctx, &u.encoder, x, o, end)
 	}
@@ -113,7 +113,11 @@ func (e *encoder) closing(ctx context.Context, b []byte, x *guard.Exchange, o *g
 	b = trace(b, x, none)
 	b = outbound(b, x.Out)
 	b = field(b, "method", k.hide(x.Asked.Method))
-	b = field(b, "name", k.hide(x.Asked.Name))
+	if clear := x.Asked.InClear(); x.Asked.Name != "" {
+		if b = field(b, "name", k.hide(clear)); clear != x.Asked.Name {
+			b = field(b, "name_hmac", e.digestOf(x.Principal.Tenant, x.Asked.Name))
+		}
+	}
 	if x.Upstream > 0 {
 		b = append(b, `,"upstream_status":`...)
 		b = strconv.AppendInt(b, int64(x.Upstream), 10)

@@ -49,7 +49,7 @@ func Keep(o ledger.Options, rule WhenFull) (*Kept, error) {
 
 // Under returns the observer for decisions of one configuration, whose receipts
 // have this form.
-func (k *Kept) Under(f Form) guard.Observer { return under[*Kept]{k, encoder{f.keyed()}} }
+func (k *Kept) Under(f Form) guard.Observer { return &under[*Kept]{k, encoder{f.keyed()}} }
 
 func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
 	rule := e.rule(k.rule)
@@ -60,7 +60,7 @@ func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mc
 	buf := k.pool.Get().(*[]byte)
 	var err error
 	*buf, err = e.members(ctx, (*buf)[:0], x, m, d)
-	return k.put(ctx, buf, err)
+	return k.put(ctx, k.rule, buf, err)
 }
 
 // closed takes the receipt of an end whatever the rule and the disk: there is no
@@ -69,13 +69,13 @@ func (k *Kept) closed(ctx context.Context, e *encoder, x *guard.Exchange, o *gua
 	buf := k.pool.Get().(*[]byte)
 	var err error
 	*buf, err = e.closing(ctx, (*buf)[:0], x, o, end)
-	if err = k.put(ctx, buf, err); err != nil {
+	if err = k.put(ctx, k.rule, buf, err); err != nil {
 		k.log.WarnContext(ctx, "a closing receipt is lost", "err", err, "exchange", x.ID)
 	}
 }
 
 // put takes what buf holds, unless it could not be written there.
-func (k *Kept) put(ctx context.Context, buf *[]byte, err error) error {
+func (k *Kept) put(ctx context.Context, rule WhenFull, buf *[]byte, err error) error {
 	if err == nil {
 		err = k.spool.Put(*buf)
 	}

@@ -66,7 +66,7 @@ func (r *Receipts) Counts() (written, dropped, failed uint64) {
 
 // Under returns the observer for decisions of one configuration, whose receipts
 // have this form.
-func (r *Receipts) Under(f Form) guard.Observer { return under[*Receipts]{r, encoder{f.keyed()}} }
+func (r *Receipts) Under(f Form) guard.Observer { return &under[*Receipts]{r, encoder{f.keyed()}} }
 
 // Observe enqueues the receipt of one decision.
 func (r *Receipts) Observe(ctx context.Context, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
@@ -81,12 +81,14 @@ func (r *Receipts) observe(ctx context.Context, e *encoder, x *guard.Exchange, m
 	}
 	buf := r.pool.Get().(*[]byte)
 	line, err := e.members(ctx, append((*buf)[:0], `{"v":1,`...), x, m, d)
-	return r.put(ctx, line, err)
+	return r.put(ctx, r.rule, line, err)
 }
 
 // Ended keeps the closing receipt of an exchange that is due one.
 func (r *Receipts) Ended(ctx context.Context, x *guard.Exchange, o *guard.Outcome) {
-	under[*Receipts]{r, r.encoder}.Ended(ctx, x, o)
+	if end, due := EndOf(x, o); due {
+		r.closed(ctx, &r.encoder, x, o, end)
+	}
 }
 
 // closed takes the receipt of an end also while nothing can be written: there is no
@@ -94,13 +96,13 @@ func (r *Receipts) Ended(ctx context.Context, x *guard.Exchange, o *guard.Outcom
 func (r *Receipts) closed(ctx context.Context, e *encoder, x *guard.Exchange, o *guard.Outcome, end End) {
 	buf := r.pool.Get().(*[]byte)
 	line, err := e.closing(ctx, append((*buf)[:0], `{"v":1,`...), x, o, end)
-	if err = r.put(ctx, line, err); err != nil {
+	if err = r.put(ctx, r.rule, line, err); err != nil {
 		r.log.WarnContext(ctx, "a closing receipt is lost", "err", err, "exchange", x.ID)
 	}
 }
 
 // put queues a line that has no end yet, unless it could not be made.
-func (r *Receipts) put(ctx context.Context, line []byte, err error) error {
+func (r *Receipts) put(ctx context.Context, rule WhenFull, line []byte, err error) error {
 	if err != nil {
 		r.dropped.Add(1)
 		if rule == DropAndCount {

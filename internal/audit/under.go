@@ -17,6 +17,6 @@ type under[K interface {
 }
 
 // Observe keeps the receipt of one decision.
-func (u under[K]) Observe(ctx context.Context, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
+func (u *under[K]) Observe(ctx context.Context, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
 	return u.keeper.observe(ctx, &u.encoder, x, m, d)
 }

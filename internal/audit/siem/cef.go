@@ -49,7 +49,6 @@ func CEF(b []byte, it *deliver.Item) []byte {
 	put("act", f["action"])
 	put("reason", f["reason"])
 	put("cat", f["guard"])
-	put("outcome", f["closed"])
 	for _, n := range [...][2]string{{"in", "bytes_to_server"}, {"out", "bytes_to_client"}} {
 		if _, err := strconv.ParseUint(f[n[1]], 10, 64); err == nil { // masked, it is no number
 			put(n[0], f[n[1]])

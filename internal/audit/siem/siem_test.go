@@ -164,7 +164,7 @@ func TestCEFOfAnEndSaysHowAndHowMuch(t *testing.T) {
 	const left = `{"v":1,"seq":8,"exchange":"x1","closed":"client_left","server":"crm","subject":"alice","method":"tools/call","name":"send","bytes_to_server":"hmac:aa","bytes_to_client":4567,"lasted_us":9}`
 	got := string(CEF(nil, item(left, deliver.Facts{Closed: "client_left"})))
 	if !strings.HasPrefix(got, `CEF:0|Sallyport|Sallyport|1|closed.client_left|MCP tools/call send ended: client_left|1|`) ||
-		!strings.Contains(got, ` outcome=client_left out=4567 suser=alice `) || !strings.Contains(got, ` flexString2=x1 `) || strings.Contains(got, " act=") || strings.Contains(got, " in=") {
+		!strings.Contains(got, ` out=4567 suser=alice `) || !strings.Contains(got, ` flexString2=x1 `) || strings.Contains(got, " act=") || strings.Contains(got, " in=") {
 		t.Errorf("%q", got)
 	}
 }
