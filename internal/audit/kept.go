@@ -60,7 +60,7 @@ func (k *Kept) observe(ctx context.Context, e *encoder, x *guard.Exchange, m *mc
 	buf := k.pool.Get().(*[]byte)
 	var err error
 	*buf, err = e.members(ctx, (*buf)[:0], x, m, d)
-	return k.put(ctx, k.rule, buf, err)
+	return k.put(ctx, rule, buf, err)
 }
 
 // closed takes the receipt of an end whatever the rule and the disk: there is no
@@ -69,7 +69,7 @@ func (k *Kept) closed(ctx context.Context, e *encoder, x *guard.Exchange, o *gua
 	buf := k.pool.Get().(*[]byte)
 	var err error
 	*buf, err = e.closing(ctx, (*buf)[:0], x, o, end)
-	if err = k.put(ctx, k.rule, buf, err); err != nil {
+	if err = k.put(ctx, e.rule(k.rule), buf, err); err != nil {
 		k.log.WarnContext(ctx, "a closing receipt is lost", "err", err, "exchange", x.ID)
 	}
 }

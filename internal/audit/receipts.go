@@ -81,7 +81,7 @@ func (r *Receipts) observe(ctx context.Context, e *encoder, x *guard.Exchange, m
 	}
 	buf := r.pool.Get().(*[]byte)
 	line, err := e.members(ctx, append((*buf)[:0], `{"v":1,`...), x, m, d)
-	return r.put(ctx, r.rule, line, err)
+	return r.put(ctx, rule, line, err)
 }
 
 // Ended keeps the closing receipt of an exchange that is due one.
@@ -96,7 +96,7 @@ func (r *Receipts) Ended(ctx context.Context, x *guard.Exchange, o *guard.Outcom
 func (r *Receipts) closed(ctx context.Context, e *encoder, x *guard.Exchange, o *guard.Outcome, end End) {
 	buf := r.pool.Get().(*[]byte)
 	line, err := e.closing(ctx, append((*buf)[:0], `{"v":1,`...), x, o, end)
-	if err = r.put(ctx, r.rule, line, err); err != nil {
+	if err = r.put(ctx, e.rule(r.rule), line, err); err != nil {
 		r.log.WarnContext(ctx, "a closing receipt is lost", "err", err, "exchange", x.ID)
 	}
 }
