@@ -30,8 +30,9 @@ type Critic struct {
 	Confidence  float64       `yaml:"confidence" min:"0" max:"1" doc:"Least confidence with which an opinion counts; one that states none is taken for certain"`
 	Timeout     time.Duration `yaml:"timeout" min:"5ms" max:"1m" doc:"How long one message waits for it; less than guards.injection.timeout"`
 	OnError     string        `yaml:"on_error" oneof:"own|worst" doc:"What counts when it does not answer in time, or not properly: the gateway's own score, or the highest there is"`
-	Texts       int           `yaml:"texts" min:"1" max:"64" doc:"Texts of one message that it is asked about, the most suspicious first"`
-	MaxBytes    int           `yaml:"max_bytes" min:"64" max:"1048576" doc:"Longest text to send; of a longer one the gateway's own score counts"`
+	Texts       int           `yaml:"texts" min:"1" max:"64" doc:"Texts of one message that it is asked about, the most suspicious first; each window of a long text is one"`
+	MaxBytes    int           `yaml:"max_bytes" min:"64" max:"1048576" doc:"Longest text to send; of a longer one, windows of this size round what is most suspicious"`
+	Windows     int           `yaml:"windows" min:"0" max:"16" doc:"Windows of one long text at most; for what stands in none, and with 0, the gateway's own score counts"`
 	Concurrency int           `yaml:"concurrency" min:"1" max:"1024" doc:"Questions under way at once; more wait, within their timeout"`
 	Cache       int           `yaml:"cache" min:"0" max:"1000000" doc:"Opinions that are kept"`
 	CacheTime   time.Duration `yaml:"cache_time" min:"0s" max:"1d" doc:"How long an opinion is used again, for the same text and tenant"`
@@ -40,7 +41,7 @@ type Critic struct {
 func defaultCritic() Critic {
 	return Critic{
 		From: 0.5, To: 1, May: "both", Timeout: 300 * time.Millisecond, OnError: "own",
-		Texts: 8, MaxBytes: 16 << 10, Concurrency: 16, Cache: 10_000, CacheTime: time.Hour,
+		Texts: 8, MaxBytes: 16 << 10, Windows: 3, Concurrency: 16, Cache: 10_000, CacheTime: time.Hour,
 	}
 }
 
@@ -80,7 +81,7 @@ func (c *Critic) validate() error {
 	if !(c.From >= 0 && c.From < c.To && c.To <= 1) {
 		errs = append(errs, fmt.Errorf("critic.from: must be less than to, and both between 0 and 1; they are %v and %v", c.From, c.To))
 	}
-	if c.Texts < 1 || c.MaxBytes < 1 || c.Concurrency < 1 || c.Timeout <= 0 || c.Cache < 0 || c.Confidence < 0 || c.Confidence > 1 {
+	if c.Texts < 1 || c.MaxBytes < 1 || c.Concurrency < 1 || c.Timeout <= 0 || c.Windows < 0 || c.Cache < 0 || c.Confidence < 0 || c.Confidence > 1 {
 		errs = append(errs, errors.New("critic: a limit is not positive"))
 	}
 	return errors.Join(errs...)
@@ -115,7 +116,15 @@ func newSecond(c Critic, p Ports) (*second, error) {
 
 // wants reports whether the critic is to be asked about a text.
 func (s *second) wants(score float64, text []byte) bool {
-	return s != nil && score >= s.From && (score < s.To || s.To == 1) && len(text) <= s.MaxBytes
+	return s != nil && score >= s.From && (score < s.To || s.To == 1) && (len(text) <= s.MaxBytes || s.Windows > 0)
+}
+
+// parts returns what to ask about a text, and the score of what is not asked about.
+func (s *second) parts(score func([]byte) float64, kind string, text []byte, whole float64) (parts []part, rest float64) {
+	if len(text) > s.MaxBytes {
+		return s.windows(score, kind, text, whole)
+	}
+	return []part{{score: whole, question: &Question{Kind: kind, Text: string(text), Score: whole}}}, 0
 }
 
 // key names a text of a tenant. Tenants share nothing: how fast an answer comes
@@ -130,29 +139,16 @@ func (s *second) key(x *guard.Exchange, q *Question) recent.Key {
 // review has the places judged for which there is a question. The verdict is
 // pending if somebody has to be asked.
 func (s *second) review(x *guard.Exchange, m *mcp.Message, limits Thresholds, places []place) guard.Verdict {
-	var asked []int
+	var asked []*part
 	for i := range places {
-		if places[i].question != nil {
-			asked = append(asked, i)
+		for k := range places[i].parts {
+			asked = append(asked, &places[i].parts[k])
 		}
 	}
-	slices.SortStableFunc(asked, func(a, b int) int {
-		switch {
-		case places[a].score > places[b].score:
-			return -1
-		case places[a].score < places[b].score:
-			return 1
-		}
-		return 0
-	})
-	var open []int
+	slices.SortStableFunc(asked, func(a, b *part) int { return order(b.score, a.score) })
+	var open []*part
 	var keys []recent.Key
-	for i, at := range asked {
-		p := &places[at]
-		if i >= s.Texts {
-			p.question = nil
-			continue
-		}
+	for _, p := range asked[:min(len(asked), s.Texts)] {
 		k, known := s.key(x, p.question), false
 		s.kept.Look(k, func(v *kept) {
 			if known = s.now().UnixNano() < v.until; known {
@@ -160,7 +156,7 @@ func (s *second) review(x *guard.Exchange, m *mcp.Message, limits Thresholds, pl
 			}
 		})
 		if !known {
-			open, keys = append(open, at), append(keys, k)
+			open, keys = append(open, p), append(keys, k)
 		}
 	}
 	if len(open) == 0 {
@@ -168,15 +164,14 @@ func (s *second) review(x *guard.Exchange, m *mcp.Message, limits Thresholds, pl
 	}
 	return guard.Verdict{Pending: func(ctx context.Context) (guard.Verdict, error) {
 		questions := make([]Question, len(open))
-		for i, at := range open {
-			questions[i] = *places[at].question
+		for i, p := range open {
+			questions[i] = *p.question
 		}
 		opinions, err := s.asker.Ask(ctx, questions)
 		if err == nil && len(opinions) != len(questions) {
 			err = errors.New("injection: critic: as many opinions as questions are due")
 		}
-		for i, at := range open {
-			p := &places[at]
+		for i, p := range open {
 			switch {
 			case err == nil:
 				s.weigh(p, opinions[i])
@@ -208,8 +203,7 @@ func joined(a, b string) string {
 }
 
 // weigh lets an opinion count as far as the configuration says.
-func (s *second) weigh(p *place, o Opinion) {
-	p.question = nil
+func (s *second) weigh(p *part, o Opinion) {
 	switch {
 	case o.Confidence < s.Confidence:
 		p.said = "unsure"
@@ -221,11 +215,26 @@ func (s *second) weigh(p *place, o Opinion) {
 	}
 }
 
+// settle gives a place the worst of its parts' scores, and of what nobody was
+// asked about.
+func (p *place) settle() {
+	if len(p.parts) == 0 {
+		return
+	}
+	p.score = p.rest
+	for i, part := range p.parts {
+		if part.score > p.score || i == 0 && part.score == p.score {
+			p.score, p.said = part.score, part.said
+		}
+	}
+}
+
 // decide gives each place the action of its final score.
 func decide(m *mcp.Message, limits Thresholds, places []place) guard.Verdict {
 	var left []place
 	for i := range places {
 		p := places[i]
+		p.settle()
 		if p.action = limits.action(p.score); p.action != nothing {
 			left = append(left, p)
 		}

@@ -100,7 +100,7 @@ func TestASecondOpinionCountsAsFarAsItMay(t *testing.T) {
 		"it is silent, doubtful, the worst counts": {critic{err: errors.New("no answer in time")}, func(c *injection.Config) { mild(c); c.Critic.OnError = "worst" }, "refuse"},
 		"what is beyond doubt is not asked":        {critic{opinion: harmless}, func(c *injection.Config) { c.Critic.To = 0.6 }, "refuse"},
 		"doubtful, and less than is asked about":   {critic{opinion: harmless}, func(c *injection.Config) { mild(c); c.Critic.From = 0.995 }, "label"},
-		"a text that is too long":                  {critic{opinion: harmless}, func(c *injection.Config) { c.Critic.MaxBytes = 64 }, "refuse"},
+		"a text that no window shows whole":        {critic{opinion: harmless}, func(c *injection.Config) { c.Critic.MaxBytes = 64 }, "refuse"},
 	} {
 		raw := page
 		if strings.Contains(name, "doubtful") {

@@ -50,8 +50,9 @@ type place struct {
 	action     action
 	start, end int // in Raw, inside the quotes
 	key        bool
-	question   *Question // to the critic; nil where it is not asked, or has answered
-	said       string    // what became of its opinion
+	parts      []part  // that the critic is asked about
+	rest       float64 // score of what it is not asked about
+	said       string  // what became of the opinion that counts
 }
 
 // shortest is the length of the shortest text that can instruct anybody.
@@ -94,7 +95,7 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 				p.start, p.end = t.Span(0, len(t.Value))
 				p.start, p.end = p.start+base, p.end+base
 				if ask {
-					p.question = &Question{Kind: kind, Text: string(t.Value), Score: score}
+					p.parts, p.rest = g.second.parts(func(b []byte) float64 { return s.detector.ScoreAs(from, b) }, kind, t.Value, score)
 				}
 				places = append(places, p)
 			}
