@@ -65,114 +65,6 @@ func challenge(v ast.Value, c *policy.Challenge) error {
 	})
 }
 
-func obligations(v ast.Value, o *policy.Obligations) error {
-	return object(v, "obligations", func(key string, v ast.Value) (err error) {
-		switch key {
-		case "labels":
-			o.Labels, err = strs(v)
-		case "approval":
-			o.Approval, err = str(v)
-			if err == nil && o.Approval == "" {
-				err = fmt.Errorf("says nothing to the person who approves")
-			}
-		case "set":
-			err = each(v, func(v ast.Value) error {
-				var s policy.Set
-				err := object(v, "", func(key string, v ast.Value) (err error) {
-					switch key {
-					case "path":
-						s.Path, err = path(v, false)
-					case "value":
-						s.Value, err = raw(v)
-					default:
-						err = errUnknown
-					}
-					return err
-				})
-				if err == nil && (s.Path == "" || s.Value == nil) {
-					err = errLacking
-				}
-				o.Set = append(o.Set, s)
-				return err
-			})
-		case "clamp":
-			err = each(v, func(v ast.Value) error {
-				var c policy.Clamp
-				err := object(v, "", func(key string, v ast.Value) (err error) {
-					switch key {
-					case "path":
-						c.Path, err = path(v, false)
-					case "min":
-						c.Min, err = float(v)
-					case "max":
-						c.Max, err = float(v)
-					case "default":
-						c.Default, err = float(v)
-					default:
-						err = errUnknown
-					}
-					return err
-				})
-				if err == nil && (c.Path == "" || c.Min == nil && c.Max == nil) {
-					err = errLacking
-				}
-				o.Clamp = append(o.Clamp, c)
-				return err
-			})
-		case "mask":
-			err = each(v, func(v ast.Value) error {
-				var m policy.Mask
-				err := object(v, "", func(key string, v ast.Value) (err error) {
-					switch key {
-					case "path":
-						m.Path, err = path(v, true)
-					case "with":
-						m.With, err = raw(v)
-					default:
-						err = errUnknown
-					}
-					return err
-				})
-				if err == nil && m.Path == "" {
-					err = errLacking
-				}
-				o.Mask = append(o.Mask, m)
-				return err
-			})
-		case "cap":
-			err = each(v, func(v ast.Value) error {
-				var c policy.Cap
-				items := false
-				err := object(v, "", func(key string, v ast.Value) (err error) {
-					switch key {
-					case "path":
-						c.Path, err = path(v, false)
-					case "items":
-						items = true
-						c.Items, err = whole(v)
-					default:
-						err = errUnknown
-					}
-					return err
-				})
-				if err == nil && (c.Path == "" || !items) {
-					err = errLacking
-				}
-				o.Cap = append(o.Cap, c)
-				return err
-			})
-		case "constrain":
-			if _, ok := v.(ast.Object); !ok {
-				return fmt.Errorf("is no object")
-			}
-			o.Constrain, err = raw(v)
-		default:
-			err = errUnknown
-		}
-		return err
-	})
-}
-
 var (
 	errUnknown = fmt.Errorf("is not known here")
 	errLacking = fmt.Errorf("lacks a member that it needs")
@@ -215,6 +107,16 @@ func each(v ast.Value, visit func(ast.Value) error) error {
 	return err
 }
 
+// all reads each element of a set or an array.
+func all[T any](v ast.Value, read func(ast.Value) (T, error)) (out []T, err error) {
+	err = each(v, func(v ast.Value) error {
+		one, err := read(v)
+		out = append(out, one)
+		return err
+	})
+	return out, err
+}
+
 func boolean(v ast.Value) (bool, error) {
 	b, ok := v.(ast.Boolean)
 	if !ok {
@@ -231,14 +133,7 @@ func str(v ast.Value) (string, error) {
 	return string(s), nil
 }
 
-func strs(v ast.Value) (out []string, err error) {
-	err = each(v, func(v ast.Value) error {
-		s, err := str(v)
-		out = append(out, s)
-		return err
-	})
-	return out, err
-}
+func strs(v ast.Value) ([]string, error) { return all(v, str) }
 
 // tokens are texts that go into a challenge, between quotes.
 func tokens(v ast.Value) ([]string, error) {
