@@ -63,71 +63,10 @@ func (r *rule) annotate(one *cedar.Policy) (step string, err error) {
 			if no.MaxAge, err = strconv.Atoi(text); err == nil && no.MaxAge < 0 {
 				err = errors.New("is less than 0")
 			}
-		case "label":
-			o.Labels, err = tokens(text)
-		case "approval":
-			if o.Approval = text; text == "" {
-				err = errors.New("says nothing to the person who approves")
-			}
 		case "tenant_argument":
 			r.tenantAt, err = pointer(text, false)
-		case "set":
-			err = each(text, func(s *struct {
-				Path  string          `json:"path"`
-				Value json.RawMessage `json:"value"`
-			}) error {
-				p, err := pointer(s.Path, false)
-				if err == nil && s.Value == nil {
-					err = errLacking
-				}
-				o.Set = append(o.Set, policy.Set{Path: p, Value: s.Value})
-				return err
-			})
-		case "clamp":
-			err = each(text, func(c *struct {
-				Path    string   `json:"path"`
-				Min     *float64 `json:"min"`
-				Max     *float64 `json:"max"`
-				Default *float64 `json:"default"`
-			}) error {
-				p, err := pointer(c.Path, false)
-				if err == nil && c.Min == nil && c.Max == nil {
-					err = errLacking
-				}
-				o.Clamp = append(o.Clamp, policy.Clamp{Path: p, Min: c.Min, Max: c.Max, Default: c.Default})
-				return err
-			})
-		case "mask":
-			err = each(text, func(m *struct {
-				Path string          `json:"path"`
-				With json.RawMessage `json:"with"`
-			}) error {
-				p, err := pointer(m.Path, true)
-				o.Mask = append(o.Mask, policy.Mask{Path: p, With: m.With})
-				return err
-			})
-		case "cap":
-			err = each(text, func(c *struct {
-				Path  string `json:"path"`
-				Items *int   `json:"items"`
-			}) error {
-				p, err := pointer(c.Path, false)
-				if err == nil && (c.Items == nil || *c.Items < 0) {
-					return errLacking
-				}
-				if err == nil {
-					o.Cap = append(o.Cap, policy.Cap{Path: p, Items: *c.Items})
-				}
-				return err
-			})
-		case "constrain":
-			var claims map[string]json.RawMessage
-			if err = json.Unmarshal([]byte(text), &claims); err == nil && claims == nil {
-				err = errors.New("is no object")
-			}
-			o.Constrain = json.RawMessage(text)
 		default:
-			err = errors.New("is no annotation that the gateway knows")
+			err = oblige(&o, key, text)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("@%s: %w", key, err))
@@ -140,6 +79,76 @@ func (r *rule) annotate(one *cedar.Policy) (step string, err error) {
 		r.adds = &o
 	}
 	return step, errors.Join(errs...)
+}
+
+// oblige reads an annotation about what a yes carries.
+func oblige(o *policy.Obligations, key, text string) (err error) {
+	switch key {
+	case "label":
+		o.Labels, err = tokens(text)
+	case "approval":
+		if o.Approval = text; text == "" {
+			err = errors.New("says nothing to the person who approves")
+		}
+	case "set":
+		err = each(text, func(s *struct {
+			Path  string          `json:"path"`
+			Value json.RawMessage `json:"value"`
+		}) error {
+			p, err := pointer(s.Path, false)
+			if err == nil && s.Value == nil {
+				err = errLacking
+			}
+			o.Set = append(o.Set, policy.Set{Path: p, Value: s.Value})
+			return err
+		})
+	case "clamp":
+		err = each(text, func(c *struct {
+			Path    string   `json:"path"`
+			Min     *float64 `json:"min"`
+			Max     *float64 `json:"max"`
+			Default *float64 `json:"default"`
+		}) error {
+			p, err := pointer(c.Path, false)
+			if err == nil && c.Min == nil && c.Max == nil {
+				err = errLacking
+			}
+			o.Clamp = append(o.Clamp, policy.Clamp{Path: p, Min: c.Min, Max: c.Max, Default: c.Default})
+			return err
+		})
+	case "mask":
+		err = each(text, func(m *struct {
+			Path string          `json:"path"`
+			With json.RawMessage `json:"with"`
+		}) error {
+			p, err := pointer(m.Path, true)
+			o.Mask = append(o.Mask, policy.Mask{Path: p, With: m.With})
+			return err
+		})
+	case "cap":
+		err = each(text, func(c *struct {
+			Path  string `json:"path"`
+			Items *int   `json:"items"`
+		}) error {
+			p, err := pointer(c.Path, false)
+			if err == nil && (c.Items == nil || *c.Items < 0) {
+				return errLacking
+			}
+			if err == nil {
+				o.Cap = append(o.Cap, policy.Cap{Path: p, Items: *c.Items})
+			}
+			return err
+		})
+	case "constrain":
+		var claims map[string]json.RawMessage
+		if err = json.Unmarshal([]byte(text), &claims); err == nil && claims == nil {
+			err = errors.New("is no object")
+		}
+		o.Constrain = json.RawMessage(text)
+	default:
+		err = errors.New("is no annotation that the gateway knows")
+	}
+	return err
 }
 
 var errLacking = errors.New("lacks a member that it needs")
