@@ -46,39 +46,27 @@ func spec() guard.Spec {
 	return egress.Spec(egress.Ports{Resolver: dns, Allowlist: []string{"api.company.com", "cdn.company.com", "rebound.company.com", "bad.company.com", "data.warehouse.internal", "intra.company.com", "gone.company.com"}})
 }
 
-func set(c any) {
-	c.(*egress.Config).Allow = []egress.Entry{
+func entries(c *egress.Config) {
+	c.Allow = []egress.Entry{
 		{Host: "*.tools.company.com", Private: true},
 		{Host: "only.company.com", Ports: []int{8443}, Schemes: []string{"https", "wss"}, Servers: []string{"crm"}, Tools: []string{"lookup"}, Tenants: []string{"acme"}},
 		{Host: "93.184.216.40"},
 	}
-	c.(*egress.Config).Ignore = []egress.Tool{{Server: "crm", Tool: "search"}}
+	c.Ignore = []egress.Tool{{Server: "crm", Tool: "search"}}
 }
 
 func TestConformance(t *testing.T) {
 	guardtest.Run(t, egress.Spec(egress.Ports{}))
-	guardtest.Run(t, spec(), guardtest.Config{Name: "more entries", Set: set})
+	guardtest.Run(t, spec(), guardtest.Config{Name: "more entries", Set: func(c any) { entries(c.(*egress.Config)) }})
 }
 
 var decoder = mcp.NewDecoder(mcp.Config{})
 
-func judge(t *testing.T, s guard.Spec, configure func(any), raw string) guard.Verdict {
+func judge(t *testing.T, s guard.Spec, set func(*egress.Config), raw string) guard.Verdict {
 	t.Helper()
-	g, err := s.Build(func(c any) error {
-		if configure != nil {
-			configure(c)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, f := decoder.Decode(mcp.ToServer, []byte(raw))
-	if f != nil {
-		t.Fatalf("%s: %v", raw, f)
-	}
+	g, m := guardtest.Build(t, s, set), guardtest.Decode(t, mcp.ToServer, raw)
 	x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Principal: guard.Principal{Tenant: "acme"}}
-	v, err := g.Inspect(context.Background(), x, &m)
+	v, err := g.Inspect(context.Background(), x, m)
 	if err == nil && v.Pending != nil {
 		v, err = v.Pending(context.Background())
 	}
@@ -120,7 +108,7 @@ func TestDestinationsAreJudgedWhereverTheyStand(t *testing.T) {
 		"an answer to the server's question":       {`{"jsonrpc":"2.0","id":1,"result":{"action":"accept","content":{"site":"https://evil.example"}}}`, false},
 		"a URL that cannot be read without doubt":  {call("lookup", `{"url":"https://api.company.com\\@evil.example/"}`), false},
 	} {
-		v := judge(t, spec(), set, c.raw)
+		v := judge(t, spec(), entries, c.raw)
 		if (v.Action == guard.Allow) != c.allow || !c.allow && v.Reason != egress.Denied {
 			t.Errorf("%s: %v %s %s", name, v.Action, v.Reason, v.Detail)
 		}
@@ -141,10 +129,7 @@ func TestWithoutAListOnlyMetadataServicesAreRefused(t *testing.T) {
 
 func TestEntriesThatAreNoHostsAreRefused(t *testing.T) {
 	for _, host := range []string{"https://api.company.com", "api.company.com/x", "api.company.com:443", "*.10.0.0.1", "a b", "*", ""} {
-		_, err := spec().Build(func(c any) error {
-			c.(*egress.Config).Allow = []egress.Entry{{Host: host}}
-			return nil
-		})
+		_, err := guardtest.Try(spec(), func(c *egress.Config) { c.Allow = []egress.Entry{{Host: host}} })
 		if err == nil || !strings.HasPrefix(err.Error(), "allow[0].host: ") {
 			t.Errorf("%q: %v", host, err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/egress"
+	"github.com/sallyport/sallyport/guard/guardtest"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -15,24 +16,16 @@ import (
 // the client gets.
 func answered(t testing.TB, s guard.Spec, results, raw string) (guard.Verdict, string) {
 	t.Helper()
-	g, err := s.Build(func(c any) error {
-		c.(*egress.Config).Results = results
-		c.(*egress.Config).Ignore = []egress.Tool{{Server: "crm", Tool: "search"}}
-		return nil
+	g := guardtest.Build(t, s, func(c *egress.Config) {
+		c.Results, c.Ignore = results, []egress.Tool{{Server: "crm", Tool: "search"}}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, f := decoder.Decode(mcp.ToClient, []byte(raw))
-	if f != nil {
-		t.Fatalf("%s: %v", raw, f)
-	}
+	m := guardtest.Decode(t, mcp.ToClient, raw)
 	tool := "lookup"
 	if strings.Contains(raw, "searched") {
 		tool = "search"
 	}
 	x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Asked: guard.Asked{Kind: mcp.Request, Method: "tools/call", Name: tool, ID: json.RawMessage("1")}}
-	v, err := g.Inspect(t.Context(), x, &m)
+	v, err := g.Inspect(t.Context(), x, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +35,7 @@ func answered(t testing.TB, s guard.Spec, results, raw string) (guard.Verdict, s
 	if len(v.Edits) == 0 {
 		return v, raw
 	}
-	out, err := decoder.Apply(&m, v.Edits...)
+	out, err := decoder.Apply(m, v.Edits...)
 	if err != nil {
 		t.Fatalf("%s: %v", raw, err)
 	}
@@ -117,10 +110,7 @@ func TestAnswersAreLookedAtOnlyWhereThatIsAskedFor(t *testing.T) {
 		if tt.listed {
 			p.Allowlist = []string{"api.company.com"}
 		}
-		g, err := egress.Spec(p).Build(func(c any) error { c.(*egress.Config).Results = tt.results; return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
+		g := guardtest.Build(t, egress.Spec(p), func(c *egress.Config) { c.Results = tt.results })
 		looks := false
 		for _, w := range g.(guard.Wanter).Wants() {
 			looks = looks || w.Direction == mcp.ToClient
@@ -163,15 +153,12 @@ func FuzzNoLinkIsLeft(f *testing.F) {
 
 func BenchmarkLinks(b *testing.B) {
 	page := content(`{"type":"text","text":"` + strings.Repeat("The committee met at 10:30. It read report.txt, and https://api.company.com/x was named. ", 100) + `"}`)
-	g, err := spec().Build(func(c any) error { c.(*egress.Config).Results = "strip"; return nil })
-	if err != nil {
-		b.Fatal(err)
-	}
-	m, _ := decoder.Decode(mcp.ToClient, []byte(page))
+	g := guardtest.Build(b, spec(), func(c *egress.Config) { c.Results = "strip" })
+	m := guardtest.Decode(b, mcp.ToClient, page)
 	x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Asked: guard.Asked{Kind: mcp.Request, Method: "tools/call", Name: "lookup"}}
 	b.SetBytes(int64(len(page)))
 	for b.Loop() {
-		if _, err := g.Inspect(b.Context(), x, &m); err != nil {
+		if _, err := g.Inspect(b.Context(), x, m); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/guardtest"
 	"github.com/sallyport/sallyport/guard/identity"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -38,13 +39,9 @@ func TestWhatNeedsAFreshAuthentication(t *testing.T) {
 			s := identity.Spec(identity.Port{Fresh: c.fresh, Source: func(identity.Config) (identity.Authenticator, error) {
 				return answers{Pending: func(context.Context) (identity.Answer, error) { return identity.Answer{Principal: p}, nil }}, nil
 			}})
-			g, err := s.Build(func(config any) error {
-				config.(*identity.Config).Reauth = identity.Reauth{MaxAge: 5 * time.Minute, ACR: []string{"mfa", "hwk"}}
-				return nil
+			g := guardtest.Build(t, s, func(c *identity.Config) {
+				c.Reauth = identity.Reauth{MaxAge: 5 * time.Minute, ACR: []string{"mfa", "hwk"}}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 			x := &guard.Exchange{Started: now, Principal: *p, Server: guard.Server{Name: "crm", Tools: map[string]guard.Tool{
 				"pay": {Sensitive: true}, "read": {}, "*": {Sensitive: true},
 			}}}
