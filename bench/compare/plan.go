@@ -113,7 +113,7 @@ func turn(ctx context.Context, rig *setup.Rig, s *setup.Setup, p Plan, size int)
 		out.Errors = result.Errors
 	}
 	if result.Completed == 0 {
-		return nil, fmt.Errorf("no call was answered; first error: %w", errors.Join(result.First))
+		return nil, errors.Join(errors.New("no call was answered"), result.First)
 	}
 	m.account(out, rig, s, result.Completed)
 	return out, nil

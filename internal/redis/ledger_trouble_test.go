@@ -26,7 +26,7 @@ func TestWhatBudgetsDoWithoutRedis(t *testing.T) {
 				began := time.Now()
 				claims := []budget.Claim{budgettest.Claim(l, "a", cost)}
 				a, err := budgettest.Reserve(t.Context(), b, claims)
-				if took := time.Since(began); err != nil || took > 30*patience { // of a busy machine
+				if took := time.Since(began); err != nil || took > time.Minute { // far less, but the machine may be busy
 					t.Errorf("%v after %v", err, took)
 				}
 				b.Settle(claims, claims[0].Amounts)

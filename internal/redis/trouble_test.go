@@ -66,7 +66,7 @@ func TestWhatHappensWithoutRedis(t *testing.T) {
 			take := func(limit *quota.Limit) (a quota.Answer) {
 				began := time.Now()
 				a, err := quotatest.Take(t.Context(), l, []quota.Charge{quotatest.Charge(limit, "a")})
-				if took := time.Since(began); err != nil || took > 30*patience { // of a busy machine
+				if took := time.Since(began); err != nil || took > time.Minute { // far less, but the machine may be busy
 					t.Errorf("%v after %v", err, took)
 				}
 				return a
