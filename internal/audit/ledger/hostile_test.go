@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/audit/chain"
 )
 
@@ -19,10 +20,10 @@ func filled(t *testing.T) Options {
 	o := options(t)
 	o.SegmentSize = 1 << 10
 	l := open(t, o)
-	_, stop := running(t, l)
+	c, stop := running(t, l)
 	for i := range 10 {
 		put(t, l, 10*i, 10)
-		time.Sleep(8 * time.Millisecond)
+		testenv.Eventually(t, time.Minute, "they are written, and not with the next", func() bool { return c.wrote.Load() == uint64(10*(i+1)) })
 	}
 	stop()
 	if n, err := Segments(o.Directory); err != nil || len(n) < 4 {
