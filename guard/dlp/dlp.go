@@ -23,7 +23,8 @@ type Config struct {
 	Described   Actions       `yaml:"descriptions" doc:"What happens to findings in what servers say of themselves, their tools, prompts and resource templates"`
 	Rules       []Rule        `yaml:"rules" doc:"Exceptions from to_server, to_client and descriptions; the first that fits a finding counts"`
 	Key         string        `yaml:"key" doc:"Reference to the key of hash and tokenise, such as env:DLP_KEY or file:/run/secrets/dlp: at least 16 bytes, the same for all replicas"`
-	RestoreFor  time.Duration `yaml:"restore_for" min:"0s" max:"30d" doc:"How long, at least, a value that was tokenised on its way to the client is put back in messages to the server that it came from, of the same tenant; at most twice as long. Equal values have one token for so long. 0 for never"`
+	RestoreFor  time.Duration `yaml:"restore_for" min:"0s" max:"30d" doc:"How long, at least, a value that was tokenised on its way to the client is put back in messages to the server that it came from, for whom restore_bound_to says; at most twice as long. Equal values have one token for so long. 0 for never"`
+	RestoreTo   string        `yaml:"restore_bound_to" oneof:"principal|tenant" doc:"Whose messages have a token put back: those of the principal who got it, whoever acts for it; or those of everybody of its tenant, who can then use each other's tokens"`
 	Recognisers []string      `yaml:"recognisers" doc:"Files with recognisers of your own, relative to the working directory; each must pass its own tests"`
 	MaxBytes    int           `yaml:"max_bytes" min:"1024" max:"67108864" doc:"Largest message to inspect; for a larger one no decision is reached, and on_error says what that means"`
 }
@@ -94,6 +95,7 @@ func Default() Config {
 		ToClient:  Actions{PII: "alert", Secret: "alert"},
 		Described: Actions{PII: "alert", Secret: "alert"},
 		Rules:     []Rule{{Types: []string{"generic_password", "generic_api_key", "session_cookie", "bearer_opaque"}, Direction: "to_server", Action: "alert"}},
+		RestoreTo: "principal",
 		MaxBytes:  4 << 20,
 	}
 }

@@ -35,6 +35,8 @@ func (c *Config) reversible() bool {
 
 func (c *Config) checkRestore() error {
 	switch {
+	case c.RestoreFor == 0 && c.RestoreTo == "tenant":
+		return errors.New("restore_bound_to: has no effect without restore_for")
 	case c.RestoreFor == 0:
 		return nil
 	case c.Key == "":
@@ -45,12 +47,17 @@ func (c *Config) checkRestore() error {
 	return nil
 }
 
-// owner is for whom a token is: the server that supplied the value, at the
-// caller's tenant, in a time of its own. Only a message of the same tenant to the
-// same server has its value put back, in that time and the next.
+// owner is for whom a token is: the server that supplied the value, and the caller
+// at its tenant or, where configuration says so, the tenant, in a time of its own. Only
+// a message from there to the same server has its value put back, in that time and the
+// next. The caller is the subject that agents act for, and so a chain of them hands on
+// what it was given; to whoever learnt a token otherwise it is a word and no more.
 func (g *dlp) owner(x *guard.Exchange, kind string, back int64) [32]byte {
 	period := max(1, int64(g.RestoreFor/time.Second))
 	b := guard.AppendText(nil, "dlp token, 1")
+	if g.RestoreTo != "tenant" {
+		b = x.AppendCaller(guard.AppendText(nil, "dlp token, 2"))
+	}
 	b = guard.AppendText(guard.AppendText(guard.AppendText(b, x.Server.Name), x.Principal.Tenant), kind)
 	return sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(x.Started.Unix()/period-back)))
 }

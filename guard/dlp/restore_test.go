@@ -57,9 +57,10 @@ func restoringWith(t testing.TB, key string, set func(*dlp.Config), around func(
 type at struct {
 	server, tenant string
 	hours          float64
+	who            guard.Principal // ada where nobody is named
 }
 
-var home = at{"crm", "acme", 0}
+var home = at{server: "crm", tenant: "acme"}
 
 // pass returns the message as it goes on.
 func pass(t testing.TB, g guard.Guard, d mcp.Direction, where at, raw string) (string, guard.Verdict) {
@@ -68,7 +69,7 @@ func pass(t testing.TB, g guard.Guard, d mcp.Direction, where at, raw string) (s
 	if f != nil {
 		t.Fatalf("%s: %v", raw, f)
 	}
-	x := &guard.Exchange{Server: guard.Server{Name: where.server}, Principal: guard.Principal{Subject: "ada", Tenant: where.tenant},
+	x := &guard.Exchange{Server: guard.Server{Name: where.server}, Principal: where.principal(),
 		Asked: guard.Asked{Name: "lookup"}, Started: time.Unix(1_793_534_400, 0).Add(time.Duration(where.hours * float64(time.Hour)))}
 	v, err := g.Inspect(t.Context(), x, &m)
 	if err != nil {
@@ -144,24 +145,75 @@ func TestWhereATokenStaysAToken(t *testing.T) {
 	g := restoring(t, key, nil)
 	token := get(t, g, home, mail)
 	for name, where := range map[string]at{
-		"another server gets it":                   {"web", "acme", 0},
-		"a caller of another tenant sends it":      {"crm", "evil", 0},
-		"a caller of no tenant sends it":           {"crm", "", 0},
-		"it is replayed long after":                {"crm", "acme", 2.5},
-		"it is of a time to come":                  {"crm", "acme", -3},
-		"the names of server and tenant are mixed": {"crma", "cme", 0},
+		"another server gets it":                   {server: "web", tenant: "acme"},
+		"a caller of another tenant sends it":      {server: "crm", tenant: "evil"},
+		"a caller of no tenant sends it":           {server: "crm"},
+		"it is replayed long after":                {server: "crm", tenant: "acme", hours: 2.5},
+		"it is of a time to come":                  {server: "crm", tenant: "acme", hours: -3},
+		"the names of server and tenant are mixed": {server: "crma", tenant: "cme"},
 	} {
 		if got := send(t, g, where, token); got != token {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
 	for _, hours := range []float64{0, 0.5, 1} {
-		if got := send(t, g, at{"crm", "acme", hours}, token); got != mail {
+		if got := send(t, g, at{server: "crm", tenant: "acme", hours: hours}, token); got != mail {
 			t.Errorf("after %v hours: %q", hours, got)
 		}
 	}
 	if got := send(t, restoring(t, "another key, another key, another", nil), home, token); got != token {
 		t.Errorf("a gateway with another key: %q", got)
+	}
+}
+
+func (a at) principal() guard.Principal {
+	p := a.who
+	if p.IsAnonymous() {
+		p = guard.Principal{Subject: "ada", Issuer: "https://idp"}
+	}
+	p.Tenant = a.tenant
+	return p
+}
+
+// A token stands in a shared document. Who reads it there must not have a tool say, or
+// send, what was kept from him.
+func TestATokenThatAnotherPersonLearntIsAWordToHim(t *testing.T) {
+	const key = "0123456789abcdef0123456789abcdef"
+	by := func(p guard.Principal) at { return at{server: "crm", tenant: "acme", who: p} }
+	ada, bob := guard.Principal{Subject: "ada", Issuer: "https://idp"}, guard.Principal{Subject: "bob", Issuer: "https://idp"}
+	for name, tt := range map[string]struct {
+		who guard.Principal
+		her bool // it is ada
+	}{
+		"the same person":                     {ada, true},
+		"an agent that acts for her":          {guard.Principal{Subject: "ada", Issuer: "https://idp", Agent: "helper", Actors: []string{"helper", "planner"}, Client: "app", Task: "t"}, true},
+		"from another machine":                {guard.Principal{Subject: "ada", Issuer: "https://idp", Peer: "spiffe://x/y"}, true},
+		"somebody else":                       {bob, false},
+		"somebody else, with ada as actor":    {guard.Principal{Subject: "bob", Issuer: "https://idp", Agent: "ada", Actors: []string{"ada"}}, false},
+		"another ada, of another issuer":      {guard.Principal{Subject: "ada", Issuer: "https://other"}, false},
+		"a client that is called as she is":   {guard.Principal{Client: "ada", Issuer: "https://idp"}, false},
+		"a workload that is called as she is": {guard.Principal{Peer: "ada"}, false},
+		"the same text, cut elsewhere":        {guard.Principal{Subject: "pada", Issuer: "https://id"}, false},
+	} {
+		for _, to := range []string{"principal", "tenant"} {
+			g := restoring(t, key, func(c *dlp.Config) { c.RestoreTo = to })
+			token := get(t, g, by(ada), mail)
+			want := token
+			if tt.her || to == "tenant" {
+				want = mail
+			}
+			if got := send(t, g, by(tt.who), token); got != want {
+				t.Errorf("%s, bound to %s: %q", name, to, got)
+			}
+		}
+	}
+	g := restoring(t, key, nil)
+	if get(t, g, by(ada), mail) == get(t, g, by(bob), mail) {
+		t.Error("two people can compare what was kept from them")
+	}
+	wide := restoring(t, key, func(c *dlp.Config) { c.RestoreTo = "tenant" })
+	if got := send(t, g, by(ada), get(t, wide, by(ada), mail)); !strings.HasPrefix(got, "tok_") {
+		t.Errorf("a token that was bound to the tenant: %q", got)
 	}
 }
 
@@ -229,6 +281,7 @@ func TestATokenNeverNamesTheTarget(t *testing.T) {
 func TestRestoringThatCannotBeMeant(t *testing.T) {
 	for want, set := range map[string]func(*dlp.Config){
 		"restore_for: needs key":     func(c *dlp.Config) { c.RestoreFor = time.Hour },
+		"restore_bound_to: has no":   func(c *dlp.Config) { c.RestoreTo = "tenant" },
 		"restore_for: has no effect": func(c *dlp.Config) { c.RestoreFor, c.Key, c.ToServer.PII = time.Hour, "env:KEY", "tokenise" },
 	} {
 		_, err := dlp.Spec(ports).Build(func(c any) error { set(c.(*dlp.Config)); return nil })
