@@ -45,6 +45,8 @@ type asked struct {
 func (a *asked) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.about.Subject, "subject", "", "the person, as tokens say it")
+	f.StringArrayVar(&a.about.Also, "also", nil, "what the person is called besides, at any issuer; repeatable")
+	f.BoolVar(&a.about.Exact, "exact", false, "take a mail address in another case for another person's")
 	f.StringVar(&a.about.Issuer, "issuer", "", "only the subject of this issuer")
 	f.StringVar(&a.about.Tenant, "tenant", "", "only within this tenant; without --subject the tenant as a whole")
 	f.StringVar(&a.requests, "requests", "", "receipt directory in which this request leaves its own receipt")
@@ -129,10 +131,14 @@ func (a *asked) open(cmd *cobra.Command) (ed25519.PrivateKey, error) {
 
 // keep leaves the receipt of the request.
 func (a *asked) keep(kind string, receipts, inClear int, destroyed []string) error {
-	return a.book.Keep(&subject.Record{
+	r := &subject.Record{
 		Time: time.Now(), Request: kind, By: a.by, Why: a.why, Tenant: a.about.Tenant, Pseudonyms: a.names, Subject: a.named(inClear), Destroyed: destroyed,
 		Receipts: receipts, InClear: inClear, Over: a.over,
-	})
+	}
+	if r.Subject != "" {
+		r.Also = a.about.Also
+	}
+	return a.book.Keep(r)
 }
 
 // named is the subject where receipts name it anyway, or nothing else tells who
@@ -166,7 +172,7 @@ func subjectFindCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "find DIR... (--subject NAME | --tenant NAME) --requests DIR [-c FILE | --keys DIR --wrap-with REF] [--key PUB.pem]...",
 		Short:   "Print all receipts about somebody, with where they stand",
-		Long:    "Prints all receipts about a subject, or of a tenant, over the directories of all replicas, as JSON lines\nwith where they stand. Where subjects are sealed it takes the key ring to know them.\nThe request leaves a receipt of its own. Exits with 0 if there are receipts and 1 if there are none.",
+		Long:    "Prints all receipts about a subject, or of a tenant, over the directories of all replicas, as JSON lines\nwith where they stand. Where subjects are sealed it takes the key ring to know them.\nas says what she is in it: caller, actor (for somebody else), or only mentioned, by a mail address.\nMail addresses are found in any case (--exact: only as written), other names as written. --also adds names.\nThe request leaves a receipt of its own. Exits with 0 if there are receipts and 1 if there are none.",
 		Example: "  sallyport audit subject find receipts-* -c sallyport.yaml --subject alice --requests requests --key sign.pub",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
@@ -279,6 +285,6 @@ func (a *asked) clear(words io.Writer, n int) error {
 	if n == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(words, "%d receipts name the subject in clear (receipts.sealing.subjects was not sealed): they end with their directory\n", n)
+	_, err := fmt.Fprintf(words, "%d receipts name the subject in clear (receipts.sealing.subjects was not sealed, or as an actor, or in a text of somebody else's): they end with their directory\n", n)
 	return err
 }

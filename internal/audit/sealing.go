@@ -80,10 +80,10 @@ func (s *Sealing) seals(ctx context.Context, x *guard.Exchange, m *mcp.Message, 
 
 // hide replaces the sealed subject wherever a text repeats it.
 func (s *seals) hide(text string) string {
-	if s.subject == "" || !strings.Contains(text, s.subject) {
+	if s.subject == "" || len(text) < len(s.subject) {
 		return text
 	}
-	return strings.ReplaceAll(text, s.subject, "~"+s.pseudonym)
+	return replaceName(text, s.subject, "~"+s.pseudonym)
 }
 
 // id writes the id of a message, which its sender chose, in whatever spelling.

@@ -21,7 +21,8 @@ type Copy struct {
 	Unproved  string         `json:"unproved,omitempty"` // why there is no proof
 }
 
-// Export writes all receipts about somebody as one JSON document.
+// Export writes all receipts about somebody as one JSON document. Those in which she is
+// only mentioned are counted.
 func Export(w io.Writer, over []Source, a About, pseudonyms []string, ring *keyring.Ring) (n int, err error) {
 	head, err := json.Marshal(struct {
 		About       About    `json:"about"`
@@ -34,12 +35,17 @@ func Export(w io.Writer, over []Source, a About, pseudonyms []string, ring *keyr
 	if _, err := fmt.Fprintf(w, "%s,\"receipts\":[", head[:len(head)-1]); err != nil {
 		return 0, fmt.Errorf("subject: export: %w", err)
 	}
+	mentions := 0
 	for _, s := range over {
 		prover, err := verify.NewProver(s.Path)
 		if err != nil {
 			return n, err
 		}
 		err = Find([]string{s.Path}, a, pseudonyms, func(f Found) error {
+			if f.Only(Mentioned) { // it is about others, and find says where it stands
+				mentions++
+				return nil
+			}
 			c, err := copyOf(f, ring, prover)
 			if err != nil {
 				return err
@@ -60,7 +66,7 @@ func Export(w io.Writer, over []Source, a About, pseudonyms []string, ring *keyr
 			return n, err
 		}
 	}
-	_, err = io.WriteString(w, "\n]}\n")
+	_, err = fmt.Fprintf(w, "\n],\"mentions\":%d}\n", mentions)
 	return n, err
 }
 

@@ -29,6 +29,7 @@ type Record struct {
 	Tenant     string    `json:"tenant,omitempty"`
 	Pseudonyms []string  `json:"pseudonyms,omitempty"`
 	Subject    string    `json:"subject,omitempty"` // where receipts name it in clear
+	Also       []string  `json:"also,omitempty"`    // likewise
 	Destroyed  []string  `json:"keys_destroyed,omitempty"`
 	Receipts   int       `json:"receipts"`
 	InClear    int       `json:"in_clear"` // of them, which no key makes unreadable
