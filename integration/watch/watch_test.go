@@ -284,6 +284,8 @@ func TestWhatPeopleWatch(t *testing.T) {
 var elsewhere = map[string]string{
 	"mcp_gateway_egress_allowed_total":                   "needs an egress listener: integration/egress",
 	"mcp_gateway_egress_refused_total":                   "likewise",
+	"mcp_gateway_egress_sent_total":                      "likewise: integration/closing",
+	"mcp_gateway_egress_received_total":                  "likewise",
 	`mcp_gateway_events_total{event="tool_usage_spike"}`: "takes five minutes of real time: guard/anomaly",
 	"mcp_gateway_policy_canary_decisions_total":          "needs a canary: integration/release",
 }
