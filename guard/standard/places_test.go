@@ -275,3 +275,17 @@ func TestPersonalDataAndSecretsAreFoundWhereverAServersTextCanStand(t *testing.T
 		})
 	}
 }
+
+// A method that the configuration adds is none of the protocol's, and its messages
+// are read like them.
+func TestMessagesOfAddedMethodsAreReadToo(t *testing.T) {
+	c := chain(t, func(*injection.Config) {}, func(*dlp.Config) {})
+	p := planted{place: place{"C", "result", "acme/hello", "/result/*"}, revision: mcp.R20251125, text: plantedOrder + " " + plantedSecret}
+	if _, labels := p.run(t, c); !has(labels, "injection") || !has(labels, "secret") {
+		t.Errorf("a result: %v", labels)
+	}
+	p.kind, p.method, p.pointer = "notification", "notifications/acme/hello", "/params/*"
+	if _, labels := p.run(t, c); !has(labels, "injection") || !has(labels, "secret") {
+		t.Errorf("a notification: %v", labels)
+	}
+}
