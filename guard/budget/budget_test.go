@@ -1,11 +1,9 @@
 package budget_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,36 +13,6 @@ import (
 	embedded "github.com/sallyport/sallyport/internal/budget"
 	"github.com/sallyport/sallyport/mcp"
 )
-
-// slow is a ledger that always has to ask, and says what a test wants.
-type slow struct {
-	budget.Ledger
-	answer budget.Answer
-	err    error
-	gate   chan struct{}
-
-	mu      sync.Mutex
-	settled []budget.Amounts
-}
-
-func (s *slow) TryReserve([]budget.Claim) (budget.Answer, bool) { return budget.Answer{}, false }
-func (s *slow) Reserve(context.Context, []budget.Claim) (budget.Answer, error) {
-	if s.gate != nil {
-		<-s.gate
-	}
-	return s.answer, s.err
-}
-func (s *slow) Settle(_ []budget.Claim, used budget.Amounts) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settled = append(s.settled, used)
-}
-
-func here() *embedded.Embedded { return embedded.NewEmbedded(time.Now, 1000) }
-
-func keep(l budget.Ledger) budget.Port {
-	return budget.Port{Now: time.Now, Ledger: func(budget.Config) (budget.Ledger, error) { return l, nil }}
-}
 
 func TestConformance(t *testing.T) {
 	for name, l := range map[string]budget.Ledger{
@@ -67,98 +35,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// rig is a chain of the guard alone.
-type rig struct {
-	*guard.Chain
-	t testing.TB
-	n int
-}
-
-func judge(t testing.TB, p budget.Port, set func(*budget.Config)) *rig {
-	t.Helper()
-	spec := budget.Spec(p)
-	g := guardtest.Build(t, spec, set)
-	if g == nil {
-		t.Fatal("there is nothing to do")
-	}
-	c, err := guard.New(guard.Host{
-		Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}),
-		Await: guardtest.Await,
-	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &rig{Chain: c, t: t}
-}
-
-// caller is a person with a client of one session, or of none.
-type caller struct{ person, session, task, meta, client, tenant string }
-
-func (r *rig) begin(c caller, tool string) (*guard.Exchange, guard.Decision) {
-	r.t.Helper()
-	r.n++
-	x := &guard.Exchange{Server: guard.Server{Name: "crm"}, Revision: mcp.R20251125, Session: c.session, Started: time.Now(),
-		Principal: guard.Principal{Subject: c.person, Issuer: "https://id.example", Task: c.task, Client: c.client, Tenant: c.tenant}}
-	meta := ""
-	if c.meta != "" {
-		meta = `,"_meta":{"com.example/task":"` + c.meta + `"}`
-	}
-	m := guardtest.Decode(r.t, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%q,"arguments":{}%s}}`, r.n, tool, meta))
-	d := r.Run(r.t.Context(), x, m)
-	if d.Action == guard.Allow {
-		x.Asked = guard.Asked{Kind: mcp.Request, ID: m.Clone().ID, Method: "tools/call", Name: tool}
-	}
-	return x, d
-}
-
-// finish lets an exchange end with a reply, or with none.
-func (r *rig) finish(x *guard.Exchange, reply string) guard.Decision {
-	r.t.Helper()
-	var d guard.Decision
-	o := guard.Outcome{Ending: guard.Completed, Reached: true, Status: 200}
-	if reply != "" {
-		m := guardtest.Decode(r.t, mcp.ToClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,%s}`, x.Asked.ID, reply))
-		o.BytesOut = int64(len(m.Raw))
-		d = r.Run(r.t.Context(), x, m)
-	} else {
-		o.Ending = guard.Reset
-	}
-	if err := r.Settle(r.t.Context(), x, o); err != nil {
-		r.t.Fatal(err)
-	}
-	return d
-}
-
 const fine = `"result":{"content":[]}`
-
-// call makes a whole call and returns the decision about its request.
-func (r *rig) call(c caller, tool string) guard.Decision {
-	r.t.Helper()
-	x, d := r.begin(c, tool)
-	if d.Action == guard.Allow {
-		r.finish(x, fine)
-	} else if err := r.Settle(r.t.Context(), x, guard.Outcome{Ending: guard.Refused}); err != nil {
-		r.t.Fatal(err)
-	}
-	return d
-}
-
-func sandbox(o *budget.Config) {
-	o.Budgets = []budget.Budget{{Name: "sandbox", By: []string{"task"}, Limit: budget.Bounds{Calls: 3}, OnError: "deny"}}
-	o.Task = budget.Task{Header: "x-task", Meta: "com.example/task"}
-}
-
-func (r *rig) until(c func(i int) caller, tool string) int {
-	for i := range 100 {
-		if d := r.call(c(i), tool); d.Action != guard.Allow {
-			if d.Reason != budget.BudgetExhausted {
-				r.t.Fatalf("%+v", d)
-			}
-			return i
-		}
-	}
-	return 100
-}
 
 func TestARenamedTaskOrSessionIsNoNewBudget(t *testing.T) {
 	for name, c := range map[string]func(i int) caller{
@@ -212,74 +89,6 @@ func TestARefusalSaysWhatIsLeftAndWhenItBeginsAnew(t *testing.T) {
 	}
 }
 
-func TestWhatACallCosts(t *testing.T) {
-	prices := []budget.Price{
-		{Tools: []string{"byte_*"}, In: 1 << 20, Out: 2 << 20}, // a millionth per byte, and two
-		{Tools: []string{"llm"}, Call: 10, Tokens: []budget.Tokens{{Path: "_meta.usage.inputTokens", PerMillion: 3_000_000}, {Path: "/_meta/usage/outputTokens", PerMillion: 500_000}}, Estimate: 100},
-		{Call: 25},
-	}
-	for _, c := range []struct {
-		name, tool, reply string
-		want              int64
-	}{
-		{"a call has a price", "other", fine, 25},
-		{"a failed call is free", "other", `"error":{"code":-32603,"message":"no"}`, 0},
-		{"a tool's own error is paid", "other", `"result":{"content":[],"isError":true}`, 25},
-		{"a client that goes away pays what was reserved", "llm", "", 110},
-		{"tokens are paid as reported, rounded up", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":20,"outputTokens":3}}}`, 10 + 60 + 2},
-		{"parts of tokens are tokens", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":1.5e1,"outputTokens":0.1}}}`, 10 + 45 + 1},
-		{"a server that reports nothing does not work for nothing", "llm", fine, 110},
-		{"a server cannot pay its callers", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":-1000000000,"outputTokens":2}}}`, 10 + 1},
-		{"what is no number is no report", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":"9","outputTokens":null}}}`, 110},
-		{"too many tokens are very many", "llm", `"result":{"content":[],"_meta":{"usage":{"inputTokens":99999999999999999999}}}`, budget.Most},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			l := &slow{answer: budget.Answer{Outcome: budget.Reserved}}
-			r := judge(t, keep(l), func(o *budget.Config) {
-				o.Prices = prices
-				o.Budgets = []budget.Budget{{Name: "b", Per: "month", Limit: budget.Bounds{Cost: 1_000_000}, OnError: "deny"}}
-			})
-			x, d := r.begin(caller{}, c.tool)
-			if d.Action != guard.Allow {
-				t.Fatalf("%+v", d)
-			}
-			e := r.finish(x, c.reply).Journal
-			if c.reply != "" && !strings.Contains(c.reply, "error") && e[0].Measures[0] != (guard.Measure{Name: "cost_microusd", Value: c.want}) {
-				t.Errorf("the receipt says %v, want %d", e[0].Measures, c.want)
-			}
-			if m := d.Journal[0].Measures; len(m) != 2 || m[0].Name != "reserved_microusd" || m[1].Name != "claims.b" || m[0].Value != m[1].Value || m[0].Value < 10 {
-				t.Errorf("reserved: %v", m)
-			}
-			if len(l.settled) != 1 || l.settled[0][budget.Cost] != c.want || l.settled[0][budget.Calls] != 1 {
-				t.Errorf("settled with %v, want a cost of %d", l.settled, c.want)
-			}
-		})
-	}
-	l := &slow{answer: budget.Answer{Outcome: budget.Reserved}}
-	r := judge(t, keep(l), func(o *budget.Config) {
-		o.Prices = prices
-		o.Budgets = []budget.Budget{{Name: "b", Per: "month", Limit: budget.Bounds{Cost: 1_000_000}, OnError: "deny"}}
-	})
-	x, _ := r.begin(caller{}, "byte_x")
-	in := int64(len(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"byte_x","arguments":{}}}`))
-	r.finish(x, fine)
-	if out := int64(len(`{"jsonrpc":"2.0","id":1,` + fine + `}`)); l.settled[0][budget.Cost] != in+2*out {
-		t.Errorf("bytes cost %d, want %d", l.settled[0][budget.Cost], in+2*out)
-	}
-}
-
-func TestACallThatDoesNotReachItsServerCostsNothing(t *testing.T) {
-	l := &slow{answer: budget.Answer{Outcome: budget.Reserved}}
-	r := judge(t, keep(l), sandbox)
-	x, _ := r.begin(caller{}, "x")
-	if err := r.Settle(t.Context(), x, guard.Outcome{Ending: guard.Reset}); err != nil {
-		t.Fatal(err)
-	}
-	if len(l.settled) != 1 || l.settled[0] != (budget.Amounts{}) {
-		t.Errorf("settled with %v", l.settled)
-	}
-}
-
 func TestAnAnswerThatComesTooLateIsGivenBack(t *testing.T) {
 	l := &slow{answer: budget.Answer{Outcome: budget.Reserved}, gate: make(chan struct{})}
 	spec := budget.Spec(keep(l))
@@ -296,27 +105,6 @@ func TestAnAnswerThatComesTooLateIsGivenBack(t *testing.T) {
 	<-done
 	if len(l.settled) != 1 || l.settled[0] != (budget.Amounts{}) {
 		t.Errorf("settled with %v", l.settled)
-	}
-}
-
-func TestOneCallMayCostSoMuch(t *testing.T) {
-	r := judge(t, keep(here()), func(o *budget.Config) {
-		o.PerCall = 100
-		o.Prices = []budget.Price{{Tools: []string{"dear"}, Call: 101}, {Tools: []string{"llm"}, Tokens: []budget.Tokens{{Path: "n", PerMillion: 1_000_000}}}}
-	})
-	if d := r.call(caller{}, "dear"); d.Reason != budget.CallTooExpensive || d.Hint != "This call may cost $0.000101; one call may cost $0.0001." {
-		t.Errorf("%s %q", d.Reason, d.Hint)
-	}
-	x, d := r.begin(caller{}, "llm")
-	if d.Action != guard.Allow {
-		t.Fatalf("%+v", d)
-	}
-	if d := r.finish(x, `"result":{"content":[],"n":500}`); len(d.Events) != 1 || d.Events[0].Kind != "call_over_budget" {
-		t.Errorf("%+v", d.Events)
-	}
-	// What such calls cost of late is what the next may cost.
-	if d := r.call(caller{}, "llm"); d.Reason != budget.CallTooExpensive {
-		t.Errorf("%+v", d)
 	}
 }
 
@@ -357,38 +145,6 @@ func TestDestructiveCallsAreCounted(t *testing.T) {
 	}
 	if r := judge(t, keep(here()), only()); r.until(ada, "anything") != 2 {
 		t.Error("a tool of which nothing is known is not taken for harmless")
-	}
-}
-
-func TestWithoutPricesByReplyNoRepliesAreAskedFor(t *testing.T) {
-	for name, c := range map[string]struct {
-		set  func(*budget.Config)
-		want bool
-	}{
-		"calls and time": {sandbox, false},
-		"bytes": {func(o *budget.Config) {
-			o.Budgets = []budget.Budget{{Name: "b", Per: "day", Limit: budget.Bounds{Bytes: 1 << 20}, OnError: "deny"}}
-		}, true},
-		"tokens": {func(o *budget.Config) {
-			o.Prices = []budget.Price{{Tokens: []budget.Tokens{{Path: "n", PerMillion: 1}}}}
-		}, true},
-		"a price, failures free":    {func(o *budget.Config) { o.Prices = []budget.Price{{Call: 1}} }, true},
-		"a price, failures charged": {func(o *budget.Config) { o.Prices = []budget.Price{{Call: 1}}; o.Failures = "charge" }, false},
-	} {
-		spec := budget.Spec(keep(here()))
-		members, err := guard.Assemble([]guard.Spec{spec}, func(string) guard.Setting {
-			return guard.Setting{Decode: func(o any) error { c.set(o.(*budget.Config)); return nil }}
-		})
-		if err != nil || len(members) != 1 {
-			t.Fatalf("%s: %v", name, err)
-		}
-		replies := false
-		for _, w := range members[0].Spec.Wants {
-			replies = replies || w.Direction == mcp.ToClient
-		}
-		if replies != c.want {
-			t.Errorf("%s: replies are read: %v", name, replies)
-		}
 	}
 }
 

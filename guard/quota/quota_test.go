@@ -2,56 +2,17 @@ package quota_test
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/guardtest"
 	"github.com/sallyport/sallyport/guard/quota"
-	"github.com/sallyport/sallyport/internal/config/notation"
-	embedded "github.com/sallyport/sallyport/internal/quota"
 	"github.com/sallyport/sallyport/mcp"
 )
-
-func counting(l quota.Limiter, rules ...quota.Rule) quota.Port {
-	return quota.Port{Limiter: func(quota.Config) (quota.Limiter, error) { return l, nil }, Rules: rules}
-}
-
-func here() quota.Limiter {
-	began := time.Now()
-	return embedded.NewEmbedded(func() time.Duration { return time.Since(began) }, 1000)
-}
-
-func rates(text string) (r notation.Rates) {
-	if err := r.UnmarshalText([]byte(text)); err != nil {
-		panic(err)
-	}
-	return r
-}
-
-// slow is a limiter that always has to ask, and says what a test wants.
-type slow struct {
-	answer   quota.Answer
-	err      error
-	gate     chan struct{} // Take waits for it, whatever its context says
-	returned atomic.Int64
-}
-
-func (s *slow) TryTake([]quota.Charge) (quota.Answer, bool) { return quota.Answer{}, false }
-func (s *slow) Take(context.Context, []quota.Charge) (quota.Answer, error) {
-	if s.gate != nil {
-		<-s.gate
-	}
-	return s.answer, s.err
-}
-func (s *slow) Return([]quota.Charge)        { s.returned.Add(1) }
-func (s *slow) Spend([]quota.Charge, uint32) {}
 
 func TestConformance(t *testing.T) {
 	everything := quota.Rule{Name: "x", By: []string{"principal", "agent", "client", "tenant", "server", "method"}, Limit: rates("3/second, 1000/hour"), Methods: []string{"*"}}
@@ -69,52 +30,6 @@ func TestConformance(t *testing.T) {
 			}})
 		})
 	}
-}
-
-// judge is a chain of the guard alone, and perhaps one that refuses behind it.
-func judge(t testing.TB, p quota.Port, more ...guard.Member) *guard.Chain {
-	t.Helper()
-	spec := quota.Spec(p)
-	g := guardtest.Build[quota.Config](t, spec, nil)
-	if g == nil {
-		t.Fatal("there is nothing to do")
-	}
-	c, err := guard.New(guard.Host{
-		Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}),
-		Await: guardtest.Await,
-	}, append([]guard.Member{{Spec: spec, Guard: g, Timeout: time.Second}}, more...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func call(t testing.TB, method, params string) *mcp.Message {
-	t.Helper()
-	m, f := mcp.NewDecoder(mcp.Config{}).Decode(mcp.ToServer, []byte(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`))
-	if f != nil {
-		t.Fatal(f)
-	}
-	return &m
-}
-
-func tool(t testing.TB, name string) *mcp.Message {
-	return call(t, "tools/call", `{"name":"`+name+`","arguments":{}}`)
-}
-
-// exchange is a call of a person on a server.
-func exchange(person, server string) *guard.Exchange {
-	return &guard.Exchange{Server: guard.Server{Name: server}, Principal: guard.Principal{Subject: person, Issuer: "https://id.example"}, Revision: mcp.R20251125}
-}
-
-// run judges a message and lets it reach its server.
-func run(t testing.TB, c *guard.Chain, x *guard.Exchange, m *mcp.Message) guard.Decision {
-	t.Helper()
-	d := c.Run(t.Context(), x, m)
-	if err := c.Settle(t.Context(), x, guard.Outcome{Reached: d.Action == guard.Allow}); err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 func TestWhoAndWhatHasACounterOfItsOwn(t *testing.T) {
@@ -355,156 +270,6 @@ func BenchmarkQuota(b *testing.B) {
 				}
 			}
 		})
-	}
-}
-
-func exchangeSource(port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(port)}), port)
-}
-
-func flows(text string) (f notation.Flows) {
-	if err := f.UnmarshalText([]byte(text)); err != nil {
-		panic(err)
-	}
-	return f
-}
-
-// settle ends an exchange that reached its server.
-func settle(t testing.TB, c *guard.Chain, x *guard.Exchange, in, out int64) {
-	t.Helper()
-	if err := c.Settle(t.Context(), x, guard.Outcome{Reached: true, Status: 200, BytesIn: in, BytesOut: out}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestCallsInFlightTakeAPlaceUntilTheyAreOver(t *testing.T) {
-	c := judge(t, counting(here(), quota.Rule{Name: "r", By: []string{"principal"}, InFlight: 2}))
-	var open []*guard.Exchange
-	for range 2 {
-		x := exchange("ada", "crm")
-		if d := c.Run(t.Context(), x, tool(t, "x")); d.Action != guard.Allow {
-			t.Fatalf("%+v", d)
-		}
-		open = append(open, x)
-	}
-	x := exchange("ada", "crm")
-	d := c.Run(t.Context(), x, tool(t, "x"))
-	if r := c.Refusal(x, &d); r.Status != 429 || r.RetryAfter != "1" || !strings.Contains(string(r.Body), "Limit r: 2 calls at once.") {
-		t.Errorf("%d %s", r.Status, r.Body)
-	}
-	if d := c.Run(t.Context(), exchange("bob", "crm"), tool(t, "x")); d.Action != guard.Allow {
-		t.Errorf("another caller: %+v", d)
-	}
-	settle(t, c, open[0], 0, 0)
-	if d := c.Run(t.Context(), exchange("ada", "crm"), tool(t, "x")); d.Action != guard.Allow {
-		t.Errorf("after one is over: %+v", d)
-	}
-	if err := c.Settle(t.Context(), open[1], guard.Outcome{Ending: guard.Reset}); err != nil { // it never reached its server
-		t.Fatal(err)
-	}
-	if d := c.Run(t.Context(), exchange("ada", "crm"), tool(t, "x")); d.Action != guard.Allow {
-		t.Errorf("after another came to nothing: %+v", d)
-	}
-}
-
-func TestOpenStreamsAreCountedAndCallsAreNot(t *testing.T) {
-	c := judge(t, counting(here(), quota.Rule{Name: "streams", Streams: 1}, quota.Rule{Name: "calls", InFlight: 1}))
-	listen := mcp.TransportMessage(mcp.MethodListen)
-	modern := call(t, "subscriptions/listen", `{}`)
-	x := exchange("ada", "crm")
-	if d := c.Run(t.Context(), x, &listen); d.Action != guard.Allow {
-		t.Fatalf("%+v", d)
-	}
-	for _, m := range []*mcp.Message{&listen, modern} {
-		y := exchange("ada", "crm")
-		d := c.Run(t.Context(), y, m)
-		if r := c.Refusal(y, &d); d.Action == guard.Allow || !strings.Contains(string(r.Body), "1 streams at once") {
-			t.Errorf("%s: %s %s", m.Method, d.Action, r.Body)
-		}
-	}
-	if d := c.Run(t.Context(), exchange("ada", "crm"), tool(t, "x")); d.Action != guard.Allow {
-		t.Errorf("a call beside a stream: %+v", d)
-	}
-	settle(t, c, x, 0, 0)
-	if d := c.Run(t.Context(), exchange("ada", "crm"), modern); d.Action != guard.Allow {
-		t.Errorf("after the stream has ended: %+v", d)
-	}
-}
-
-func TestBytesCountWhenACallIsOver(t *testing.T) {
-	c := judge(t, counting(here(), quota.Rule{Name: "r", By: []string{"principal"}, Bytes: flows("64KiB/hour")}))
-	x := exchange("ada", "crm")
-	c.Run(t.Context(), x, tool(t, "x"))
-	settle(t, c, x, 1000, 40_000)
-	x = exchange("ada", "crm")
-	if d := c.Run(t.Context(), x, tool(t, "x")); d.Action != guard.Allow { // there is room; what the call brings is not known
-		t.Fatalf("%+v", d)
-	}
-	if got := field(x, "ratelimit"); got != `"r";r=24064;t=3600` {
-		t.Errorf("what is left: %s", got)
-	}
-	settle(t, c, x, 1000, 40_000)
-	x = exchange("ada", "crm")
-	d := c.Run(t.Context(), x, tool(t, "x"))
-	if r := c.Refusal(x, &d); d.Action == guard.Allow || !strings.Contains(string(r.Body), "Limit r: 65536 bytes/hour.") {
-		t.Errorf("%s %s", d.Action, r.Body)
-	}
-}
-
-func field(x *guard.Exchange, name string) string {
-	for _, f := range x.ReplyFields() {
-		if f.Name == name {
-			return f.Value
-		}
-	}
-	return ""
-}
-
-func TestHeadersTellACallerOfItsOwnLimitsOnly(t *testing.T) {
-	c := judge(t, counting(here(),
-		quota.Rule{Name: "mine", By: []string{"principal"}, Limit: rates("20/second, 3/hour")},
-		quota.Rule{Name: "ours", By: []string{"tenant"}, Limit: rates("100/hour")},
-		quota.Rule{Name: "places", By: []string{"principal", "server"}, InFlight: 9},
-		quota.Rule{Name: "theirs", Limit: rates("2/hour"), Tools: []string{"rare"}},
-	))
-	const policy = `"mine-second";q=20;w=1, "mine-hour";q=3;w=3600, "places";q=9;qu="concurrent-requests"`
-	for want := 2; want >= 0; want-- {
-		x := exchange("ada", "crm")
-		run(t, c, x, tool(t, "x"))
-		if p, l := field(x, "ratelimit-policy"), field(x, "ratelimit"); p != policy || l != fmt.Sprintf(`"mine-hour";r=%d;t=3600, "places";r=8;pk=:Y3Jt:`, want) {
-			t.Errorf("%s\n%s", p, l)
-		}
-	}
-	x := exchange("ada", "crm")
-	d := run(t, c, x, tool(t, "x"))
-	r := c.Refusal(x, &d)
-	if l := field(x, "ratelimit"); d.Action == guard.Allow || l != `"mine-second";r=0;t=`+r.RetryAfter && l != `"mine-hour";r=0;t=`+r.RetryAfter || field(x, "ratelimit-policy") != policy {
-		t.Errorf("%s; Retry-After %s; %s", d.Action, r.RetryAfter, l)
-	}
-	for range 2 {
-		run(t, c, exchange("bob", "crm"), tool(t, "rare"))
-	}
-	x = exchange("eve", "crm")
-	if d = run(t, c, x, tool(t, "rare")); d.Action == guard.Allow || strings.Contains(field(x, "ratelimit")+field(x, "ratelimit-policy"), "theirs") {
-		t.Errorf("%s; what others use shows: %s", d.Action, field(x, "ratelimit"))
-	}
-}
-
-// Whoever has nothing left for one tool may have something left for another.
-func TestHeadersSayWhatALimitIsAbout(t *testing.T) {
-	c := judge(t, counting(here(),
-		quota.Rule{Name: "a", By: []string{"principal", "tool"}, Limit: rates("3/hour")},
-		quota.Rule{Name: "b", By: []string{"principal", "method", "server"}, Limit: rates("3/hour")},
-	))
-	for tool_, want := range map[string]string{
-		"x":                      `"a";r=2;t=3600;pk=:` + base64.StdEncoding.EncodeToString([]byte("crm/x")) + `:, "b";r=2;t=3600;pk=:` + base64.StdEncoding.EncodeToString([]byte("crm tools/call")) + ":",
-		strings.Repeat("y", 120): `"a";r=2;t=3600, "b";r=2;t=3600;pk=:` + base64.StdEncoding.EncodeToString([]byte("crm tools/call")) + ":",
-	} {
-		x := exchange(tool_, "crm")
-		run(t, c, x, tool(t, tool_))
-		if got := field(x, "ratelimit"); got != want {
-			t.Errorf("%s", got)
-		}
 	}
 }
 
