@@ -13,7 +13,7 @@ LINT := $(TOOLS)/.golangci-lint-$(LINT_VERSION)
 .PHONY: needs-test needs-heavy built eval help build tools peers redis rsyslog promtool keycloak collector kafka opensearch soak-receipts run test heavy check bench soak fuzz lint changelog
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /  make \1\t/' | expand -t 18
 
 build: ## build bin/sallyport and bin/sallyport-bench
 	go build -o bin/ ./cmd/sallyport ./bench/cmd/sallyport-bench
