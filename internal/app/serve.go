@@ -78,7 +78,7 @@ func (g *Gateway) servers(first *build) servers {
 	g.xds.Register(s.control)
 	s.web = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: admin.Handler(admin.Parts{
 		Ready: g.ready, Status: func() any { return g.status() }, Metrics: g.metrics.Handler(), Pprof: g.cfg.Admin.Pprof,
-		Routes:      slices.Concat(g.policyRoutes(), g.usageRoutes(), g.sinkRoutes(), g.labelRoutes()),
+		Routes:      slices.Concat(g.serverRoutes(), g.policyRoutes(), g.usageRoutes(), g.sinkRoutes(), g.labelRoutes()),
 		Revocations: revoker{g},
 	})}
 	return s

@@ -17,7 +17,7 @@ type Server struct {
 	At strict.At `yaml:"-"`
 
 	Name           Name                    `yaml:"name" required:"true" doc:"Name of the server: clients reach it at /mcp/<name>"`
-	Description    string                  `yaml:"description" doc:"What the server is for, in a sentence"`
+	Description    string                  `yaml:"description" doc:"What the server is for, in a sentence; /v1/servers shows it"`
 	Owner          string                  `yaml:"owner" doc:"Team that answers for the server"`
 	Domain         string                  `yaml:"domain" doc:"Business domain of the server"`
 	Classification registry.Classification `yaml:"data_classification" oneof:"public|internal|confidential|restricted" doc:"Sensitivity of the data that the server handles"`
