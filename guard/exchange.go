@@ -74,12 +74,11 @@ type Outbound struct {
 // Asked remembers what the client's message asked for, so that replies can be
 // matched to it. It holds copies.
 type Asked struct {
-	Kind          mcp.Kind
-	ID            json.RawMessage
-	Method        string
-	Name          string
-	Clear         string // what of Name may be written down; see [Asked.InClear]
-	ProgressToken json.RawMessage
+	Kind   mcp.Kind
+	ID     json.RawMessage
+	Method string
+	Name   string
+	Clear  string // what of Name may be written down; see [Asked.InClear]
 }
 
 // Topic is the method that a message is about: its own, or for the reply to

@@ -125,7 +125,6 @@ func TestAStreamRenewsWhatItBrings(t *testing.T) {
 		if f != nil {
 			t.Fatal(f)
 		}
-		x.Asked.ProgressToken = []byte("1")
 		w.gives = []string{"untrusted"}
 		if d := w.chain.Run(t.Context(), x, &m); d.Action != guard.Allow {
 			t.Fatalf("%+v", d)

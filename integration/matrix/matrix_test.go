@@ -39,8 +39,6 @@ type talk struct {
 	era    scenario.Era
 }
 
-func (c talk) String() string { return c.client.Name + "/" + c.server.Name + "/" + string(c.era) }
-
 // session reports whether a conversation has a session to end: legacy ones
 // with all servers but the stateless one.
 func (c talk) session(steps scenario.Steps) bool {

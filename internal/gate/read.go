@@ -100,11 +100,6 @@ func Ask(m *mcp.Message) guard.Asked {
 	a := guard.Asked{Kind: m.Kind, Method: m.Method, Name: m.Name, Clear: m.InClear()}
 	if m.Kind == mcp.Request {
 		a.ID = append([]byte(nil), m.ID...)
-		if meta := m.Meta(); meta != nil {
-			if token, ok := mcp.Member(meta, "progressToken"); ok {
-				a.ProgressToken = append([]byte(nil), token...)
-			}
-		}
 	}
 	return a
 }

@@ -82,7 +82,7 @@ func TestWhatWasAskedOutlivesTheBody(t *testing.T) {
 		body[i] = '!'
 	}
 	a := x.Asked
-	if string(a.ID) != `"seven"` || string(a.ProgressToken) != `"tok"` || a.Method != "tools/call" || a.Name != "read" || a.Kind != mcp.Request {
+	if string(a.ID) != `"seven"` || a.Method != "tools/call" || a.Name != "read" || a.Kind != mcp.Request {
 		t.Errorf("got %+v", a)
 	}
 	if s.Begin(&guard.Exchange{}, "nobody") != nil {

@@ -47,11 +47,10 @@ type Source struct {
 
 // Sample is a receipt that is shown for a query.
 type Sample struct {
-	Directory int // index in Sources
-	Replica   string
-	Seq       uint64
-	Hash      string
-	Proof     *verify.Proof // nil where no checkpoint covers it
+	Replica string
+	Seq     uint64
+	Hash    string
+	Proof   *verify.Proof // nil where no checkpoint covers it
 }
 
 // Counted is a query and what came of it.
@@ -204,7 +203,7 @@ func (r *Report) count() error {
 					if q := &p.Receipts[j]; q.fits(one) {
 						q.Count++
 						if len(q.Samples) < r.Samples {
-							q.Samples = append(q.Samples, sample(d, line, prover))
+							q.Samples = append(q.Samples, sample(line, prover))
 						}
 					}
 				}
@@ -233,8 +232,8 @@ func (r *Report) note(one *receipt, configs map[string]uint64) {
 	configs[one.Config]++
 }
 
-func sample(d int, line []byte, prover *verify.Prover) Sample {
-	s := Sample{Directory: d}
+func sample(line []byte, prover *verify.Prover) Sample {
+	var s Sample
 	l, err := chain.Parse(bytes.TrimSuffix(line, []byte("\n")))
 	if err != nil {
 		return s
