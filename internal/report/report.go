@@ -97,10 +97,12 @@ type Result struct {
 type Report struct {
 	*Framework
 	Options
-	Sources       []Source
-	Receipts      uint64 // of the period
-	Refused       uint64 // of them
-	Lost          uint64 // that the gateways say they could not keep
+	Sources  []Source
+	Receipts uint64 // of the period
+	Refused  uint64 // of them
+	Lost     uint64 // that the gateways say they could not keep
+	Unended  int    // exchanges begun in the period whose end is on no receipt
+	verify.Opens
 	First, Last   time.Time
 	Configs       []Revision // that decided, the most frequent first
 	Results       []Result
@@ -162,6 +164,9 @@ func Make(f *Framework, o Options) (*Report, error) {
 	if err := r.count(); err != nil {
 		return nil, err
 	}
+	if err := r.ends(); err != nil {
+		return nil, err
+	}
 	for _, p := range r.Parts {
 		p.conclude(r.Unproved)
 	}
@@ -216,6 +221,16 @@ func (r *Report) count() error {
 	}
 	r.Configs = frequent(configs)
 	return nil
+}
+
+// ends counts what began and of which no receipt says how it ended. A period's last
+// exchanges may have ended after it, which counts.
+func (r *Report) ends() (err error) {
+	r.Opens, err = verify.Open(r.Directories, verify.Filter{Since: r.Since, Until: r.Until}, func(verify.Unended) error {
+		r.Unended++
+		return nil
+	})
+	return err
 }
 
 func (r *Report) note(one *receipt, configs map[string]uint64) {

@@ -104,6 +104,27 @@ func TestACopyInThePlaceOfAnotherReplicaIsNoMoreEvidence(t *testing.T) {
 	}
 }
 
+func TestExchangesWhoseEndIsNotOnRecordAreCounted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		receipts []string
+		want     int
+	}{
+		"let go, and nothing more":  {[]string{answer}, 1},
+		"let go, and its end known": {[]string{answer, `"closed":"client_left","config":"c1"`}, 0},
+		"refused":                   {[]string{refusal}, 0},
+	} {
+		dir, keys := kept(t, tt.receipts...)
+		r := made(t, "owasp-mcp", Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}})
+		if r.Unended != tt.want {
+			t.Errorf("%s: %d without an end", name, r.Unended)
+		}
+		var page strings.Builder
+		if err := r.Markdown(&page); err != nil || !strings.Contains(page.String(), fmt.Sprintf("the end of %d exchanges", tt.want)) {
+			t.Errorf("%s: the report does not say so: %v", name, err)
+		}
+	}
+}
+
 func TestAStatusIsNoMoreThanItsPointersShow(t *testing.T) {
 	dir, keys := kept(t, refusal, answer, answer)
 	r := made(t, "owasp-mcp", Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}})
