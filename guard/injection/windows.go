@@ -51,10 +51,26 @@ func (s *second) windows(score func([]byte) float64, kind string, text []byte, w
 			rest = max(rest, p.score)
 		}
 	}
+	if len(within) > 0 && rest < whole {
+		rest = max(rest, score(without(text, pieces, s.From))) // one that scores as high hides nothing that is spread over the others
+	}
 	for _, w := range within {
 		parts = append(parts, part{score: w.score, question: &Question{Kind: kind, Text: string(text[w.start:w.end]), Score: w.score}})
 	}
 	return parts, rest
+}
+
+// without returns a text without its pieces that score so high.
+func without(text []byte, pieces []piece, from float64) []byte {
+	var out []byte
+	high := slices.DeleteFunc(slices.Clone(pieces), func(p piece) bool { return p.score < from })
+	slices.SortFunc(high, func(a, b piece) int { return a.start - b.start })
+	at := 0
+	for _, p := range high {
+		out = append(out, text[at:max(at, p.start)]...)
+		at = max(at, p.end)
+	}
+	return append(out, text[at:]...)
 }
 
 func order(a, b float64) int {
