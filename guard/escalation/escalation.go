@@ -41,12 +41,9 @@ func Spec(p Ports) guard.Spec {
 		}
 		return &escalation{c, p, t}, nil
 	},
-		guard.Want{Method: "tools/call", Direction: mcp.ToServer},
-		// Answers to what servers ask for.
-		guard.Want{Method: guard.TopicResponse, Direction: mcp.ToServer},
-		guard.Want{Method: "prompts/get", Direction: mcp.ToServer},
-		guard.Want{Method: "resources/read", Direction: mcp.ToServer},
-		guard.Want{Method: "tasks/update", Direction: mcp.ToServer},
+		// Calls, and answers to what servers ask for: a client may give them again with
+		// whatever request they were asked for by, also where the protocol knows of none.
+		guard.Want{Method: "*", Direction: mcp.ToServer},
 	)
 }
 
