@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/audit/ledger"
 )
 
 // siem is a receiver that says no, or breaks, over a batch with a receipt of one
@@ -241,6 +243,61 @@ func TestAReplayLosesNothingOfWhatIsSetAside(t *testing.T) {
 	if err := consecutive(s.of("x"), 6, 25); err != nil {
 		t.Error(err)
 	}
+	closeSet(set, 10*time.Second)
+	g.close()
+}
+
+// The system is away when a replay is asked for, and a caller is set aside again from
+// an earlier place: what was in hand of it is not delivered before what comes again.
+func TestAReplayOfWhoIsSetAsideAgainSkipsNothing(t *testing.T) {
+	g := openLogOf(t, t.TempDir(), 64<<10)
+	s := &siem{}
+	set := openSet(t, g, s.spec())
+	g.add(5, decent)
+	g.add(5, hostile)
+	g.add(5, decent)
+	eventually(t, "the first", func() bool { return len(s.of("y")) == 10 && len(s.of("x")) == 5 })
+	s.set(func() { s.worse = errors.New("status 500") })
+	g.add(5, hostile)
+	g.add(5, decent)
+	eventually(t, "x is in hand", func() bool { st := set.Status()[0]; return st.Lag == 0 && st.AsideError != "" })
+	s.set(func() { s.away = errors.New("connection refused") })
+	g.add(1, decent)
+	eventually(t, "failing", func() bool { return set.Status()[0].State == "failing" })
+	if _, err := set.Replay("siem", g.at); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it begins anew", func() bool { st := set.Status()[0]; return st.Aside == nil && st.At.Seq == 0 && st.Retries > 10 })
+	s.set(func() { s.away, s.seen, s.got = nil, nil, nil })
+	eventually(t, "x is set aside again", func() bool { st := set.Status()[0]; return st.Aside != nil && st.Lag == 0 })
+	s.set(func() { s.worse = nil })
+	eventually(t, "those of x", func() bool { return set.Status()[0].AsideLag == 0 })
+	if x := s.of("x"); len(x) != 10 || !slices.IsSorted(x) {
+		t.Errorf("of x: %d", x)
+	}
+	closeSet(set, 10*time.Second)
+	g.close()
+}
+
+// A sink takes little, and what it took last is not kept any more: a flood of refused
+// receipts is still no reason to take the system for broken.
+func TestAFloodOfRefusedReceiptsStopsNoSinkWhoseLastOneIsGone(t *testing.T) {
+	g := openLogOf(t, t.TempDir(), 64<<10)
+	s := &siem{worse: Refuse("what is that name")}
+	spec := s.spec()
+	spec.Filter = Filter{Kinds: []Kind{Receipt}, Tenants: []string{"x", "y"}}
+	set := openSet(t, g, spec)
+	g.add(5, decent)
+	eventually(t, "the first", func() bool { return len(s.of("y")) == 5 })
+	g.add(500, `,"tenant":"z","subject":"zoe"`)
+	eventually(t, "the rest", func() bool { st := set.Status()[0]; return st.Lag == 0 && st.At.Segment > 1 })
+	if err := os.Remove(filepath.Join(g.dir, ledger.SegmentFile(1))); err != nil {
+		t.Fatal(err)
+	}
+	g.add(2*mostPoison, hostile)
+	g.add(5, decent)
+	eventually(t, "the last", func() bool { return len(s.of("y")) == 10 })
+	eventually(t, "all of x", func() bool { return set.Status()[0].Dead == 2*mostPoison })
 	closeSet(set, 10*time.Second)
 	g.close()
 }

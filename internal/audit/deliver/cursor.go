@@ -65,6 +65,20 @@ func (m *Mark) line(dir string) ([]byte, error) {
 	return lineBefore(f, m.End)
 }
 
+// firstLine reads the oldest line that is still there, which the ledger wrote of itself.
+func firstLine(dir string) (*Mark, []byte, error) {
+	r := reader{dir: dir}
+	defer r.close()
+	lines, err := r.lines(1, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(lines) == 0 {
+		return nil, nil, errElsewhere
+	}
+	return &Mark{r.at.Segment, lines[0].end}, lines[0].text, nil
+}
+
 const cursorFile = "cursor.json"
 
 // loadCursor reads a cursor; ok is false when there is none, and an error says

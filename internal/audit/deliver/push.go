@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"time"
 )
 
@@ -122,6 +123,9 @@ func (w *worker) takes(ctx context.Context) bool {
 		return false
 	}
 	line, err := at.line(w.source)
+	if errors.Is(err, os.ErrNotExist) { // it need be kept no longer; what a segment begins with is no caller's words
+		at, line, err = firstLine(w.source)
+	}
 	if err != nil {
 		return false
 	}

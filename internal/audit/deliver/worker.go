@@ -122,6 +122,7 @@ func (w *worker) turn() {
 	if w.jump != nil {
 		w.cursor.At, w.jump = *w.jump, nil
 		w.poisoned, w.dirty = 0, true
+		w.aside.items, w.aside.size = nil, 0 // read from where it was
 	}
 	w.r.seek(w.cursor.At)
 }
