@@ -36,6 +36,16 @@ func TestAuditCommandsAnswerByTheirExitCode(t *testing.T) {
 		{"those without an end", []string{"audit", "query", "--open", lives, plain}, 0, `"exchange":"e2"`, "1 exchanges have no end on record"},
 		{"there are none", []string{"audit", "query", "--open", plain}, 1, "", ""},
 		{"two files at a time", []string{"audit", "query", plain, lives}, 2, "", "accepts 1 arg"},
+		{"an action that there is not is no answer of none", []string{"audit", "query", plain, "--action", "denied"}, 2, "", "is none of allow, hold, deny"},
+		{"an end that there is not", []string{"audit", "tail", lives, "--closed", "client_gone"}, 2, "", "client_left, broken_off"},
+		{"fewer than none", []string{"audit", "query", plain, "--limit", "-1"}, 2, "", "invalid argument"},
+		{"fewer than none of the newest", []string{"audit", "tail", plain, "-n", "-1"}, 2, "", "invalid argument"},
+		{"a framework that there is not", []string{"audit", "report", dir, "-c", plain, "--framework", "gdpr"}, 2, "", "is none of cosai, eu-ai-act"},
+		{"sealed parts without their keys", []string{"audit", "payload", plain}, 2, "", "[config keys]"},
+		{"a part that there is not", []string{"audit", "payload", plain, "--what", "body"}, 2, "", "is none of identity, arguments, params, result"},
+		{"a request about nobody", []string{"audit", "subject", "find", dir, "--requests", dir, "-c", plain}, 2, "", "[subject tenant]"},
+		{"a request whose receipt nobody signs", []string{"audit", "subject", "find", dir, "--requests", dir, "--subject", "ana"}, 2, "", "[config sign-with]"},
+		{"an erasure without keys", []string{"audit", "subject", "erase", dir, "--requests", dir, "--subject", "ana", "--sign-with", "env:KEY"}, 2, "", "[config keys]"},
 		{"the newest", []string{"audit", "tail", plain, "-n", "1"}, 0, `"deny"`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -34,6 +34,12 @@ func (r *ringFlags) flags(cmd *cobra.Command) {
 	cmd.MarkFlagsRequiredTogether("keys", "wrap-with")
 }
 
+// demand is flags, one of which has to be given.
+func (r *ringFlags) demand(cmd *cobra.Command) {
+	r.flags(cmd)
+	cmd.MarkFlagsOneRequired("config", "keys")
+}
+
 func (r *ringFlags) given() bool { return r.config != "" || r.keys != "" }
 
 var errNoRing = errors.New("audit: say where the keys are: --config, or --keys and --wrap-with")
@@ -118,8 +124,8 @@ func auditPayloadCommand() *cobra.Command {
 		},
 	}
 	filterFlags(cmd, &want)
-	ring.flags(cmd)
-	cmd.Flags().StringVar(&what, "what", "", "only this part: identity, arguments, params or result")
+	ring.demand(cmd)
+	cmd.Flags().Func("what", "only this part: identity, arguments, params or result", oneOf(&what, "identity", "arguments", "params", "result"))
 	cmd.Flags().StringVar(&requests, "requests", "", "directory with the receipts of data-subject requests")
 	return cmd
 }
@@ -206,7 +212,7 @@ func keysListCommand() *cobra.Command {
 			return nil
 		},
 	}
-	ring.flags(cmd)
+	ring.demand(cmd)
 	return cmd
 }
 
@@ -234,7 +240,7 @@ func keysRotateCommand() *cobra.Command {
 			return err
 		},
 	}
-	ring.flags(cmd)
+	ring.demand(cmd)
 	cmd.Flags().StringVar(&tenant, "tenant", "", "whose key")
 	_ = cmd.MarkFlagRequired("tenant") // fails only for unknown flags
 	return cmd
@@ -261,6 +267,6 @@ func keysRewrapCommand() *cobra.Command {
 			return err
 		},
 	}
-	ring.flags(cmd)
+	ring.demand(cmd)
 	return cmd
 }

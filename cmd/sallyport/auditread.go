@@ -3,10 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/audit"
 	"github.com/sallyport/sallyport/internal/audit/verify"
 )
 
@@ -17,11 +22,27 @@ func filterFlags(cmd *cobra.Command, f *verify.Filter) {
 	cmd.Flags().StringVar(&f.Subject, "subject", "", "only of this subject")
 	cmd.Flags().StringVar(&f.Tenant, "tenant", "", "only of this tenant")
 	cmd.Flags().StringVar(&f.Server, "server", "", "only for this server")
-	cmd.Flags().StringVar(&f.Tool, "tool", "", "only about this tool, prompt or resource")
-	cmd.Flags().StringVar(&f.Action, "action", "", "only with this action: allow, hold or deny")
+	cmd.Flags().StringVar(&f.Tool, "tool", "", "only about this tool, prompt or resource, as receipts name it (a URI's parts that they hide in brackets)")
+	cmd.Flags().Func("action", "only with this action: allow, hold or deny", oneOf(&f.Action, guard.Allow.String(), guard.Hold.String(), guard.Deny.String()))
 	cmd.Flags().StringVar(&f.Reason, "reason", "", "only with this reason")
-	cmd.Flags().StringVar(&f.Closed, "closed", "", "only closing receipts that say this: client_left, timed_out, ...")
+	ends := make([]string, 0, len(audit.Ends()))
+	for _, end := range audit.Ends() {
+		ends = append(ends, string(end))
+	}
+	cmd.Flags().Func("closed", "only closing receipts that say this: client_left, timed_out, ...", oneOf(&f.Closed, ends...))
 	cmd.Flags().StringVar(&f.Exchange, "exchange", "", "only of this exchange")
+}
+
+// oneOf takes a word out of a closed list, so that a misspelt one is told from one
+// that is on no receipt.
+func oneOf(to *string, words ...string) func(string) error {
+	return func(text string) error {
+		if !slices.Contains(words, text) {
+			return fmt.Errorf("is none of %s", strings.Join(words, ", "))
+		}
+		*to = text
+		return nil
+	}
 }
 
 func moment(to *time.Time) func(string) error {
@@ -51,7 +72,7 @@ func printer(cmd *cobra.Command) func(line []byte) error {
 func auditTailCommand() *cobra.Command {
 	var (
 		want   verify.Filter
-		n      int
+		n      uint
 		follow bool
 	)
 	cmd := &cobra.Command{
@@ -61,11 +82,11 @@ func auditTailCommand() *cobra.Command {
 		Example: "  sallyport audit tail receipts -n 20 -f --action deny",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return verify.Tail(cmd.Context(), args[0], want, n, follow, printer(cmd))
+			return verify.Tail(cmd.Context(), args[0], want, int(min(n, math.MaxInt)), follow, printer(cmd))
 		},
 	}
 	filterFlags(cmd, &want)
-	cmd.Flags().IntVarP(&n, "lines", "n", 10, "how many")
+	cmd.Flags().UintVarP(&n, "lines", "n", 10, "how many")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with those that come")
 	return cmd
 }
@@ -73,7 +94,7 @@ func auditTailCommand() *cobra.Command {
 func auditQueryCommand() *cobra.Command {
 	var (
 		want  verify.Filter
-		limit int
+		limit uint
 		open  bool
 	)
 	cmd := &cobra.Command{
@@ -88,7 +109,7 @@ func auditQueryCommand() *cobra.Command {
 			return cobra.ExactArgs(1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n, put := 0, printer(cmd)
+			n, put := uint(0), printer(cmd)
 			if open {
 				return queryOpen(cmd, args, want, limit)
 			}
@@ -103,14 +124,14 @@ func auditQueryCommand() *cobra.Command {
 		},
 	}
 	filterFlags(cmd, &want)
-	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many; 0 for all")
+	cmd.Flags().UintVar(&limit, "limit", 0, "at most so many; 0 for all")
 	cmd.Flags().BoolVar(&open, "open", false, "those whose end is on no receipt")
 	return cmd
 }
 
 // queryOpen prints what has no end on record, and says in words what that means.
-func queryOpen(cmd *cobra.Command, paths []string, want verify.Filter, limit int) error {
-	n, put := 0, printer(cmd)
+func queryOpen(cmd *cobra.Command, paths []string, want verify.Filter, limit uint) error {
+	n, put := uint(0), printer(cmd)
 	o, err := verify.Open(paths, want, func(u verify.Unended) error {
 		if n++; limit > 0 && n > limit {
 			return nil

@@ -47,14 +47,9 @@ func auditReportCommand() *cobra.Command {
 	}
 	t.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&framework, "framework", "", strings.Join(report.IDs(), ", "))
+	f.Func("framework", strings.Join(report.IDs(), ", "), oneOf(&framework, report.IDs()...))
 	f.StringVarP(&path, "config", "c", "", "configuration that the controls are mapped to")
-	f.Func("format", "md, html or oscal (OSCAL "+report.OSCALVersion+" assessment results, as JSON); md when absent", func(s string) error {
-		if format = s; s != "md" && s != "html" && s != "oscal" {
-			return errors.New("is none of md, html and oscal")
-		}
-		return nil
-	})
+	f.Func("format", "md, html or oscal (OSCAL "+report.OSCALVersion+" assessment results, as JSON); md when absent", oneOf(&format, "md", "html", "oscal"))
 	f.StringVarP(&out, "output", "o", "", "file to write; standard output when absent")
 	f.StringVar(&into, "proofs", "", "folder for the proofs of the receipts that are shown")
 	f.Func("since", "only receipts from this time on: RFC 3339, or an age such as 720h", moment(&o.Since))
@@ -85,8 +80,11 @@ func makeReport(framework, path string, dirs []string, t trust, o *report.Option
 	}
 	o.Directories, o.Settings, o.Build, o.Now = dirs, tree, version(), time.Now()
 	r, err := report.Make(f, *o)
-	if errors.Is(err, report.ErrUnverified) {
-		return nil, fmt.Errorf("%w; give --key, or --allow-unverified for a report that says so", err)
+	if errors.Is(err, report.ErrUnverified) && !errors.Is(err, report.ErrTwice) {
+		if len(o.Verify.Keys) == 0 {
+			return nil, fmt.Errorf("%w; give --key, or --allow-unverified for a report that says so", err)
+		}
+		return nil, fmt.Errorf("%w; --allow-unverified makes a report that says so", err)
 	}
 	if err != nil {
 		return nil, err

@@ -55,6 +55,8 @@ func (a *asked) flags(cmd *cobra.Command) {
 	f.StringVar(&a.why, "why", "", "such as the number of a ticket")
 	_ = cmd.MarkFlagRequired("requests") // fails only for unknown flags
 	a.ring.flags(cmd)
+	cmd.MarkFlagsOneRequired("subject", "tenant")
+	cmd.MarkFlagsOneRequired("config", "sign-with")
 	f.StringArrayVar(&a.trust.keys, "key", nil, "PEM file with public keys that may have signed the receipts; repeatable")
 }
 
@@ -241,6 +243,7 @@ func subjectEraseCommand() *cobra.Command {
 		},
 	}
 	a.flags(cmd)
+	cmd.MarkFlagsOneRequired("config", "keys")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it; nobody can undo it")
 	return cmd
 }

@@ -124,6 +124,9 @@ func TestAPersonIsFoundCopiedAndErasedOverAllReplicas(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &doc); err != nil || len(doc.Receipts) != 2 || !doc.Directories[0].OK || doc.Receipts[1].Opened.Identity.Subject != "alice" || doc.Receipts[1].Opened.Arguments.IBAN != "DE1" {
 		t.Fatalf("%v: %s", err, out)
 	}
+	if !strings.HasPrefix(out, `{"about":{"tenant":"acme","subject":"alice"},`) {
+		t.Errorf("the copy says what it is about with names like the rest: %.100s", out)
+	}
 	proof := write(t, "proof.json", string(doc.Receipts[1].Proof))
 	if code, _, words := say("audit", "verify", "--proof", proof, "--key", a.sign+".pub"); code != 0 {
 		t.Errorf("the proof: %s", words)
@@ -206,7 +209,7 @@ func TestWhoIsNamedInClearCannotBeErased(t *testing.T) {
 	if code != 1 || !strings.Contains(out, "0 keys destroyed, about 4 receipts") || !strings.Contains(words, "4 receipts name the subject in clear") {
 		t.Errorf("exit %d, %s%s", code, out, words)
 	}
-	if code, _, words := say("audit", "subject", "erase", a.dirs[0], "--subject", "alice", "--requests", a.requests, "--sign-with", "file:"+a.sign+".key"); code != 1 || !strings.Contains(words, "say where the keys are") {
+	if code, _, words := say("audit", "subject", "erase", a.dirs[0], "--subject", "alice", "--requests", a.requests, "--sign-with", "file:"+a.sign+".key"); code != 2 || !strings.Contains(words, "[config keys]") {
 		t.Errorf("without a ring: exit %d, %s", code, words)
 	}
 }

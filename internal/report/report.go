@@ -122,6 +122,9 @@ type Revision struct {
 // that nothing is attested from it.
 var ErrUnverified = errors.New("report: nothing is attested from receipts that are not proved to be as they were written")
 
+// ErrTwice means that two directories hold the same receipts, of which no report is made.
+var ErrTwice = fmt.Errorf("%w: two directories hold the same", ErrUnverified)
+
 // Make makes a report.
 func Make(f *Framework, o Options) (*Report, error) {
 	r := &Report{Framework: f, Options: o}
@@ -132,7 +135,7 @@ func Make(f *Framework, o Options) (*Report, error) {
 		}
 		for i := range r.Sources { // a copy in another's place would count twice, and what it took the place of not at all
 			if o := r.Sources[i].Report; o.Replica == got.Replica && got.Receipts > 0 && o.FirstSeq <= got.LastSeq && got.FirstSeq <= o.LastSeq {
-				return nil, fmt.Errorf("%w: %s and %s hold the same receipts, of replica %s", ErrUnverified, r.Sources[i].Path, dir, got.Replica)
+				return nil, fmt.Errorf("%w: %s and %s, of replica %s", ErrTwice, r.Sources[i].Path, dir, got.Replica)
 			}
 		}
 		s := Source{Path: dir, Report: got, Proved: got.OK && got.Signatures == "valid"}

@@ -24,10 +24,11 @@ import (
 // About is whom a request is about: a subject, at any issuer and tenant that are
 // not named, or a whole tenant.
 type About struct {
-	Tenant, Issuer, Subject string
-
-	Also  []string `json:",omitempty"` // what the person is called besides, at any issuer
-	Exact bool     `json:",omitempty"` // mail addresses in another case are other people's
+	Tenant  string   `json:"tenant,omitempty"`
+	Issuer  string   `json:"issuer,omitempty"`
+	Subject string   `json:"subject,omitempty"`
+	Also    []string `json:"also,omitempty"`  // what the person is called besides, at any issuer
+	Exact   bool     `json:"exact,omitempty"` // mail addresses in another case are other people's
 }
 
 // Validate reports what is missing.

@@ -73,19 +73,28 @@ func Prove(dir string, seq uint64) (*Proof, error) {
 	}
 	m := covering(marks, seq)
 	if m == nil {
-		return nil, ErrNotThere
+		return nil, notUnder(marks, seq)
 	}
 	s, err := readLines(dir, m.Segment, m.Lines, seq)
 	if err != nil {
 		return nil, err
 	}
 	if s.found < 0 {
-		return nil, ErrNotThere
+		return nil, fmt.Errorf("%w: receipt %d", ErrNotThere, seq)
 	}
 	return &Proof{
 		Version: 1, Receipt: string(s.line), Previous: &s.before, Index: uint64(s.found),
 		Path: chain.Inclusion(s.hashes, s.found), Checkpoint: string(m.text),
 	}, nil
+}
+
+// notUnder says that no checkpoint covers receipt seq.
+func notUnder(marks []mark, seq uint64) error {
+	last := uint64(0)
+	for i := range marks {
+		last = max(last, marks[i].Seq)
+	}
+	return fmt.Errorf("%w: receipt %d; checkpoints cover those up to %d", ErrNotThere, seq, last)
 }
 
 // ProveGrowth makes the proof that checkpoint to goes on from checkpoint from.
@@ -108,7 +117,7 @@ func ProveGrowth(dir string, from, to uint64) (*Proof, error) {
 		}
 	}
 	if a == nil || b == nil || from >= to {
-		return nil, ErrNotThere
+		return nil, fmt.Errorf("%w: checkpoints %d and, later, %d, of %d", ErrNotThere, from, to, len(marks))
 	}
 	p.Older, p.Checkpoint = string(a.text), string(b.text)
 	if a.Segment != b.Segment {
