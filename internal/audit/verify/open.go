@@ -106,6 +106,7 @@ func (b *openings) take(path string, at Place, line []byte) {
 		delete(b.open, t.Exchange)
 	case t.Direction == "to_server" && t.Action == "allow":
 		switch {
+		case t.Server == "" && t.Egress == nil: // a command of an operator, which went nowhere
 		case b.ended[t.Exchange]:
 			delete(b.ended, t.Exchange)
 		case !b.want.fits(&t.seen):

@@ -21,10 +21,11 @@ func TestExchangesWithoutAnEndAreTold(t *testing.T) {
 		refused  = `{"exchange":"X","direction":"to_server","action":"deny"}`
 		closing  = `{"exchange":"X","closed":"client_left"}`
 		leaves   = `{"exchange":"X","closed":"client_left","egress":{}}`
-		let      = `{"exchange":"X","direction":"to_server","action":"allow","tenant":"acme"}`
-		unseen   = `{"exchange":"X","direction":"to_server","action":"allow","unseen":true}`
+		let      = `{"exchange":"X","direction":"to_server","action":"allow","server":"crm","tenant":"acme"}`
+		unseen   = `{"exchange":"X","direction":"to_server","action":"allow","server":"crm","unseen":true}`
 		wayout   = `{"exchange":"X","direction":"to_server","action":"allow","egress":{}}`
-		foreign  = `{"exchange":"X","direction":"to_server","action":"allow","tenant":"other"}`
+		foreign  = `{"exchange":"X","direction":"to_server","action":"allow","server":"crm","tenant":"other"}`
+		command  = `{"exchange":"admin-X","direction":"to_server","action":"allow","guard":"sinks"}`
 	)
 	for _, tt := range []struct {
 		name   string
@@ -48,6 +49,7 @@ func TestExchangesWithoutAnEndAreTold(t *testing.T) {
 		{"in whatever order these are read", []string{leaves, wayout}, verify.Filter{}, "", 0},
 		{"another replica's start ends nothing here", []string{let, start}, verify.Filter{}, "a", 0},
 		{"nothing is claimed of what nobody sees", []string{unseen}, verify.Filter{}, "", 1},
+		{"a command of an operator went nowhere", []string{command}, verify.Filter{}, "", 0},
 		{"those of one tenant", []string{let, strings.ReplaceAll(foreign, "X", "b")}, verify.Filter{Tenant: "acme"}, "a", 0},
 		{"an end counts though the filter leaves it out", []string{let + closing}, verify.Filter{Tenant: "acme"}, "", 0},
 	} {
