@@ -23,7 +23,7 @@ func inspectCommand() *cobra.Command {
 			return lines.Answer(cmd.InOrStdin(), cmd.OutOrStdout(), d)
 		},
 	}
-	cmd.Flags().StringVar(&detector, "detector", "", "what to look for: pii, secrets, injection, url, sanitize or toolset")
+	cmd.Flags().Func("detector", "what to look for: pii, secrets, injection, url, sanitize or toolset", oneOf(&detector, "pii", "secrets", "injection", "url", "sanitize", "toolset"))
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration with recognisers and allow-list of your own")
 	cmd.Flags().StringVar(&policy, "policy", "", "policy file for url, as in eval/testdata/ssrf/policy.json")
 	_ = cmd.MarkFlagRequired("detector") // fails only for unknown flags
