@@ -84,6 +84,7 @@ func TestExitCodesAndWhereWordsGo(t *testing.T) {
 		{"a call and its answer", []string{"explain", "-c", ok, "--server", "crm", "--reply", answer, call}, 0, "CREDIT_CARD /result/content/0/text 19 bytes", ""},
 		{"an answer that is none", []string{"explain", "-c", ok, "--server", "crm", "--reply", twice, call}, 1, `"reason": "upstream_bad_reply"`, ""},
 		{"a call that is missing", []string{"explain", "-c", ok, "--server", "crm", call + ".no"}, 1, "", "no such file"},
+		{"a detector that there is not", []string{"inspect", "--detector", "pi"}, 2, "", "is none of pii, secrets"},
 		{"version", []string{"version"}, 0, "sallyport ", ""},
 		{"a command that does not exist", []string{"vaildate", ok}, 2, "", "unknown command"},
 		{"a flag that does not exist", []string{"validate", "--jsno", ok}, 2, "", "unknown flag"},
