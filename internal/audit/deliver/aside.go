@@ -25,6 +25,7 @@ const (
 	strikes    = 3                     // receipts of a caller that are refused by themselves, before what it does is set aside
 	calm       = 100                   // receipts of a caller that are taken, before it is one of the others again
 	calmFor    = 10 * time.Minute      // or so long without one that is refused
+	brokenFor  = time.Minute           // that the system breaks over a receipt, before it is a dead letter; half as long for each after that
 	leastVisit = 10 * time.Millisecond // for what is set aside, after others had their turn
 )
 
@@ -42,7 +43,7 @@ func callerOf(it *Item) string {
 	h := sha256.New()
 	for key, value := range mcp.Members(it.line) {
 		switch key {
-		case "tenant", "subject", "pseudonym", "client":
+		case "tenant", "issuer", "subject", "pseudonym", "client", "peer":
 			h.Write(append(append([]byte(key), '='), value...))
 		}
 	}

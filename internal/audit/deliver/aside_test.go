@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 type siem struct {
 	mu     sync.Mutex
 	worse  error // what it says of them; nil: it takes them
+	word   string
 	calls  int
 	got    []string // tenant and number, first arrivals
 	seen   map[string]bool
@@ -37,7 +40,7 @@ func (s *siem) Deliver(ctx context.Context, items []*Item) (Outcome, error) {
 		return Outcome{}, s.away
 	}
 	for _, it := range items {
-		if s.worse != nil && bytes.Contains(it.Body, []byte(`"tenant":"x"`)) {
+		if s.worse != nil && bytes.Contains(it.Body, []byte(cmp.Or(s.word, `"tenant":"x"`))) {
 			return Outcome{}, s.worse
 		}
 	}
@@ -298,6 +301,78 @@ func TestAFloodOfRefusedReceiptsStopsNoSinkWhoseLastOneIsGone(t *testing.T) {
 	g.add(5, decent)
 	eventually(t, "the last", func() bool { return len(s.of("y")) == 10 })
 	eventually(t, "all of x", func() bool { return set.Status()[0].Dead == 2*mostPoison })
+	closeSet(set, 10*time.Second)
+	g.close()
+}
+
+// Whoever can make one receipt over which the receiver breaks does not keep what he does
+// afterwards from it, and where nobody is identified not what anybody does.
+func TestAReceiptThatBreaksTheReceiverHidesNothingThatComesAfterIt(t *testing.T) {
+	g := openLogOf(t, t.TempDir(), 64<<10)
+	s := &siem{worse: errors.New("status 500"), word: `"name":"poison"`}
+	var late atomic.Int64
+	set := New(Options{Directory: g.dir, Head: g.seq.Load, Log: quiet(), Now: func() time.Time { return time.Now().Add(time.Duration(late.Load())) }})
+	if err := set.Apply([]Spec{s.spec()}); err != nil {
+		t.Fatal(err)
+	}
+	const one = `,"subject":"ada"`
+	g.add(5, one)
+	eventually(t, "the first", func() bool { return len(s.of("")) == 5 })
+	for range 8 {
+		g.add(1, one+`,"name":"poison"`)
+		g.add(5, one)
+	}
+	eventually(t, "it waits", func() bool { return set.Status()[0].AsideError == "status 500" })
+	if n := set.Status()[0].Dead; n > 0 {
+		t.Errorf("%d dead letters at once", n)
+	}
+	eventually(t, "the rest", func() bool {
+		late.Add(int64(brokenFor / 60))
+		return len(s.of("")) == 45 && set.Status()[0].Dead == 8
+	})
+	if took := time.Duration(late.Load()); took < brokenFor {
+		t.Errorf("it took %s", took)
+	}
+	if all := s.of(""); !slices.IsSorted(all) {
+		t.Error("not in order")
+	}
+	closeSet(set, 10*time.Second)
+	g.close()
+}
+
+// sayer is a siem that names what it does not take, and asks for it again.
+type sayer struct{ *siem }
+
+func (s sayer) Deliver(ctx context.Context, items []*Item) (Outcome, error) {
+	var out Outcome
+	var good []*Item
+	for i, it := range items {
+		if bytes.Contains(it.Body, []byte(`"tenant":"x"`)) {
+			out.Again, out.Why = append(out.Again, i), errors.New("status 500 for one")
+		} else {
+			good = append(good, it)
+		}
+	}
+	_, err := s.siem.Deliver(ctx, good)
+	return out, err
+}
+
+func TestAReceiptThatIsAskedForAgainForEverHoldsUpNobodyElse(t *testing.T) {
+	g := openLogOf(t, t.TempDir(), 64<<10)
+	s := sayer{&siem{}}
+	spec := s.spec()
+	spec.Open = func() (Sink, error) { return s, nil }
+	set := openSet(t, g, spec)
+	g.add(5, decent)
+	eventually(t, "the first", func() bool { return len(s.of("y")) == 5 })
+	g.add(1, hostile)
+	eventually(t, "it is set aside", func() bool { st := set.Status()[0]; return st.Aside != nil && st.Lag == 0 })
+	g.add(5, hostile)
+	g.add(600, decent)
+	eventually(t, "those of y", func() bool { return len(s.of("y")) == 605 })
+	if st := set.Status()[0]; st.Dead != 0 || st.Aside == nil {
+		t.Errorf("%+v", st)
+	}
 	closeSet(set, 10*time.Second)
 	g.close()
 }

@@ -20,6 +20,38 @@ type lane struct {
 	hit    bool // in this batch
 	out    int  // callers that were set aside when the batch was read
 	known  map[string]*conduct
+	broken broken
+}
+
+// broken is how often the system broke over the first of the items alone, and took
+// another one then.
+type broken struct {
+	tries int
+	since time.Time
+	given int // up, for that
+	fine  int // taken since
+}
+
+// enough notes one more time, and reports whether it is given up: whoever can make
+// receipts over which the system breaks could keep all that he does afterwards from it.
+// The more there are, the sooner.
+func (b *broken) enough(now time.Time) bool {
+	if b.tries++; b.tries == 1 {
+		b.since = now
+	}
+	if b.tries < patience || now.Sub(b.since) < brokenFor>>b.given {
+		return false
+	}
+	b.tries, b.fine = 0, 0
+	b.given++
+	return true
+}
+
+// taken gives some of the time back to what comes.
+func (b *broken) taken(n int) {
+	if b.fine += n; b.fine >= calm {
+		b.fine, b.given = 0, max(0, b.given-1)
+	}
 }
 
 // visit tries what is set aside, for so long more or less, and reports whether there is
@@ -31,7 +63,7 @@ func (w *worker) visit(ctx context.Context, limit time.Duration) bool {
 		a, main, off := w.cursor.Aside, w.cursor.At, w.cursor.Paused || w.jump != nil
 		w.mu.Unlock()
 		if a == nil || off {
-			l.items, l.size = nil, 0
+			l.items, l.size, l.broken = nil, 0, broken{}
 			return false
 		}
 		if w.now().Before(l.rest) || ctx.Err() != nil {
@@ -113,12 +145,19 @@ func (w *worker) one(ctx context.Context) {
 	case err == nil:
 		l.size = min(2*l.size, w.Items)
 	}
+	takes := err == nil || w.takes(ctx)
+	if err != nil && takes && len(items) == 1 && l.broken.enough(w.now()) {
+		out, err = Outcome{Refused: []Refusal{{0, "the system breaks over it, and takes others: " + err.Error()}}}, nil
+	}
 	left := items
 	if err == nil {
-		left, err = w.settle(ctx, items, out)
+		if left, err = w.settle(ctx, items, out); err != nil {
+			takes = w.takes(ctx)
+		}
 	}
 	if err == nil {
 		w.conduct(items, out)
+		l.broken.taken(len(items) - len(left) - len(out.Refused))
 		w.mu.Lock()
 		w.cursor.Delivered += uint64(len(items) - len(left) - len(out.Refused))
 		w.mu.Unlock()
@@ -126,13 +165,13 @@ func (w *worker) one(ctx context.Context) {
 	l.items = append(slices.Clone(left), l.items[len(items):]...)
 	w.stuck(err)
 	if len(left) == 0 {
-		l.wait = 0
+		l.wait, l.broken.tries = 0, 0
 		w.fine()
 		w.moved(items[len(items)-1].next)
 		return
 	}
 	if ctx.Err() == nil {
-		if !w.takes(ctx) {
+		if !takes {
 			w.failed(err) // it is the system
 		}
 		l.size, l.wait = 1, min(max(2*l.wait, firstRetry), w.Retry)

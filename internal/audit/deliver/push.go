@@ -30,22 +30,25 @@ func (w *worker) push(ctx context.Context, items []*Item, tries int) bool {
 				w.strike(ctx, items[0])
 				return true
 			}
-		} else if err == nil {
-			before := len(items)
-			if items, err = w.settle(ctx, items, out); len(items) == 0 && err == nil {
-				w.fine()
-				return true
+		} else {
+			if err == nil {
+				before := len(items)
+				if items, err = w.settle(ctx, items, out); len(items) == 0 && err == nil {
+					w.fine()
+					return true
+				}
+				if len(items) < before {
+					wait, n = firstRetry, 0
+				}
 			}
-			if len(items) < before {
-				wait, n = firstRetry, 0
-			}
-		} else if n >= tries && w.takes(ctx) {
-			if len(items) > 1 {
-				return w.halves(ctx, items, 1)
-			}
-			if w.suspect(items[0], items[0].Seq-1) {
-				w.log.Warn("a sink breaks over a receipt, and takes others: what its caller does is set aside", "sink", w.Name, "id", items[0].ID, "err", err)
-				return true
+			if n >= tries && w.takes(ctx) {
+				if len(items) > 1 {
+					return w.halves(ctx, items, 1)
+				}
+				if w.suspect(items[0], items[0].Seq-1) {
+					w.log.Warn("a sink breaks over a receipt, and takes others: what its caller does is set aside", "sink", w.Name, "id", items[0].ID, "err", err)
+					return true
+				}
 			}
 		}
 		if ctx.Err() != nil {
