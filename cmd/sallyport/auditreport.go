@@ -25,7 +25,7 @@ func auditReportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "report DIR... --framework NAME -c FILE --key PUB.pem",
 		Short:   "Say what the gateway contributes to the controls of a compliance framework, with evidence",
-		Long:    "Maps the controls of a framework to the configuration, to receipts of a period with proofs, and to tests of this\ngateway, and says of each control what it needs beyond a gateway. Each claim has a pointer to evidence.\nFrameworks: " + strings.Join(report.IDs(), ", ") + ".\nFrom a directory that is not proved to be as it was written nothing is attested: the answer is no, unless\n--allow-unverified is given, and then the report says so at its head.",
+		Long:    "Maps the controls of a framework to the configuration, to receipts of a period with proofs, and to tests of this\ngateway, and says of each control what it needs beyond a gateway. Each claim has a pointer to evidence.\nFrameworks: " + strings.Join(report.IDs(), ", ") + ".\nFrom a directory that is not proved to be as it was written nothing is attested: the answer is no, unless\n--allow-unverified is given, and then the report says so at its head.\nExits with 0 if the report is made, whatever it says, and 1 if not.",
 		Example: "  sallyport audit report receipts-* --framework eu-ai-act -c sallyport.yaml --key sign.pub --since 2026-10-01T00:00:00Z > report.md\n  sallyport audit report receipts --framework iso-27001 -c sallyport.yaml --key sign.pub --format oscal -o results.json --proofs proofs",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

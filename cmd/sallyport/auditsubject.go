@@ -202,7 +202,7 @@ func subjectExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "export DIR... (--subject NAME | --tenant NAME) --requests DIR [-c FILE | --keys DIR --wrap-with REF] --key PUB.pem",
 		Short:   "Print a copy of all receipts about somebody, unsealed, each with its proof",
-		Long:    "Prints one JSON document with all receipts about a subject, or of a tenant: each as it was written, with\nwhat was sealed in it, and with the proof that it is under a signed checkpoint.\nThe request leaves a receipt of its own.",
+		Long:    "Prints one JSON document with all receipts about a subject, or of a tenant: each as it was written, with\nwhat was sealed in it, and with the proof that it is under a signed checkpoint.\nThe request leaves a receipt of its own. Exits with 0, also if there are no receipts.",
 		Example: "  sallyport audit subject export receipts-* -c sallyport.yaml --subject alice --requests requests --key sign.pub > alice.json",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
