@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -102,7 +103,7 @@ func open(t *testing.T, c logv3.AccessLogServiceClient, listener string) logv3.A
 func say(t *testing.T, s logv3.AccessLogService_StreamAccessLogsClient, list ...*datav3.HTTPAccessLogEntry) {
 	t.Helper()
 	m := &logv3.StreamAccessLogsMessage{LogEntries: &logv3.StreamAccessLogsMessage_HttpLogs{HttpLogs: &logv3.StreamAccessLogsMessage_HTTPAccessLogEntries{LogEntry: list}}}
-	if err := s.Send(m); err != nil && err != io.EOF {
+	if err := s.Send(m); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 }
@@ -113,7 +114,7 @@ func TestEntriesAboutWhatWentOutBecomeEnds(t *testing.T) {
 	say(t, s, entry(id, nil), entry(id, &datav3.ResponseFlags{DownstreamConnectionTermination: true}),
 		entry(`x","action":"allow`, nil), // an id that would write members of its own
 		entry("", nil), &datav3.HTTPAccessLogEntry{}, entry(id, &datav3.ResponseFlags{UpstreamConnectionFailure: true}))
-	if _, err := s.CloseAndRecv(); err != nil && err != io.EOF && status.Code(err) != codes.Internal { // no answer is ever sent
+	if _, err := s.CloseAndRecv(); err != nil && !errors.Is(err, io.EOF) && status.Code(err) != codes.Internal { // no answer is ever sent
 		t.Error(err)
 	}
 	want := []string{id + " server_closed", id + " client_left", id + " server_failed"}

@@ -21,20 +21,20 @@ func (a *Asked) InClear() string {
 // Target names what a message works on, or, of a reply, what it was asked for: whole,
 // and as it may be written down in receipts, logs and traces. Where the two differ,
 // nobody may write down the whole.
-func (d *Decision) Target(x *Exchange, m *mcp.Message) (whole, clear string) {
+func (d *Decision) Target(x *Exchange, m *mcp.Message) (whole, shown string) {
 	method := x.Asked.Method
 	switch {
 	case m == nil || m.Name == "":
-		whole, clear = x.Asked.Name, x.Asked.InClear()
+		whole, shown = x.Asked.Name, x.Asked.InClear()
 	case m.Direction == mcp.ToServer && m.Name == x.Asked.Name: // a decision may have found that less of it may
-		whole, clear = m.Name, x.Asked.InClear()
+		whole, shown = m.Name, x.Asked.InClear()
 	default:
-		whole, clear, method = m.Name, m.InClear(), m.Method
+		whole, shown, method = m.Name, m.InClear(), m.Method
 	}
 	if d.sensitive() {
-		clear = mcp.ExposeHost.Target(method, whole)
+		shown = mcp.ExposeHost.Target(method, whole)
 	}
-	return whole, clear
+	return whole, shown
 }
 
 // sensitive reports whether a guard found something that must not be kept in clear.
@@ -50,17 +50,17 @@ func (d *Decision) sensitive() bool {
 // conceal takes out of what guards said all that they repeat of a URI and that may
 // not be written down, before anybody is told.
 func (d *Decision) conceal(x *Exchange, m *mcp.Message) {
-	whole, clear := d.Target(x, m)
-	if whole == clear {
+	whole, shown := d.Target(x, m)
+	if whole == shown {
 		return
 	}
 	if whole == x.Asked.Name {
-		x.Asked.Clear = clear // also where only this message shows that it is sensitive
+		x.Asked.Clear = shown // also where only this message shows that it is sensitive
 	}
 	if !d.says() {
 		return
 	}
-	r := strings.NewReplacer(repeated(whole, clear)...)
+	r := strings.NewReplacer(repeated(whole, shown)...)
 	d.Detail = r.Replace(d.Detail)
 	for i := range d.Journal {
 		e := &d.Journal[i]
@@ -100,7 +100,7 @@ const (
 
 // repeated pairs the texts that may repeat a URI or a part of it with what is written
 // in their place. Of two that begin at one place the first counts.
-func repeated(whole, clear string) []string {
+func repeated(whole, shown string) []string {
 	var out []string
 	add := func(text, instead string) {
 		if len(text) < leastPart || len(out) >= 2*mostParts {
@@ -114,12 +114,12 @@ func repeated(whole, clear string) []string {
 			out = append(out, undone, instead)
 		}
 	}
-	add(whole, clear)
+	add(whole, shown)
 	if normal, err := mcp.NormalURI(whole); err == nil && normal != whole {
-		add(normal, clear)
+		add(normal, shown)
 	}
 	part := func(text, instead, between string) {
-		if !strings.Contains(clear, instead) {
+		if !strings.Contains(shown, instead) {
 			return
 		}
 		add(text, instead)
@@ -147,7 +147,7 @@ func repeated(whole, clear string) []string {
 	}
 	part(user, "[userinfo]", ":")
 	part(host, "[host]", "@:")
-	if _, shown, ok := strings.Cut(clear, "://"); ok {
+	if _, shown, ok := strings.Cut(shown, "://"); ok {
 		_, shown, _ = strings.Cut(shown, "/")
 		shown, _, _ = strings.Cut(shown, "[path]")
 		path = strings.TrimPrefix(path, shown)

@@ -33,10 +33,10 @@ func (r repeats) Inspect(_ context.Context, _ *guard.Exchange, m *mcp.Message) (
 		Obligations: []guard.Obligation{{Kind: guard.Raise, Name: "odd", Value: text[:min(len(text), 200)]}}}, nil
 }
 
-type told struct{ text, clear string }
+type told struct{ text, shown string }
 
 func (o *told) Observe(_ context.Context, x *guard.Exchange, m *mcp.Message, d *guard.Decision) error {
-	_, o.clear = d.Target(x, m)
+	_, o.shown = d.Target(x, m)
 	o.text = d.Detail
 	for _, e := range d.Journal {
 		o.text += " | " + e.Detail
@@ -84,8 +84,8 @@ func TestWhatAGuardRepeatsOfASecretInAURIIsNotTold(t *testing.T) {
 			if g.sensitive {
 				want = mcp.ExposeHost.URI(uri)
 			}
-			if o.clear != want || x.Asked.InClear() != want {
-				t.Errorf("%s: clear %s and %s, want %s", uri, o.clear, x.Asked.InClear(), want)
+			if o.shown != want || x.Asked.InClear() != want {
+				t.Errorf("%s: shown %s and %s, want %s", uri, o.shown, x.Asked.InClear(), want)
 			}
 		}
 	}
@@ -96,14 +96,14 @@ func TestWhatAGuardRepeatsOfASecretInAURIIsNotTold(t *testing.T) {
 func TestWhatWasFoundInARequestIsHiddenOfItsReplyToo(t *testing.T) {
 	x := &guard.Exchange{Asked: guard.Asked{Method: "resources/read", Name: "crm://h/a", Clear: "crm://h/[path]"}}
 	var d guard.Decision
-	if whole, clear := d.Target(x, &mcp.Message{Direction: mcp.ToClient, Kind: mcp.Response}); whole != "crm://h/a" || clear != "crm://h/[path]" {
-		t.Error(whole, clear)
+	if whole, shown := d.Target(x, &mcp.Message{Direction: mcp.ToClient, Kind: mcp.Response}); whole != "crm://h/a" || shown != "crm://h/[path]" {
+		t.Error(whole, shown)
 	}
-	if _, clear := d.Target(x, &mcp.Message{Direction: mcp.ToClient, Method: "notifications/resources/updated", Name: "crm://h/b?c"}); clear != "crm://h/b?[query]" {
-		t.Error(clear)
+	if _, shown := d.Target(x, &mcp.Message{Direction: mcp.ToClient, Method: "notifications/resources/updated", Name: "crm://h/b?c"}); shown != "crm://h/b?[query]" {
+		t.Error(shown)
 	}
 	x.Asked = guard.Asked{Method: "resources/read", Name: "crm://u@h"} // by hand
-	if _, clear := d.Target(x, nil); clear != "crm://[userinfo]@h" {
-		t.Error(clear)
+	if _, shown := d.Target(x, nil); shown != "crm://[userinfo]@h" {
+		t.Error(shown)
 	}
 }

@@ -100,7 +100,8 @@ func (g *escalation) answer(x *guard.Exchange, m *mcp.Message, rule, tool string
 func (g *escalation) worst(x *guard.Exchange, actions string) (name string, worst class, found bool) {
 	if len(x.Server.Tools) == 0 {
 		c := g.marked(x, class{write: true, external: true, financial: true, unknown: true})
-		return "*", c, c.is(actions)
+		found = c.is(actions)
+		return "*", c, found
 	}
 	for tool, facts := range x.Server.Tools {
 		if found && tool > name {

@@ -113,8 +113,8 @@ func (e *encoder) closing(ctx context.Context, b []byte, x *guard.Exchange, o *g
 	b = trace(b, x, none)
 	b = outbound(b, x.Out)
 	b = field(b, "method", k.hide(x.Asked.Method))
-	if clear := x.Asked.InClear(); x.Asked.Name != "" {
-		if b = field(b, "name", k.hide(clear)); clear != x.Asked.Name {
+	if shown := x.Asked.InClear(); x.Asked.Name != "" {
+		if b = field(b, "name", k.hide(shown)); shown != x.Asked.Name {
 			b = field(b, "name_hmac", e.digestOf(x.Principal.Tenant, x.Asked.Name))
 		}
 	}

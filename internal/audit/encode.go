@@ -131,8 +131,8 @@ func (e *encoder) message(b []byte, k *seals, x *guard.Exchange, m *mcp.Message,
 	b = field(b, "kind", kind(m.Kind))
 	b = field(b, "method", k.hide(x.Topic(m)))
 	if m.Name != "" || m.Direction == mcp.ToClient {
-		whole, clear := d.Target(x, m)
-		if b = field(b, "name", k.hide(clear)); clear != whole {
+		whole, shown := d.Target(x, m)
+		if b = field(b, "name", k.hide(shown)); shown != whole {
 			b = field(b, "name_hmac", e.digestOf(x.Principal.Tenant, whole))
 		}
 	}

@@ -58,7 +58,8 @@ func TestAURIThatIsNotShownAsAWholeIsFoundByItsDigest(t *testing.T) {
 			t.Errorf("%q and %q: same is not %v", what, one, same)
 		}
 	}
-	if digest(key, "acme", "crm://h/a") != "" || digest("", "acme", "crm://h/?s3cr3t") == digest("", "acme", "crm://h/?s3cr3t") {
+	first, second := digest("", "acme", "crm://h/?s3cr3t"), digest("", "acme", "crm://h/?s3cr3t")
+	if digest(key, "acme", "crm://h/a") != "" || first == second {
 		t.Error("a digest of what is shown, or one without a key that two processes have")
 	}
 }

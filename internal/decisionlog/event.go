@@ -42,9 +42,9 @@ func (l *Log) event(x *guard.Exchange, m *mcp.Message, d *guard.Decision, e *gua
 	if err != nil || !ok && e.Err == nil {
 		return nil // no policy was asked
 	}
-	whole, clear := d.Target(x, m)
-	if whole != clear {
-		t.Name = clear
+	whole, shown := d.Target(x, m)
+	if whole != shown {
+		t.Name = shown
 	}
 	in := policy.Input{
 		Principal: &x.Principal, Server: &x.Server, Method: m.Method, Direction: m.Direction, Kind: m.Kind, Target: t,
@@ -82,7 +82,7 @@ func (l *Log) event(x *guard.Exchange, m *mcp.Message, d *guard.Decision, e *gua
 	if !l.Arguments && m.Params != nil {
 		b = append(b, `,"erased":["/input/arguments","/input/params"]`...)
 	}
-	if whole != clear {
+	if whole != shown {
 		b = append(b, `,"masked":["/input/target/name"]`...)
 	}
 	if x.Source.IsValid() {

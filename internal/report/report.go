@@ -290,17 +290,17 @@ func (p *Shown) conclude(unproved bool) {
 
 // conclude says what the topics of a control come to: the least of them, and
 // partly where they differ in whether they are configured.
-func (r *Result) conclude() {
+func (c *Result) conclude() {
 	order := []Status{NotConfigured, Partly, Unproved, Configured, Evidenced}
 	low, high := len(order), -1
-	for _, p := range r.Parts {
+	for _, p := range c.Parts {
 		at := slices.Index(order, p.Status)
 		low, high = min(low, at), max(high, at)
 	}
-	switch r.Status = order[low]; {
-	case r.Status == NotConfigured && high > 0:
-		r.Status = Partly
-	case r.Status == Evidenced && r.Input: // that something was recorded shows nobody's work
-		r.Status = Input
+	switch c.Status = order[low]; {
+	case c.Status == NotConfigured && high > 0:
+		c.Status = Partly
+	case c.Status == Evidenced && c.Input: // that something was recorded shows nobody's work
+		c.Status = Input
 	}
 }

@@ -178,7 +178,7 @@ func (s *ocsfSchema) scalar(at string, a ocsfAttribute, value any) (found []stri
 	if kind.Type != "" {
 		base = kind.Type
 	}
-	bad := false
+	var bad bool
 	switch v := value.(type) {
 	case string:
 		bad = base != "string_t" || v == "" || !s.patterns[a.Type].MatchString(v) || kind.MaxLen > 0 && len(v) > kind.MaxLen

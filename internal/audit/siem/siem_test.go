@@ -75,7 +75,7 @@ func TestEveryKeyOfCEFIsOneThatReadersKnow(t *testing.T) {
 		if n, err := strconv.Atoi(parts[6]); parts[0] != "CEF:0" || err != nil || n < 0 || n > 10 {
 			t.Errorf("%s: its header is %v", name, parts[:7])
 		}
-		got := pairs(line[strings.Index(line, parts[7]):])
+		got := pairs(line[len(line)-len(parts[7]):]) // in the extension nothing escapes a pipe
 		for key, value := range got {
 			seen[key] = true
 			bad := value == "" || len(value) > 2*longestValue

@@ -44,9 +44,11 @@ func guessing(t *testing.T, mayMake bool) (url string, docs *int) {
 			return
 		}
 		var items []string
-		for s := bufio.NewScanner(r.Body); s.Scan() && s.Scan(); {
+		lines := bufio.NewScanner(r.Body)
+		for lines.Scan() { // what to do with a document; and then the document
+			lines.Scan()
 			var doc map[string]any
-			_ = json.Unmarshal(s.Bytes(), &doc)
+			_ = json.Unmarshal(lines.Bytes(), &doc)
 			status := 201
 			for name, value := range doc {
 				form := fmt.Sprintf("%T", value)
@@ -85,7 +87,7 @@ func TestNoCallerHasTheReceiptsOfOthersRefusedByWhatItChooses(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := New(Options{Client: client, Index: "receipts"})
-		defer s.Close()
+		t.Cleanup(func() { _ = s.Close() })
 		out, err := s.Deliver(context.Background(), batch)
 		if err != nil || *docs != want || len(out.Refused) != len(batch)-want {
 			t.Errorf("may make an index %v: %d documents, %+v, %v", mayMake, *docs, out, err)
