@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 )
@@ -93,9 +94,20 @@ func (s *Server) read(g logv3.AccessLogService_StreamAccessLogsServer, listener 
 				s.log.Warn("access log: an entry is about nothing that went out", "listener", listener)
 				continue
 			}
+			past(&x, &o, time.Now())
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Context()), patience)
 			judge.Close(ctx, &x, &o)
 			cancel()
 		}
+	}
+}
+
+// past moves an exchange so that it has ended by now. What is older than a receipt, and
+// how far a sink is behind, is told by the times of receipts, and an Envoy's clock may
+// be ahead of ours.
+func past(x *guard.Exchange, o *guard.Outcome, now time.Time) {
+	o.Elapsed = max(0, o.Elapsed)
+	if begun := now.Add(-o.Elapsed); x.Started.After(begun) {
+		x.Started = begun
 	}
 }

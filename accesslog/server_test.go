@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/sallyport/sallyport/guard"
@@ -35,6 +36,7 @@ import (
 type book struct {
 	mu    sync.Mutex
 	ended []string
+	last  time.Time // that one says it was at its end
 }
 
 func (*book) Observe(context.Context, *guard.Exchange, *mcp.Message, *guard.Decision) error {
@@ -46,6 +48,9 @@ func (b *book) Ended(_ context.Context, x *guard.Exchange, o *guard.Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended = append(b.ended, x.ID+" "+string(end))
+	if at := x.Started.Add(o.Elapsed); at.After(b.last) {
+		b.last = at
+	}
 }
 
 func (b *book) list() []string {
@@ -124,6 +129,26 @@ func TestEntriesAboutWhatWentOutBecomeEnds(t *testing.T) {
 	}
 	if r.Sent()["crm"] != 36 || r.Received()["crm"] != 102 {
 		t.Errorf("%v %v", r.Sent(), r.Received())
+	}
+}
+
+// A receipt from the future would have sinks believe that they are not behind, and say
+// nothing again after a restart.
+func TestAnEnvoyWhoseClockIsAheadWritesNoReceiptsOfTheFuture(t *testing.T) {
+	_, b, _, c := start(t)
+	s := open(t, c, "egress0")
+	var all []*datav3.HTTPAccessLogEntry
+	for _, start := range []time.Time{time.Now().Add(time.Hour), time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC), time.Date(99999, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		for _, lasted := range []time.Duration{-time.Hour, 0, time.Hour, 1<<63 - 1} {
+			e := entry(id, nil)
+			e.CommonProperties.StartTime, e.CommonProperties.Duration = timestamppb.New(start), durationpb.New(lasted)
+			all = append(all, e)
+		}
+	}
+	say(t, s, all...)
+	_, _ = s.CloseAndRecv()
+	if got := b.list(); len(got) != len(all) || b.last.After(time.Now()) {
+		t.Errorf("%d entries, the last of %s", len(got), b.last)
 	}
 }
 
