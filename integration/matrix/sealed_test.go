@@ -2,9 +2,6 @@ package matrix
 
 import (
 	"fmt"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,17 +29,12 @@ func TestSealedSessions(t *testing.T) {
 	testenv.Write(t, path, config)
 	g := gateway{Gateway: testenv.StartFile(t, path)}
 
-	to, err := url.Parse(g.MCP)
-	if err != nil {
-		t.Fatal(err)
+	fresh := func(path string) string {
+		return who.Token(t, public+path, time.Hour, map[string]any{"jti": fmt.Sprint(time.Now().UnixNano())})
 	}
-	bearer := httptest.NewServer(&httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(to)
-		r.Out.Header.Set("Authorization", "Bearer "+who.Token(t, public+r.In.URL.Path, time.Hour, map[string]any{"jti": fmt.Sprint(time.Now().UnixNano())}))
-	}})
-	t.Cleanup(func() { bearer.CloseClientConnections(); bearer.Close() })
+	proxy := bearer(t, g.MCP, fresh, nil)
 	for _, s := range servers {
-		g.servers = append(g.servers, s.At(bearer.URL+"/mcp/"+s.Name))
+		g.servers = append(g.servers, s.At(proxy.URL+"/mcp/"+s.Name))
 	}
 	sent := newTally()
 	g.each(t, func(_ talk, p *scenario.Plan) { p.Slow = nil }, func(t *testing.T, c talk, _ scenario.Plan, steps scenario.Steps) {
