@@ -231,6 +231,7 @@ func catalogForgetCommand() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
 		Use: "forget -c FILE SERVER NAME", Short: "Drop what is known, as if it had never been listed", Args: cobra.RangeArgs(1, 2),
+		Example: "  sallyport catalog forget -c sallyport.yaml crm send_email",
 		RunE: func(_ *cobra.Command, args []string) error {
 			book, server, kind, name, err := t.resolve(args)
 			if err != nil {

@@ -61,6 +61,7 @@ func revokeOneCommand(d *desk, kind revocation.Kind, what string) *cobra.Command
 	e := revocation.Entry{Kind: kind}
 	cmd := &cobra.Command{
 		Use: string(kind) + " VALUE", Short: "Revoke " + what, Args: cobra.ExactArgs(1),
+		Example: "  sallyport revoke " + string(kind) + " VALUE -c sallyport.yaml --note 'left'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.Value = args[0]
 			var got struct {
@@ -130,6 +131,7 @@ func future(to *time.Time) func(string) error {
 func revokeListCommand(d *desk) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Print who is revoked", Args: cobra.NoArgs,
+		Example: "  sallyport revoke list -c sallyport.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var got struct {
 				List []revocation.Entry `json:"revocations"`
@@ -164,6 +166,7 @@ func at(t time.Time) string {
 func revokeUndoCommand(d *desk) *cobra.Command {
 	return &cobra.Command{
 		Use: "undo ID", Short: "Accept somebody again", Args: cobra.ExactArgs(1),
+		Example: "  sallyport revoke undo 5f0c… -c sallyport.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var got struct {
 				Revocation revocation.Entry `json:"revocation"`
