@@ -376,3 +376,27 @@ func TestAReceiptThatIsAskedForAgainForEverHoldsUpNobodyElse(t *testing.T) {
 	closeSet(set, 10*time.Second)
 	g.close()
 }
+
+// Whoever has himself set aside, and waits until retention has removed what he did, is
+// not gone without a word.
+func TestWhatIsRemovedWhileItIsSetAsideIsSaid(t *testing.T) {
+	g := openLogOf(t, t.TempDir(), 64<<10)
+	s := &siem{worse: errors.New("status 500")}
+	set := openSet(t, g, s.spec())
+	g.add(5, decent)
+	eventually(t, "the first", func() bool { return len(s.of("y")) == 5 })
+	g.add(5, hostile)
+	eventually(t, "x is set aside", func() bool { return set.Status()[0].AsideError != "" })
+	g.add(700, decent)
+	eventually(t, "the rest", func() bool { st := set.Status()[0]; return st.Lag == 0 && st.At.Segment > 2 })
+	closeSet(set, 50*time.Millisecond)
+	if err := os.Remove(filepath.Join(g.dir, ledger.SegmentFile(1))); err != nil {
+		t.Fatal(err)
+	}
+	s.set(func() { s.worse = nil })
+	set = openSet(t, g, s.spec())
+	eventually(t, "it is said", func() bool { return set.Status()[0].Missed >= 5 })
+	eventually(t, "it goes on", func() bool { return set.Status()[0].AsideLag == 0 })
+	closeSet(set, 10*time.Second)
+	g.close()
+}

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/audit/ledger"
 )
 
 // lane is the worker's side of what is set aside.
@@ -103,6 +107,7 @@ func (w *worker) fetch(a *Aside, main Position) (bool, error) {
 		return false, err
 	}
 	l.end = a.At
+	removed := l.r.at.Segment > a.At.Segment && !w.has(a.At.Segment)
 	for _, line := range lines {
 		at := Position{Segment: l.r.at.Segment, Offset: line.end, Seq: l.end.Seq, Checkpoints: main.Checkpoints}
 		if main.before(at) {
@@ -112,6 +117,10 @@ func (w *worker) fetch(a *Aside, main Position) (bool, error) {
 		if l.end = at; err != nil {
 			continue // the others say so
 		}
+		if removed && it.Kind == Receipt { // among those there may be some of theirs
+			w.gap(a.At.Seq, it.Seq)
+			removed = false
+		}
 		l.end.Seq, it.next.Seq = it.Seq, it.Seq
 		if after, is := a.Callers[callerOf(it)]; is && it.Seq > after && w.wants(it) {
 			l.items = append(l.items, it)
@@ -120,6 +129,12 @@ func (w *worker) fetch(a *Aside, main Position) (bool, error) {
 	w.dress(l.items)
 	l.size = max(l.size, 1)
 	return l.end != a.At, nil
+}
+
+// has reports whether a segment is still there.
+func (w *worker) has(segment uint64) bool {
+	_, err := os.Stat(filepath.Join(w.source, ledger.SegmentFile(segment)))
+	return !errors.Is(err, os.ErrNotExist)
 }
 
 // stuck notes why what is set aside is not delivered; nil: it is.
