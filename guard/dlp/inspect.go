@@ -76,7 +76,7 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 
 // text scans one text and appends what is to be acted on.
 func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []place {
-	if opaque(t, prefix) {
+	if opaque(m, t, prefix) {
 		return places
 	}
 	if plain, ok := s.blob(t); ok {
@@ -130,7 +130,7 @@ func (g *dlp) scan(s *scan, x *guard.Exchange, t *wire.Text) []recogniser.Findin
 // opaque reports whether a text goes back to the server as it came, so that a
 // changed one would break the exchange, while nobody reads it. Only the protocol's
 // own members are: in arguments and results a name says nothing.
-func opaque(t *wire.Text, part string) bool {
+func opaque(m *mcp.Message, t *wire.Text, part string) bool {
 	switch string(t.Key) {
 	case "nextCursor", "cursor", "requestState", "progressToken", "taskId", "requestId":
 	default:
@@ -138,9 +138,14 @@ func opaque(t *wire.Text, part string) bool {
 	}
 	pointer := part + t.Pointer()
 	switch pointer {
-	case "/params/cursor", "/result/nextCursor", "/params/requestState", "/result/requestState", "/params/requestId",
-		"/params/progressToken", "/params/_meta/progressToken",
-		"/params/taskId", "/result/taskId", "/result/task/taskId",
+	case "/params/cursor": // elsewhere it is the client's own word
+		return strings.HasSuffix(m.Method, "/list")
+	case "/params/taskId":
+		return strings.HasPrefix(m.Method, "tasks/") || strings.HasPrefix(m.Method, "notifications/tasks")
+	case "/params/requestId", "/params/progressToken":
+		return strings.HasPrefix(m.Method, "notifications/")
+	case "/result/nextCursor", "/params/requestState", "/result/requestState", "/params/_meta/progressToken",
+		"/result/taskId", "/result/task/taskId",
 		"/params/_meta/io.modelcontextprotocol~1related-task/taskId", "/result/_meta/io.modelcontextprotocol~1related-task/taskId":
 		return true
 	}

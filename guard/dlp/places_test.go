@@ -36,6 +36,27 @@ func TestANameOfTheProtocolsHidesNothing(t *testing.T) {
 	}
 }
 
+// A call has no cursor and no task of its own: what stands there is the caller's word,
+// which a server that is in league with it can read.
+func TestASecretDoesNotLeaveInAMemberOfAnotherMethod(t *testing.T) {
+	g := build(t, nil)
+	for _, member := range []string{"cursor", "taskId", "progressToken", "requestId"} {
+		if v, _ := judge(t, g, mcp.ToServer, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","`+member+`":"`+token+`"}}`); v.Reason != dlp.SecretBlocked {
+			t.Errorf("a secret leaves as %s: %+v", member, v)
+		}
+	}
+	for _, raw := range []string{
+		`"id":1,"method":"tools/list","params":{"cursor":"` + token + `"}}`,
+		`"id":1,"method":"tasks/get","params":{"taskId":"` + token + `"}}`,
+		`"method":"notifications/progress","params":{"progressToken":"` + token + `","progress":1}}`,
+		`"method":"notifications/cancelled","params":{"requestId":"` + token + `"}}`,
+	} {
+		if v, _ := judge(t, g, mcp.ToServer, `{"jsonrpc":"2.0",`+raw); v.Action != guard.Allow {
+			t.Errorf("what goes back as it came is refused: %s: %+v", raw, v)
+		}
+	}
+}
+
 // What servers say of their tools is the same for everybody: it can be treated on
 // its own, and never becomes another text with the time.
 func TestDescriptionsHaveActionsOfTheirOwn(t *testing.T) {

@@ -96,7 +96,7 @@ func (g *dlp) copies(m *mcp.Message, places []place) []place {
 		}
 		var r wire.Reader
 		_ = r.EachText(m.Raw[base:end], func(t *wire.Text) { // it was walked before
-			if t.Kind == mcp.LeafKey || opaque(t, part) {
+			if t.Kind == mcp.LeafKey || opaque(m, t, part) {
 				return
 			}
 			for i := range places {

@@ -97,7 +97,7 @@ type restored struct {
 // restore finds the tokens of a text that are for the server which the message
 // goes to. Others are left as they are, and so is what names the target.
 func (g *dlp) restore(out []restored, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []restored {
-	if g.sealer == nil || m.Direction != mcp.ToServer || t.Kind != mcp.LeafString || opaque(t, prefix) || !bytes.Contains(t.Value, []byte(tokenBegin)) || fixed(m.Direction, prefix+t.Pointer()) {
+	if g.sealer == nil || m.Direction != mcp.ToServer || t.Kind != mcp.LeafString || opaque(m, t, prefix) || !bytes.Contains(t.Value, []byte(tokenBegin)) || fixed(m.Direction, prefix+t.Pointer()) {
 		return out
 	}
 	for at := 0; ; {
