@@ -4,9 +4,19 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 )
 
-type listeners struct{ judge, control, admin net.Listener }
+type listeners struct {
+	judge, control, admin net.Listener
+	held                  []*os.File // ports that our Envoy listens on
+}
+
+func (l *listeners) release() {
+	for _, f := range l.held {
+		_ = f.Close()
+	}
+}
 
 // addresses are those in use, with real ports.
 type addresses struct {
@@ -45,24 +55,31 @@ func (g *Gateway) listen() (listeners, error) {
 		}
 	}
 	var err error
-	if g.ports.mcp, err = pickPorts("listeners", mcp, g.o.Child); err == nil {
-		g.ports.egress, err = pickPorts("egress.listeners", out, g.o.Child)
+	if g.ports.mcp, err = ln.pick("listeners", mcp, g.o.Child); err == nil {
+		g.ports.egress, err = ln.pick("egress.listeners", out, g.o.Child)
 	}
 	return ln, err
 }
 
-// pickPorts replaces port 0 of Envoy's listeners, so that the ready line, and
-// a second Envoy started later, know the port. With an Envoy of our own, the
-// other ports must be free: two Envoys may listen on one port without either
-// noticing, and would share its clients.
-func pickPorts(name string, wanted []netip.AddrPort, child bool) ([]netip.AddrPort, error) {
+// pick replaces port 0 of Envoy's listeners, so that the ready line, and a second
+// Envoy started later, know the port. With an Envoy of our own, the other ports must
+// be free: two Envoys may listen on one port without either noticing, and would share
+// its clients. Its ports are held for it, which only the user who runs both can share.
+func (l *listeners) pick(name string, wanted []netip.AddrPort, child bool) ([]netip.AddrPort, error) {
 	var out []netip.AddrPort
 	for i, a := range wanted {
-		if child || a.Port() == 0 {
-			var err error
-			if a, err = probe(a); err != nil {
-				return nil, fmt.Errorf("app: %s[%d]: %w", name, i, err)
+		var err error
+		if a.Port() == 0 && !child || a.Port() != 0 && child {
+			a, err = probe(a)
+		}
+		if child && err == nil {
+			var held *os.File
+			if a, held, err = hold(a); err == nil {
+				l.held = append(l.held, held)
 			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("app: %s[%d]: %w", name, i, err)
 		}
 		out = append(out, a)
 	}

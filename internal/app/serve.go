@@ -23,6 +23,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 		return err
 	}
 	ln, err := g.listen()
+	defer ln.release()
 	if err != nil {
 		return err
 	}
