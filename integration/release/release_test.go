@@ -125,6 +125,9 @@ func TestTheLifeOfAPolicy(t *testing.T) {
 	if got := say("rollback"); version(got) != "1.0.0" {
 		t.Errorf("rolled back to %s", got)
 	}
+	if b, err := os.ReadFile(out); err != nil || !strings.Contains(string(b), `"policy_rollback"`) {
+		t.Errorf("no receipt says that somebody rolled back: %v", err)
+	}
 	if got, err := send(g, other, listTool); err != nil || !strings.Contains(got, "only-1") {
 		t.Errorf("after the rollback: %s, %v", got, err)
 	}

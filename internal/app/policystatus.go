@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/admin"
 	"github.com/sallyport/sallyport/internal/decisionlog"
 	"github.com/sallyport/sallyport/internal/gate"
@@ -125,12 +126,16 @@ type Judging struct {
 	Revision string `json:"revision"` // that judges now, or is on its way
 }
 
-// policyCommand has a line do something, and answers when it is in force.
+// policyCommand has a line do something, and answers when it is in force. Before, a
+// receipt is kept.
 func (g *Gateway) policyCommand(name string, do func(*release.Keeper, []byte) (string, error)) admin.Command {
-	return func(_ context.Context, body []byte) (any, error) {
+	return func(ctx context.Context, body []byte) (any, error) {
 		l := g.liveLine()
 		if l == nil {
 			return nil, errNoPolicy
+		}
+		if err := g.keepCommand(ctx, "/v1/policy", name, body, guard.Event{Kind: "policy_" + name, Guard: "policy"}); err != nil {
+			return nil, err
 		}
 		revision, err := do(l.keeper, body)
 		if err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -86,15 +87,40 @@ func (r revoker) Add(ctx context.Context, e revocation.Entry) (revocation.Entry,
 	default:
 		log.Info("revoked")
 	}
+	if !errors.Is(err, revocation.ErrFull) { // whoever fills the log's queue must not keep a stolen token alive
+		if err := r.note(ctx, cfg, "add", e); err != nil {
+			log.Error("what was revoked is on no receipt", "err", errors.Unwrap(err))
+		}
+	}
 	return e, err
 }
 
+// Remove does nothing where no receipt can be kept, unlike Add.
 func (r revoker) Remove(ctx context.Context, id string) (revocation.Entry, error) {
+	list := r.All()
+	if i := slices.IndexFunc(list, func(e revocation.Entry) bool { return e.ID == id }); i >= 0 {
+		if err := r.note(ctx, r.g.source.Current(), "remove", list[i]); err != nil {
+			return list[i], err
+		}
+	}
 	e, err := r.g.lasting.revoked.Remove(ctx, id)
 	if err == nil {
 		r.g.log.Info("revocation undone", "kind", e.Kind, "value", e.Value, "issuer", e.Issuer, "id", id)
 	}
 	return e, err
+}
+
+// note keeps a receipt of a change. Where subjects are sealed, it does not say whom it
+// was about, also not by the entry's id, from which whoever guesses could tell.
+func (r revoker) note(ctx context.Context, cfg *config.Config, what string, e revocation.Entry) error {
+	if e.Kind == revocation.Subject && cfg.Receipts.Sealing.Subjects == "sealed" {
+		e.Value, e.ID = "", ""
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return r.g.keepCommand(ctx, "/v1/revocations", what, body, guard.Event{Kind: "revocation_" + what, Guard: "identity"})
 }
 
 // effective says why nobody could be meant by e.
