@@ -88,21 +88,6 @@ func caller(t testing.TB, g *testenv.Gateway, revision, task string) func(tool s
 	return func(tool string, tokens int) error { return call(tool, map[string]any{"tokens": tokens}) }
 }
 
-func receipts(t testing.TB, g *testenv.Gateway) string {
-	t.Helper()
-	text, err := os.ReadFile(g.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "receipts: {path: \"")
-	path, _, _ := strings.Cut(rest, "\"")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func command(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(testenv.Binary(t), args...).CombinedOutput()
@@ -149,9 +134,9 @@ func TestTheGuidesBlocksTakeEffect(t *testing.T) {
 	}
 	// budget_alerts: "80%_threshold"
 	testenv.Eventually(t, 10*time.Second, "the alert is an event", func() bool {
-		return strings.Contains(receipts(t, g), "budget_low") && strings.Contains(receipts(t, g), "budget.sandbox.low")
+		return strings.Contains(g.Receipts(t), "budget_low") && strings.Contains(g.Receipts(t), "budget.sandbox.low")
 	})
-	if n := strings.Count(receipts(t, g), `"budget sandbox is used to 80 % or more"`); n > 2 { // of the caller's own and of the sum, once each
+	if n := strings.Count(g.Receipts(t), `"budget sandbox is used to 80 % or more"`); n > 2 { // of the caller's own and of the sum, once each
 		t.Errorf("told %d times", n)
 	}
 	if !strings.Contains(g.Get(t, "/metrics"), `event="budget_low"`) {
@@ -180,7 +165,7 @@ func TestTheGuidesBlocksTakeEffect(t *testing.T) {
 	// People can let the caller go on, and that leaves a receipt.
 	command(t, "usage", "grant", "--admin", g.Admin, "--budget", "sandbox", "--calls", "2", "--because", "a test")
 	testenv.Eventually(t, 10*time.Second, "a grant takes effect", func() bool { return caller(t, g, "2026-07-28", "")("cheap", 0) == nil })
-	if s := receipts(t, g); !strings.Contains(s, "budget_grant") || !strings.Contains(s, "a test") {
+	if s := g.Receipts(t); !strings.Contains(s, "budget_grant") || !strings.Contains(s, "a test") {
 		t.Error("no receipt of the grant")
 	}
 }

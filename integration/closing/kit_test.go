@@ -11,8 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -90,20 +88,10 @@ type receipt struct {
 	}
 }
 
-var receiptsPath = regexp.MustCompile(`receipts: \{path: "([^"]+)"`)
-
 // kept returns the receipts of a gateway so far.
 func kept(t testing.TB, g *testenv.Gateway) (out []receipt) {
 	t.Helper()
-	config, err := os.ReadFile(g.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(receiptsPath.FindStringSubmatch(string(config))[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range bytes.Lines(b) {
+	for line := range bytes.Lines([]byte(g.Receipts(t))) {
 		var r receipt
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			break

@@ -135,24 +135,13 @@ func raw(t testing.TB, address, send string) string {
 	return fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("x-sallyport-reason"), b)
 }
 
-var receiptsPath = regexp.MustCompile(`receipts: \{path: "([^"]+)"`)
-
 // receipts returns the receipts of egress listeners once one of them holds want.
 func receipts(t testing.TB, g *testenv.Gateway, want string) string {
 	t.Helper()
-	config, err := os.ReadFile(g.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := receiptsPath.FindStringSubmatch(string(config))[1]
 	var out string
 	testenv.Eventually(t, 10*time.Second, "a receipt with "+want, func() bool {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return false
-		}
 		out = ""
-		for line := range strings.Lines(string(b)) {
+		for line := range strings.Lines(g.Receipts(t)) {
 			if strings.Contains(line, `"egress":{`) {
 				out += line
 			}
@@ -182,20 +171,14 @@ var exchangeID = regexp.MustCompile(`"exchange":"([0-9a-f]+)"`)
 // exchangeOf returns the exchange of the call that had a trace.
 func exchangeOf(t testing.TB, g *testenv.Gateway, trace string) string {
 	t.Helper()
-	config, err := os.ReadFile(g.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := receiptsPath.FindStringSubmatch(string(config))[1]
 	var id string
 	testenv.Eventually(t, 10*time.Second, "the receipt of the call", func() bool {
-		b, err := os.ReadFile(path)
-		for line := range strings.Lines(string(b)) {
+		for line := range strings.Lines(g.Receipts(t)) {
 			if strings.Contains(line, `"method":"tools/call"`) && strings.Contains(line, trace) {
 				id = exchangeID.FindStringSubmatch(line)[1]
 			}
 		}
-		return err == nil && id != ""
+		return id != ""
 	})
 	return id
 }

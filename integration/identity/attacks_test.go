@@ -130,13 +130,13 @@ func TestForgedConfusedAndStolenCredentialsThroughEnvoy(t *testing.T) {
 		if proof := strings.Contains(strings.Join(c.header, " "), "DPoP"); proof && !strings.Contains(challenge, `DPoP algs="ES256 `) {
 			t.Errorf("%s: challenge %s", c.name, challenge)
 		}
-		receipts(t, c.at, c.why)
+		c.at.ReceiptsWith(t, c.why)
 	}
 	// The same subject of another issuer is somebody else, of another tenant.
 	if resp, body, err := do(t.Context(), http.DefaultClient, two.MCP+"/mcp/crm", "Authorization", "Bearer "+other.Token(t, audience, time.Minute, map[string]any{"tenant": "acme"})); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatal(body, err)
 	}
-	if text := receipts(t, two, other.URL); !strings.Contains(text, `"tenant":"umbrella"`) {
+	if text := two.ReceiptsWith(t, other.URL); !strings.Contains(text, `"tenant":"umbrella"`) {
 		t.Errorf("a token chose its own tenant:\n%s", text)
 	}
 }

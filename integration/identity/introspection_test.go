@@ -57,7 +57,7 @@ func TestOpaqueTokensThroughEnvoy(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("the server was reached %d times", len(seen))
 	}
-	if text := receipts(t, g, "not active"); !strings.Contains(text, `"subject":"ana"`) || strings.Contains(text, "at_g") {
+	if text := g.ReceiptsWith(t, "not active"); !strings.Contains(text, `"subject":"ana"`) || strings.Contains(text, "at_g") {
 		t.Errorf("receipts do not say who, or hold tokens:\n%s", text)
 	}
 }

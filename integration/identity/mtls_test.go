@@ -101,7 +101,7 @@ func TestACertificateSaysWhoIsCalling(t *testing.T) {
 			t.Errorf("%s: the server was told %q", name, h.Get("X-Forwarded-Client-Cert"))
 		}
 	}
-	if r := receipts(t, g, `"tools/call"`); !strings.Contains(r, `"peer":"spiffe://corp.example/desk"`) || strings.Contains(r, "example/root") {
+	if r := g.ReceiptsWith(t, `"tools/call"`); !strings.Contains(r, `"peer":"spiffe://corp.example/desk"`) || strings.Contains(r, "example/root") {
 		t.Errorf("a forged header spoke, or the certificate did not:\n%s", r)
 	}
 
@@ -160,7 +160,7 @@ func TestATokenBoundToACertificateWorksOnItsConnectionOnly(t *testing.T) {
 			t.Errorf("%s: %+v %s %v", tt.name, resp, body, err)
 		}
 	}
-	if r := receipts(t, g, "bound to another certificate"); !strings.Contains(r, `"subject":"ana"`) || !strings.Contains(r, `"peer":"spiffe://corp.example/owner"`) {
+	if r := g.ReceiptsWith(t, "bound to another certificate"); !strings.Contains(r, `"subject":"ana"`) || !strings.Contains(r, `"peer":"spiffe://corp.example/owner"`) {
 		t.Errorf("receipts do not say who:\n%s", r)
 	}
 	if _, _, err := post(t, g, ca.Trusting(nil), "Authorization", "Bearer "+free); err == nil {

@@ -192,13 +192,13 @@ func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
 	stop()
 	load.Wait()
 	t.Logf("%d calls of somebody else meanwhile", served.Load())
-	if text := receipts(t, two, "identity_revoked"); !strings.Contains(text, `subject \"ana\" was revoked while the stream was open`) || !strings.Contains(text, `client \"desk\" was revoked`) {
+	if text := two.ReceiptsWith(t, "identity_revoked"); !strings.Contains(text, `subject \"ana\" was revoked while the stream was open`) || !strings.Contains(text, `client \"desk\" was revoked`) {
 		t.Error("receipts do not say why")
 	}
-	if text := receipts(t, one, "revocation_add"); !strings.Contains(text, "lost her laptop") {
+	if text := one.ReceiptsWith(t, "revocation_add"); !strings.Contains(text, "lost her laptop") {
 		t.Error("receipts do not say who was revoked, and why")
 	}
-	receipts(t, two, "revocation_remove")
+	two.ReceiptsWith(t, "revocation_remove")
 
 	// A replica that begins later, and one that Redis left alone.
 	three := withRedis(t, p, upstream, r, "revocations: {max_stale: 2s}\n")

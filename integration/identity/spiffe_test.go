@@ -63,7 +63,7 @@ func TestOnlyWorkloadsOfTrustedDomainsConnect(t *testing.T) {
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %v %s", id, err, body)
 		}
-		if r := receipts(t, g, `"peer":"`+id+`"`); strings.Contains(r, "example/root") {
+		if r := g.ReceiptsWith(t, `"peer":"`+id+`"`); strings.Contains(r, "example/root") {
 			t.Errorf("a forged header spoke:\n%s", r)
 		}
 	}
@@ -91,9 +91,9 @@ func TestOnlyWorkloadsOfTrustedDomainsConnect(t *testing.T) {
 	// else it names.
 	two := partner.Issue(t, time.Hour, "spiffe://partner.example/two", deskID)
 	if resp, _, err := post(t, g, asWorkload(t, two, company)); err == nil && resp.StatusCode == http.StatusOK {
-		receipts(t, g, `"peer":"spiffe://partner.example/two"`)
+		g.ReceiptsWith(t, `"peer":"spiffe://partner.example/two"`)
 	}
-	if r := receipts(t, g, `"peer"`); strings.Count(r, `"peer":"`+deskID+`"`) != 2 { // its request and the reply
+	if r := g.ReceiptsWith(t, `"peer"`); strings.Count(r, `"peer":"`+deskID+`"`) != 2 { // its request and the reply
 		t.Errorf("somebody else passed for %s:\n%s", deskID, r)
 	}
 	var s struct {

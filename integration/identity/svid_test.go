@@ -68,7 +68,7 @@ func TestAWorkloadShowsAJWTSVID(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.status)
 		}
 	}
-	if r := receipts(t, g, `"peer":"`+partnerID+`"`); !strings.Contains(r, `"peer":"`+deskID+`"`) || strings.Contains(r, "example/root") {
+	if r := g.ReceiptsWith(t, `"peer":"`+partnerID+`"`); !strings.Contains(r, `"peer":"`+deskID+`"`) || strings.Contains(r, "example/root") {
 		t.Errorf("a forged header spoke, or the JWT-SVID did not:\n%s", r)
 	}
 	for len(seen) > 0 {

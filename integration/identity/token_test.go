@@ -2,16 +2,13 @@ package identity
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -31,22 +28,6 @@ func gateway(t testing.TB, p *testenv.Issuer, servers string) *testenv.Gateway {
 	path := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, path, config)
 	return testenv.StartFile(t, path)
-}
-
-// receipts returns what the gateway wrote down, once it holds what is wanted.
-func receipts(t testing.TB, g *testenv.Gateway, want string) string {
-	t.Helper()
-	b, err := os.ReadFile(g.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := regexp.MustCompile(`path: "([^"]+)"`).FindSubmatch(b)[1]
-	var text []byte
-	testenv.Eventually(t, 10*time.Second, "a receipt with "+want, func() bool {
-		text, err = os.ReadFile(string(path))
-		return err == nil && bytes.Contains(text, []byte(want))
-	})
-	return string(text)
 }
 
 type withToken string
@@ -90,7 +71,7 @@ func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
 			t.Error("the client's token went upstream")
 		}
 	}
-	if r := receipts(t, g, `"tools/call"`); !strings.Contains(r, `"subject":"ana"`) || !strings.Contains(r, `"agent":"agent-7"`) || !strings.Contains(r, `"tenant":"acme"`) {
+	if r := g.ReceiptsWith(t, `"tools/call"`); !strings.Contains(r, `"subject":"ana"`) || !strings.Contains(r, `"agent":"agent-7"`) || !strings.Contains(r, `"tenant":"acme"`) {
 		t.Errorf("receipts do not say who:\n%s", r)
 	}
 

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -39,22 +37,8 @@ func (g gateway) receipts(t *testing.T, what string, want map[string]int, kind f
 
 func (g gateway) count(t *testing.T, kind func(receipt) bool) map[string]int {
 	t.Helper()
-	config, err := os.ReadFile(g.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(config), "receipts: {path: ")
-	quoted, _, _ := strings.Cut(rest, "}")
-	path, err := strconv.Unquote(quoted)
-	if err != nil {
-		t.Fatalf("path of the receipts in the configuration: %v", err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	counts := make(map[string]int)
-	for line := range bytes.Lines(text) {
+	for line := range bytes.Lines([]byte(g.Receipts(t))) {
 		var r receipt
 		if err := json.Unmarshal(line, &r); err != nil {
 			if bytes.HasSuffix(line, []byte("\n")) {
