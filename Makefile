@@ -88,13 +88,15 @@ needs-test: tools peers redis rsyslog promtool
 needs-heavy: tools peers redis keycloak kafka opensearch collector
 
 # Vetting is left to lint, which does more of it.
-GOTEST := REQUIRE_INTEGRATION=1 SALLYPORT_BUILT=$(abspath bin/test) go test -count=1 -vet=off
+# One package more than there are cores, since many wait for servers; those that take longest begin first.
+GOTEST := REQUIRE_INTEGRATION=1 SALLYPORT_BUILT=$(abspath bin/test) go test -count=1 -vet=off -p $$(($$(nproc) + 1))
+LONGEST := ./internal/redis ./integration/differential ./integration/matrix ./bench/cmd/sallyport-bench
 
 built: # the commands that tests start, once, and not by each package of tests
 	go build -o bin/test/ ./cmd/sallyport ./bench/cmd/sallyport-bench ./examples/cmd/mcp-examples ./examples/servers/playbook github.com/modelcontextprotocol/go-sdk/conformance/everything-server
 
 test: needs-test built ## all tests but the heavy ones, with a real Envoy and Redis
-	$(GOTEST) $$(go list ./... | grep -vE "^$$(go list -m)/($(subst $(space),|,$(HEAVY)))(/|$$)")
+	$(GOTEST) $(LONGEST) $$(go list ./... | grep -vE "^$$(go list -m)/($(subst $(space),|,$(HEAVY)))(/|$$)")
 
 heavy: needs-heavy built ## tests with servers that take long to build or to start: Keycloak, Kafka, OpenSearch, a Collector
 	REQUIRE_HEAVY=1 $(GOTEST) $(HEAVY:%=./%/...)

@@ -66,6 +66,7 @@ func copied(t *testing.T) (first *testenv.Redis, o Options) {
 // the limit is admitted only by what the copy had not been told; more than the budget
 // only by what replicas held and a replica that died had on its way.
 func TestQuotasAndBudgetsOutliveAClusterFailover(t *testing.T) {
+	t.Parallel() // it waits more than it computes, with servers of its own
 	const count, total, cost, replicas = 6_000, 40_000, 10, 4
 	first, o := copied(t)
 	f := newFleet(t, replicas, o)

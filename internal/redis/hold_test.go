@@ -123,6 +123,7 @@ func TestPlacesInFlight(t *testing.T) {
 // Four replicas, of which one dies and comes back: never more calls of living
 // replicas at once than the limit, and no place is lost for good.
 func TestReplicasNeverHoldMorePlacesThanThereAre(t *testing.T) {
+	t.Parallel() // it waits more than it computes, with servers of its own
 	const replicas, most = 4, 6
 	r := testenv.StartRedis(t)
 	seed := rand.Uint64()

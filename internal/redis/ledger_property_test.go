@@ -168,6 +168,7 @@ func TestBudgetsHoldWhateverReplicasDo(t *testing.T) {
 // TestBudgetsOutliveAFailover has four replicas use up budgets while sentinels
 // replace the server, and one replica die.
 func TestBudgetsOutliveAFailover(t *testing.T) {
+	t.Parallel() // it waits more than it computes, with servers of its own
 	master := testenv.StartRedis(t)
 	second := testenv.StartRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port()), "--repl-diskless-sync-delay", "0")
 	sentinel := testenv.StartRedis(t, "--sentinel", fmt.Sprintf(

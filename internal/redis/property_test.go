@@ -23,6 +23,7 @@ type span struct {
 // TestReplicasNeverExceedTheBound has four replicas take and give back at random,
 // die and come back, and looks at every span as long as a window.
 func TestReplicasNeverExceedTheBound(t *testing.T) {
+	t.Parallel() // it waits more than it computes, with servers of its own
 	const replicas, workers = 4, 3
 	r := testenv.StartRedis(t)
 	for _, exact := range []bool{false, true} {

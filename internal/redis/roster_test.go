@@ -19,6 +19,7 @@ func words(all []Replica) string {
 }
 
 func TestReplicasHearEachOtherAndForgetWhoIsGone(t *testing.T) {
+	t.Parallel() // it waits more than it computes, with servers of its own
 	server := testenv.StartRedis(t)
 	o := Options{Addresses: []string{server.Address}, Timeout: 5 * time.Second, Prefix: "p"}
 	one, two := Connect(o), Connect(o)

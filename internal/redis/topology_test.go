@@ -44,6 +44,7 @@ func cluster(t *testing.T) string {
 }
 
 func TestRedisClusterIsALimiterAndALedger(t *testing.T) {
+	t.Parallel() // it waits more than it computes, with servers of its own
 	address := cluster(t)
 	quotatest.Run(t, func(t *testing.T) quota.Limiter {
 		return replica(t, Options{Addresses: []string{address}, Cluster: true})
@@ -79,6 +80,7 @@ func watched(t *testing.T) (master *testenv.Redis, o Options) {
 // between. More than the limit is admitted only by what the old server had not
 // copied: what was admitted in the second before it ended.
 func TestReplicasKeepTheBoundOverAFailover(t *testing.T) {
+	t.Parallel() // it waits more than it computes, with servers of its own
 	const count, replicas = 20_000, 4
 	master, o := watched(t)
 	limit := quotatest.Limit("x", false, quota.Window{Count: count, Per: time.Hour})
@@ -168,6 +170,7 @@ func TestReplicasKeepTheBoundOverAFailover(t *testing.T) {
 }
 
 func TestSentinelsLeadToTheNewServer(t *testing.T) {
+	t.Parallel() // it waits more than it computes, with servers of its own
 	master := testenv.StartRedis(t)
 	second := testenv.StartRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port()), "--repl-diskless-sync-delay", "0")
 	sentinel := testenv.StartRedis(t, "--sentinel", fmt.Sprintf(
