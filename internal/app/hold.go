@@ -37,9 +37,9 @@ func hold(a netip.AddrPort) (netip.AddrPort, *os.File, error) {
 	}
 	switch got := got.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(a.Addr(), uint16(got.Port)), f, nil //nolint:gosec // the kernel's ports have 16 bits
+		return netip.AddrPortFrom(a.Addr(), uint16(got.Port)), f, nil
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(a.Addr(), uint16(got.Port)), f, nil //nolint:gosec // likewise
+		return netip.AddrPortFrom(a.Addr(), uint16(got.Port)), f, nil
 	}
 	return a, nil, errors.Join(fmt.Errorf("a socket of an unknown family %T", got), f.Close())
 }
@@ -55,7 +55,7 @@ func socketAddress(a netip.AddrPort) (family int, to unix.Sockaddr, err error) {
 		if err != nil {
 			return 0, nil, fmt.Errorf("%s: %w", a, err)
 		}
-		six.ZoneId = uint32(i.Index) //nolint:gosec // indices are small and positive
+		six.ZoneId = uint32(i.Index)
 	}
 	return unix.AF_INET6, six, nil
 }

@@ -3,47 +3,48 @@ package app
 import (
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
+// held holds a port until the test ends.
+func held(t *testing.T, address string) (netip.AddrPort, *os.File) {
+	t.Helper()
+	a, f, err := hold(netip.MustParseAddrPort(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return a, f
+}
+
 func TestAPortThatIsHeldForEnvoyGoesToNobodyElse(t *testing.T) {
-	for _, any := range []string{"127.0.0.1:0", "[::1]:0"} {
-		a, held, err := hold(netip.MustParseAddrPort(any))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer held.Close()
-		if a.Port() == 0 {
-			t.Fatal("no port was chosen")
-		}
-		if ln, err := net.Listen("tcp", a.String()); err == nil {
-			_ = ln.Close()
-			t.Errorf("%s: somebody who shares no ports could listen there", a)
-		}
-		for range 200 {
-			other, file, err := hold(netip.MustParseAddrPort(any))
+	for _, loopback := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(loopback, func(t *testing.T) {
+			a, _ := held(t, loopback)
+			if a.Port() == 0 {
+				t.Fatal("no port was chosen")
+			}
+			if ln, err := net.Listen("tcp", a.String()); err == nil {
+				_ = ln.Close()
+				t.Error("somebody who shares no ports could listen there")
+			}
+			for range 200 {
+				if other, _ := held(t, loopback); other == a {
+					t.Fatalf("%s was given twice", a)
+				}
+			}
+			again, f := held(t, a.String()) // which Envoy does, of the same user
+			if err := unix.Listen(int(f.Fd()), 8); err != nil || again != a {
+				t.Fatal(again, err)
+			}
+			c, err := net.Dial("tcp", a.String())
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("what is only bound takes connections from who listens: %v", err)
 			}
-			defer file.Close()
-			if other == a {
-				t.Fatalf("%s was given twice", a)
-			}
-		}
-		// Envoy does this, of the same user.
-		again, second, err := hold(a)
-		if err != nil || again != a {
-			t.Fatal(again, err)
-		}
-		if err := unix.Listen(int(second.Fd()), 8); err != nil {
-			t.Fatal(err)
-		}
-		c, err := net.Dial("tcp", a.String())
-		if err != nil {
-			t.Fatalf("what is only bound takes connections from who listens: %v", err)
-		}
-		_, _ = c.Close(), second.Close()
+			_ = c.Close()
+		})
 	}
 }
