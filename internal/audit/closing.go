@@ -2,9 +2,6 @@ package audit
 
 import (
 	"context"
-	"strconv"
-	"time"
-
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -91,11 +88,8 @@ func (e *encoder) closing(ctx context.Context, b []byte, x *guard.Exchange, o *g
 		return b, err
 	}
 	k.at.Direction = "" // it is of no message
-	b = append(b, `"time":"`...)
-	b = at.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","exchange":"`...)
-	b = append(b, x.ID...)
-	b = append(b, `","closed":"`...)
+	b = begin(b, x, at)
+	b = append(b, `,"closed":"`...)
 	b = append(append(b, end...), '"')
 	b = field(b, "reason", string(o.Reason))
 	b = field(b, "config", e.Config)
@@ -103,59 +97,22 @@ func (e *encoder) closing(ctx context.Context, b []byte, x *guard.Exchange, o *g
 	b = field(b, "server_version", x.Server.Version)
 	b = field(b, "revision", x.Revision.String())
 	b = field(b, "http_method", x.Verb)
-	who := e.Sealing != nil && e.Sealing.Subjects
-	b = caller(b, &x.Principal, &k, who)
-	if x.Source.IsValid() && !who {
-		b = append(b, `,"source":"`...)
-		b = x.Source.AppendTo(b)
-		b = append(b, '"')
-	}
+	b = e.who(b, x, &k, false)
 	b = trace(b, x, none)
 	b = outbound(b, x.Out)
 	b = field(b, "method", k.hide(x.Asked.Method))
-	if shown := x.Asked.InClear(); x.Asked.Name != "" {
-		if b = field(b, "name", k.hide(shown)); shown != x.Asked.Name {
-			b = field(b, "name_hmac", e.digestOf(x.Principal.Tenant, x.Asked.Name))
-		}
+	if x.Asked.Name != "" {
+		b = e.name(b, &k, x.Principal.Tenant, x.Asked.Name, x.Asked.InClear())
 	}
-	if x.Upstream > 0 {
-		b = append(b, `,"upstream_status":`...)
-		b = strconv.AppendInt(b, int64(x.Upstream), 10)
-	}
-	if x.Stream {
-		b = append(b, `,"stream":true`...)
-	}
-	number := func(name string, n int64) {
-		b = append(append(append(b, ',', '"'), name...), `":`...)
-		b = strconv.AppendInt(b, n, 10)
-	}
-	number("bytes_to_server", o.BytesIn)
-	number("bytes_to_client", o.BytesOut)
+	b = upstream(b, x)
+	b = number(b, "bytes_to_server", o.BytesIn)
+	b = number(b, "bytes_to_client", o.BytesOut)
 	if x.Out == nil { // what flows through an egress listener are no messages
-		number("messages_to_server", o.In)
-		number("messages_to_client", o.Out)
+		b = number(b, "messages_to_server", o.In)
+		b = number(b, "messages_to_client", o.Out)
 	}
 	if b, err = e.Sealing.sealed(b, &k, x, nil, none); err != nil {
 		return b, err
 	}
-	number("lasted_us", o.Elapsed.Microseconds())
-	return b, nil
-}
-
-// caller writes who called as far as receipts are asked for by that.
-func caller(b []byte, p *guard.Principal, k *seals, sealed bool) []byte {
-	if sealed {
-		b = field(b, "pseudonym", k.pseudonym)
-	} else {
-		b = field(b, "subject", p.Subject)
-	}
-	b = field(b, "issuer", p.Issuer)
-	b = field(b, "agent", k.hide(p.Agent))
-	b = field(b, "client", k.hide(p.Client))
-	b = field(b, "tenant", p.Tenant)
-	b = field(b, "task", k.hide(p.Task))
-	if !sealed || !personal(p.Peer) {
-		b = field(b, "peer", k.hide(p.Peer))
-	}
-	return b
+	return number(b, "lasted_us", o.Elapsed.Microseconds()), nil
 }

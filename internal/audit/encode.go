@@ -37,11 +37,8 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 	if err != nil {
 		return b, err
 	}
-	b = append(b, `"time":"`...)
-	b = d.At.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","exchange":"`...)
-	b = append(b, x.ID...)
-	b = append(b, `","direction":"`...)
+	b = begin(b, x, d.At)
+	b = append(b, `,"direction":"`...)
 	b = append(b, d.Direction.String()...)
 	b = append(b, `","action":"`...)
 	b = append(b, d.Action.String()...)
@@ -59,23 +56,11 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 	b = field(b, "server_clearance", x.Server.Clearance)
 	b = field(b, "revision", x.Revision.String())
 	b = field(b, "http_method", x.Verb)
-	who := e.Sealing != nil && e.Sealing.Subjects
-	b = principal(b, &x.Principal, &k, who)
-	if x.Source.IsValid() && !who {
-		b = append(b, `,"source":"`...)
-		b = x.Source.AppendTo(b)
-		b = append(b, '"')
-	}
+	b = e.who(b, x, &k, true)
 	b = trace(b, x, d)
 	switch {
 	case d.Direction == mcp.ToClient:
-		if x.Upstream > 0 {
-			b = append(b, `,"upstream_status":`...)
-			b = strconv.AppendInt(b, int64(x.Upstream), 10)
-		}
-		if x.Stream {
-			b = append(b, `,"stream":true`...)
-		}
+		b = upstream(b, x)
 	case x.Unseen && d.Action == guard.Allow:
 		b = append(b, `,"unseen":true`...)
 	}
@@ -94,12 +79,30 @@ func (e *encoder) members(ctx context.Context, b []byte, x *guard.Exchange, m *m
 	if b, err = e.Sealing.sealed(b, &k, x, m, d); err != nil {
 		return b, err
 	}
-	b = append(b, `,"took_us":`...)
-	return strconv.AppendInt(b, d.Took.Microseconds(), 10), nil
+	return number(b, "took_us", d.Took.Microseconds()), nil
 }
 
-// principal writes who called; sealed says that people are not to be named.
-func principal(b []byte, p *guard.Principal, k *seals, sealed bool) []byte {
+// begin writes when what happened to an exchange.
+func begin(b []byte, x *guard.Exchange, at time.Time) []byte {
+	b = append(b, `"time":"`...)
+	b = at.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","exchange":"`...)
+	return append(append(b, x.ID...), '"')
+}
+
+// who writes who called, and from where: all that is known or, without whole, what
+// receipts are asked for by. Where subjects are sealed, people are not named.
+func (e *encoder) who(b []byte, x *guard.Exchange, k *seals, whole bool) []byte {
+	sealed := e.Sealing != nil && e.Sealing.Subjects
+	b = principal(b, &x.Principal, k, sealed, whole)
+	if x.Source.IsValid() && !sealed {
+		b = append(b, `,"source":"`...)
+		b = append(x.Source.AppendTo(b), '"')
+	}
+	return b
+}
+
+func principal(b []byte, p *guard.Principal, k *seals, sealed, whole bool) []byte {
 	if sealed {
 		b = field(b, "pseudonym", k.pseudonym)
 	} else {
@@ -107,15 +110,19 @@ func principal(b []byte, p *guard.Principal, k *seals, sealed bool) []byte {
 	}
 	b = field(b, "issuer", p.Issuer)
 	b = field(b, "agent", k.hide(p.Agent))
-	b = list(b, "actors", k.hideAll(p.Actors))
+	if whole {
+		b = list(b, "actors", k.hideAll(p.Actors))
+	}
 	b = field(b, "client", k.hide(p.Client))
 	b = field(b, "tenant", p.Tenant)
 	b = field(b, "task", k.hide(p.Task))
-	b = field(b, "task_type", p.TaskType)
+	if whole {
+		b = field(b, "task_type", p.TaskType)
+	}
 	if !sealed || !personal(p.Peer) {
 		b = field(b, "peer", k.hide(p.Peer))
 	}
-	if p.IsAnonymous() {
+	if !whole || p.IsAnonymous() {
 		return b
 	}
 	if b = list(b, "roles", p.Roles); len(p.Roles) == 0 {
@@ -132,17 +139,14 @@ func (e *encoder) message(b []byte, k *seals, x *guard.Exchange, m *mcp.Message,
 	b = field(b, "method", k.hide(x.Topic(m)))
 	if m.Name != "" || m.Direction == mcp.ToClient {
 		whole, shown := d.Target(x, m)
-		if b = field(b, "name", k.hide(shown)); shown != whole {
-			b = field(b, "name_hmac", e.digestOf(x.Principal.Tenant, whole))
-		}
+		b = e.name(b, k, x.Principal.Tenant, whole, shown)
 	}
 	b = tool(b, x, m)
 	if len(m.ID) > 0 {
 		b = append(b, `,"id":`...)
 		b = k.id(b, m.ID)
 	}
-	b = append(b, `,"bytes":`...)
-	b = strconv.AppendInt(b, int64(len(m.Raw)), 10)
+	b = number(b, "bytes", int64(len(m.Raw)))
 	b = e.kept(b, x, m, d)
 	b = digest(b, "params_sha256", m.Params, e.Digest)
 	b = digest(b, "result_sha256", m.Result, e.Digest)
@@ -150,6 +154,25 @@ func (e *encoder) message(b []byte, k *seals, x *guard.Exchange, m *mcp.Message,
 		b = append(b, `,"edited":true`...)
 		b = digest(b, "edited_params_sha256", d.Message.Params, e.Digest)
 		b = digest(b, "edited_result_sha256", d.Message.Result, e.Digest)
+	}
+	return b
+}
+
+// name writes what of a name may be shown, and of the whole a digest.
+func (e *encoder) name(b []byte, k *seals, tenant, whole, shown string) []byte {
+	if b = field(b, "name", k.hide(shown)); shown != whole {
+		b = field(b, "name_hmac", e.digestOf(tenant, whole))
+	}
+	return b
+}
+
+// upstream writes how the server answers.
+func upstream(b []byte, x *guard.Exchange) []byte {
+	if x.Upstream > 0 {
+		b = number(b, "upstream_status", int64(x.Upstream))
+	}
+	if x.Stream {
+		b = append(b, `,"stream":true`...)
 	}
 	return b
 }
@@ -263,13 +286,10 @@ func journal(b []byte, k *seals, entries []guard.Entry) []byte {
 			b = field(b, "error", k.hide(e.Err.Error()))
 		}
 		if e.Labels > 0 {
-			b = append(b, `,"labels_seen":`...)
-			b = strconv.AppendInt(b, int64(e.Labels), 10)
+			b = number(b, "labels_seen", int64(e.Labels))
 		}
 		b = measures(b, e.Measures)
-		b = append(b, `,"took_us":`...)
-		b = strconv.AppendInt(b, e.Took.Microseconds(), 10)
-		b = append(b, '}')
+		b = append(number(b, "took_us", e.Took.Microseconds()), '}')
 	}
 	return append(b, ']')
 }

@@ -26,6 +26,11 @@ func field(b []byte, name, value string) []byte {
 	return text(b, value)
 }
 
+func number(b []byte, name string, n int64) []byte {
+	b = append(append(append(b, ',', '"'), name...), `":`...)
+	return strconv.AppendInt(b, n, 10)
+}
+
 func text(b []byte, value string) []byte {
 	if len(value) <= maxText {
 		return mcp.AppendQuote(b, value)

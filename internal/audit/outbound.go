@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"strconv"
-
 	"github.com/sallyport/sallyport/guard"
 )
 
@@ -19,8 +17,7 @@ func outbound(b []byte, o *guard.Outbound) []byte {
 	b = field(b, "scheme", o.Scheme)
 	b = field(b, "host", o.Host)
 	if o.Port > 0 {
-		b = append(b, `,"port":`...)
-		b = strconv.AppendInt(b, int64(o.Port), 10)
+		b = number(b, "port", int64(o.Port))
 	}
 	if o.Address.IsValid() {
 		b = append(b, `,"address":"`...)

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -176,8 +175,8 @@ func (s *Sealing) sealed(b []byte, k *seals, x *guard.Exchange, m *mcp.Message, 
 			if p.Received {
 				as = "received"
 			}
-			b = append(append(append(b, `,"as":"`...), as...), `","bytes":`...)
-			b = strconv.AppendInt(b, int64(len(value)), 10)
+			b = append(append(append(b, `,"as":"`...), as...), '"')
+			b = number(b, "bytes", int64(len(value)))
 			if len(value) > s.Largest {
 				b = append(b, '}')
 			} else {
