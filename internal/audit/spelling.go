@@ -10,14 +10,15 @@ func IsMail(name string) bool {
 }
 
 // Fold makes ASCII letters small. Others stay: what folds to one letter in one table
-// is two people's in another.
+// is two people's in another. Each byte stays where it is, whatever the text is.
 func Fold(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
 		}
-		return r
-	}, s)
+	}
+	return string(b)
 }
 
 // SameName reports whether two names are one person's: equal or, of mail addresses, but

@@ -40,3 +40,19 @@ func TestASealedMailAddressIsHiddenInAnyCase(t *testing.T) {
 		t.Errorf("a name that is no address: %q", got)
 	}
 }
+
+func TestBytesThatAreNoTextHideNobodyFromSealing(t *testing.T) {
+	for text, want := range map[string]string{
+		"\xff\xff\xff Ana@X.org told \xfe":  "\xff\xff\xff ~p told \xfe",
+		"ANA@x.org\xff, ana@x.org":          "~p\xff, ~p",
+		"\xc3\x28ana@x.orG":                 "\xc3\x28~p",
+		"Ünal and Ana@x.org, not ana@x.com": "Ünal and ~p, not ana@x.com",
+	} {
+		if got := replaceName(text, "ana@X.org", "~p"); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := replaceName("Ana, ana", "ana", "~p"); got != "Ana, ~p" {
+		t.Errorf("a name that is no address: %q", got)
+	}
+}
