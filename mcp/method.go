@@ -60,6 +60,16 @@ func LookupMethod(name string) (Method, bool) {
 	return *m, true
 }
 
+// Describes reports whether the result of a method is what a server says of itself,
+// or of what it offers, rather than what it was called for.
+func Describes(method string) bool {
+	switch method {
+	case "initialize", "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list":
+		return true
+	}
+	return false
+}
+
 // Methods returns every method of the protocol, sorted by name.
 func Methods() []Method {
 	out := make([]Method, 0, len(methodTable))

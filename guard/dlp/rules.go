@@ -73,16 +73,10 @@ func (g *dlp) decide(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) a
 }
 
 // describes reports whether a message is what a server says of itself and of what
-// it offers, rather than of anybody's data.
+// it offers, rather than of anybody's data, such as the resources that there are.
 func describes(x *guard.Exchange, m *mcp.Message) bool {
-	if m.Direction != mcp.ToClient || m.Result == nil {
-		return false
-	}
-	switch x.Topic(m) {
-	case "initialize", "server/discover", "tools/list", "prompts/list", "resources/templates/list":
-		return true
-	}
-	return false
+	topic := x.Topic(m)
+	return m.Direction == mcp.ToClient && m.Result != nil && topic != "resources/list" && mcp.Describes(topic)
 }
 
 func (r *rule) fits(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) bool {

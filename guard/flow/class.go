@@ -25,7 +25,8 @@ func substanceOf(topic string) substance {
 	case "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/cancel", "roots/list", "notifications/tools/list_changed",
 		"notifications/prompts/list_changed", "notifications/resources/list_changed", "notifications/subscriptions/acknowledged", "notifications/elicitation/complete":
 		return empty
-	case "initialize", "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list":
+	}
+	if mcp.Describes(topic) {
 		return words
 	}
 	return data

@@ -1,6 +1,7 @@
 package injection
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -145,7 +146,7 @@ func (s *second) review(x *guard.Exchange, m *mcp.Message, limits Thresholds, pl
 			asked = append(asked, &places[i].parts[k])
 		}
 	}
-	slices.SortStableFunc(asked, func(a, b *part) int { return order(b.score, a.score) })
+	slices.SortStableFunc(asked, func(a, b *part) int { return cmp.Compare(b.score, a.score) })
 	var open []*part
 	var keys []recent.Key
 	for _, p := range asked[:min(len(asked), s.Texts)] {

@@ -69,7 +69,7 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 	}
 	defer g.pool.Put(s)
 	limits, from, kind := g.Results, injection.Result, "result"
-	if describes(x, m) {
+	if m.Result != nil && mcp.Describes(x.Topic(m)) {
 		limits, from, kind = g.Descriptions, injection.Description, "description"
 	}
 	var places []place
@@ -114,19 +114,6 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 		return g.second.review(x, m, limits, places), nil
 	}
 	return verdict(m, places), nil
-}
-
-// describes reports whether a message is what a server says of itself and of what
-// it offers.
-func describes(x *guard.Exchange, m *mcp.Message) bool {
-	if m.Result == nil {
-		return false
-	}
-	switch x.Topic(m) {
-	case "initialize", "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list":
-		return true
-	}
-	return false
 }
 
 func verdict(m *mcp.Message, places []place) guard.Verdict {

@@ -1,6 +1,7 @@
 package injection
 
 import (
+	"cmp"
 	"slices"
 	"unicode/utf8"
 )
@@ -39,7 +40,7 @@ func (s *second) windows(score func([]byte) float64, kind string, text []byte, w
 	if best < whole-0.01 {
 		rest = whole // what gives it away is in no piece alone: letters that nobody sees, say
 	}
-	slices.SortStableFunc(pieces, func(a, b piece) int { return order(b.score, a.score) })
+	slices.SortStableFunc(pieces, func(a, b piece) int { return cmp.Compare(b.score, a.score) })
 	var within []piece // the windows
 	for _, p := range pieces {
 		at := slices.IndexFunc(within, func(w piece) bool { return w.start <= p.start && p.end <= w.end })
@@ -71,16 +72,6 @@ func without(text []byte, pieces []piece, from float64) []byte {
 		at = max(at, p.end)
 	}
 	return append(out, text[at:]...)
-}
-
-func order(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // cut divides a text into pieces of so many bytes, which end between characters.
