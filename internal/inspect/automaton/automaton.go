@@ -309,7 +309,7 @@ func (a *Automaton) MatchAt(dst []Hit, text []byte, at, limit int, trail *Trail,
 			return dst
 		}
 		if len(s.accepts) > 0 {
-			if i < len(text) && word[text[i]] && word[text[i-1]] {
+			if i < len(text) && IsWord(text[i]) && IsWord(text[i-1]) {
 				continue // within a word, where most of what accepts does
 			}
 			for i < len(text) && text[i] >= 0x80 && text[i] < 0xc0 {
@@ -321,13 +321,9 @@ func (a *Automaton) MatchAt(dst []Hit, text []byte, at, limit int, trail *Trail,
 	return dst
 }
 
-// word are the bytes of which words consist.
-var word = func() (w [256]bool) {
-	for c := range 256 {
-		w[c] = c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-	}
-	return w
-}()
+// IsWord reports whether a byte is one of which words consist, as far as where they
+// end goes: an ASCII letter or digit.
+func IsWord(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 func note(dst []Hit, first int, patterns []uint16, end int, ok func(pattern, end int) bool) []Hit {
 next:

@@ -38,11 +38,8 @@ func Person(s string) bool {
 	if n < 0 || n > len(buf) {
 		return false
 	}
-	appendLower(buf[:0], s[:n]) // most capitalised words are no names: tell them fast
-	if !given[string(buf[:n])] && strings.IndexByte(s[:n], '-') < 0 {
-		return false
-	}
-	if !given[string(buf[:n])] && !hyphenated(strings.ToLower(s[:n])) {
+	// Most capitalised words are no names: they are told fast, without a copy.
+	if !given[string(appendLower(buf[:0], s[:n]))] && (strings.IndexByte(s[:n], '-') < 0 || !hyphenated(strings.ToLower(s[:n]))) {
 		return false
 	}
 	words := 0

@@ -166,10 +166,6 @@ func ideographic(r rune) bool {
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-func isWord(c byte) bool { return isLetter(c) || isDigit(c) }
-
 func appendLower(dst, s []byte) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]

@@ -118,7 +118,7 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 		auto, names = set.strong, set.strongOnes
 	}
 	for i := range text {
-		if !set.begins[text[i]] || i > 0 && isWord(text[i-1]) && isWord(text[i]) {
+		if !set.begins[text[i]] || i > 0 && automaton.IsWord(text[i-1]) && automaton.IsWord(text[i]) {
 			continue
 		}
 		s.firsts = s.firsts[:0]
@@ -268,10 +268,10 @@ func (s *Scanner) matched(pattern int) bool {
 func isolated(text []byte, start, end int) bool {
 	colon := bytes.IndexByte(text[start:end], ':') >= 0
 	joins := func(c byte) bool { return c == '-' || c == '.' || c == ':' && colon }
-	if start > 1 && joins(text[start-1]) && isWord(text[start-2]) || start > 0 && joins(text[start]) && isWord(text[start-1]) {
+	if start > 1 && joins(text[start-1]) && automaton.IsWord(text[start-2]) || start > 0 && joins(text[start]) && automaton.IsWord(text[start-1]) {
 		return false
 	}
-	return end+1 >= len(text) || !joins(text[end]) || !isWord(text[end+1])
+	return end+1 >= len(text) || !joins(text[end]) || !automaton.IsWord(text[end+1])
 }
 
 // whole takes the whole value under a key that says what it is, such as a
