@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -147,7 +148,7 @@ func (b *builder) object(n *node, s *jsonschema.Schema) {
 		if x.expression == nil || y.expression == nil {
 			return 0
 		}
-		return compare(x.expression.String(), y.expression.String())
+		return strings.Compare(x.expression.String(), y.expression.String())
 	})
 	n.additional = b.either(s.AdditionalProperties)
 	n.propNames, n.unevaluatedProps = b.node(s.PropertyNames), b.node(s.UnevaluatedProperties)
@@ -184,14 +185,4 @@ func (b *builder) array(n *node, s *jsonschema.Schema) {
 	}
 	n.unevaluatedItems = b.node(s.UnevaluatedItems)
 	b.unevaluated = b.unevaluated || n.unevaluatedItems != nil
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

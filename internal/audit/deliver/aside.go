@@ -140,9 +140,6 @@ func (w *worker) forgive() {
 
 // conduct notes how callers fared.
 func (w *worker) conduct(items []*Item, out Outcome) {
-	if w.aside.known == nil {
-		w.aside.known = make(map[string]*conduct)
-	}
 	for i, it := range items {
 		c := w.aside.of(callerOf(it), w.now())
 		if slices.ContainsFunc(out.Refused, func(r Refusal) bool { return r.Index == i }) {
