@@ -53,14 +53,16 @@ func (q *question) exchange() *guard.Exchange {
 	x.Source = netip.MustParseAddrPort("192.0.2.7:4711")
 	x.Started = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	if q.dir == mcp.ToServer {
-		x.Headers = headers{":authority": "localhost", ":method": "POST", ":path": "/mcp/crm", "content-type": "application/json", "user-agent": "guardtest"}
+		x.Headers = Headers{":authority": "localhost", ":method": "POST", ":path": "/mcp/crm", "content-type": "application/json", "user-agent": "guardtest"}
 	}
 	return x
 }
 
-type headers map[string]string
+// Headers are header fields of one value each, by their names in small letters.
+type Headers map[string]string
 
-func (h headers) Get(name string) (string, int) {
+// Get implements mcp.Headers.
+func (h Headers) Get(name string) (string, int) {
 	v, ok := h[name]
 	if !ok {
 		return "", 0

@@ -51,16 +51,6 @@ type one struct {
 	takes              time.Duration
 }
 
-type headers map[string]string
-
-func (h headers) Get(name string) (string, int) {
-	v, ok := h[name]
-	if !ok {
-		return "", 0
-	}
-	return v, 1
-}
-
 var decoder = mcp.NewDecoder(mcp.Config{AnyNames: true})
 
 func decode(t testing.TB, d mcp.Direction, raw string) *mcp.Message {
@@ -88,7 +78,7 @@ func (w *world) begin(o one) (*guard.Exchange, guard.Verdict) {
 	if o.meta != "" {
 		meta = `,"_meta":` + o.meta
 	}
-	x := &guard.Exchange{ID: fmt.Sprintf("%016x%016x", len(w.shared)+1, 7), Headers: headers(o.headers), Server: guard.Server{Name: o.server}}
+	x := &guard.Exchange{ID: fmt.Sprintf("%016x%016x", len(w.shared)+1, 7), Headers: guardtest.Headers(o.headers), Server: guard.Server{Name: o.server}}
 	x.Principal = guard.Principal{Subject: o.who, Agent: o.agent, Client: o.client, Task: o.task}
 	if o.source != "" {
 		x.Source = netip.MustParseAddrPort(o.source)

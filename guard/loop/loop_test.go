@@ -126,7 +126,7 @@ func TestToolsAndAgentsThatPlayPingPong(t *testing.T) {
 		"two agents of one human": {{who: "ana", agent: "planner", tool: "ask"}, {who: "ana", agent: "critic", tool: "ask"}},
 		"two agents of one task":  {{who: "planner", task: "t-7", tool: "ask"}, {who: "critic", task: "t-7", tool: "ask"}},
 		"two agents of one trace": {
-			{who: "planner", headers: headers{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}},
+			{who: "planner", headers: guardtest.Headers{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}},
 			{who: "critic", meta: `{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"}`},
 		},
 	} {
@@ -217,7 +217,7 @@ func TestATreeOfCallsThatGrowsIsStopped(t *testing.T) {
 	w := newWorld(t, nil)
 	state := "vendor=1"
 	for i := range 8 { // each call is made by the server of the one before
-		x, v := w.begin(one{who: fmt.Sprint("agent", i), headers: headers{"traceparent": parent, "tracestate": state}})
+		x, v := w.begin(one{who: fmt.Sprint("agent", i), headers: guardtest.Headers{"traceparent": parent, "tracestate": state}})
 		if v.Action != guard.Allow {
 			t.Fatalf("call %d: %s", i, v.Detail)
 		}
@@ -227,13 +227,13 @@ func TestATreeOfCallsThatGrowsIsStopped(t *testing.T) {
 		}
 		state = strings.TrimPrefix(state, "tracestate=")
 	}
-	deep := one{who: "agent9", headers: headers{"traceparent": parent, "tracestate": state}}
+	deep := one{who: "agent9", headers: guardtest.Headers{"traceparent": parent, "tracestate": state}}
 	w.refuse(deep, loop.CallTreeLimit, "this call stands within 8 others")
 	deep.headers, deep.meta = nil, `{"traceparent":"`+parent+`","tracestate":"`+state+`"}`
 	w.refuse(deep, loop.CallTreeLimit, "this call stands within 8 others")
 
 	// One call that causes 200 others.
-	child := one{who: "server", headers: headers{"traceparent": parent, "tracestate": "sallyport=1.0123456789abcdef"}}
+	child := one{who: "server", headers: guardtest.Headers{"traceparent": parent, "tracestate": "sallyport=1.0123456789abcdef"}}
 	for i := range 200 {
 		child.args, child.answer = fmt.Sprint(`{"i":`, i, "}"), same
 		w.allow(child)
@@ -246,7 +246,7 @@ func TestATreeOfCallsThatGrowsIsStopped(t *testing.T) {
 // Trace context is the caller's word. Nonsense in it is no context.
 func TestForgedTraceContext(t *testing.T) {
 	good := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	for _, h := range []headers{
+	for _, h := range []guardtest.Headers{
 		{"traceparent": "x", "tracestate": "sallyport=99.0123456789abcdef"},
 		{"traceparent": "ff" + good[2:], "tracestate": "sallyport=99.0123456789abcdef"},
 		{"traceparent": strings.ToUpper(good), "tracestate": "sallyport=99.0123456789abcdef"},
@@ -262,7 +262,7 @@ func TestForgedTraceContext(t *testing.T) {
 		w.allow(one{who: "ana", headers: h, answer: same})
 	}
 	w := newWorld(t, nil)
-	_, v := w.begin(one{who: "ana", headers: headers{"traceparent": good, "tracestate": strings.Repeat("k=v,", 5000) + "\x00=1"}})
+	_, v := w.begin(one{who: "ana", headers: guardtest.Headers{"traceparent": good, "tracestate": strings.Repeat("k=v,", 5000) + "\x00=1"}})
 	if state := duty(v, guard.SetHeader); len(state) > 600 || strings.Count(state, ",") > 31 || !strings.HasPrefix(state, "tracestate=sallyport=1.") {
 		t.Errorf("%q", state)
 	}
@@ -383,7 +383,7 @@ func BenchmarkCall(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				x := &guard.Exchange{ID: "0123456789abcdef0123456789abcdef", Server: guard.Server{Name: "crm"}, Principal: guard.Principal{Subject: users[i%len(users)]}}
 				if traced {
-					x.Headers = headers{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+					x.Headers = guardtest.Headers{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 				}
 				if _, err := w.guard.Inspect(ctx, x, ask); err != nil {
 					b.Fatal(err)

@@ -5,18 +5,9 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/guardtest"
 	"github.com/sallyport/sallyport/mcp"
 )
-
-type fields map[string]string
-
-func (h fields) Get(name string) (string, int) {
-	v, ok := h[name]
-	if !ok {
-		return "", 0
-	}
-	return v, 1
-}
 
 // Whatever a client sends as its trace context, what goes on is one header line
 // that the next gateway reads as one call deeper.
@@ -31,7 +22,7 @@ func FuzzTraceContext(f *testing.F) {
 		if fault != nil {
 			return
 		}
-		x := &guard.Exchange{ID: "0123456789abcdef0123456789abcdef", Headers: fields{"traceparent": header, "tracestate": state}}
+		x := &guard.Exchange{ID: "0123456789abcdef0123456789abcdef", Headers: guardtest.Headers{"traceparent": header, "tracestate": state}}
 		p := where(x, &m)
 		if p.depth < 0 || p.depth > 1000 || p.depth > 0 && (p.trace == "" || len(p.parent) != 16) || p.trace != "" && len(p.trace) != 32 {
 			t.Fatalf("%+v", p)
@@ -43,7 +34,7 @@ func FuzzTraceContext(f *testing.F) {
 		if len(line) > maxState || strings.ContainsAny(line, "\r\n\x00") || strings.Count(line, ",") > 31 {
 			t.Fatalf("%q", line)
 		}
-		next := where(&guard.Exchange{Headers: fields{"traceparent": header, "tracestate": line}}, &mcp.Message{})
+		next := where(&guard.Exchange{Headers: guardtest.Headers{"traceparent": header, "tracestate": line}}, &mcp.Message{})
 		if p.depth < 1000 && (next.depth != p.depth+1 || next.parent != x.ID[:16] || next.trace != p.trace && traceID(header) == p.trace) {
 			t.Fatalf("%+v after %+v", next, p)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/guardtest"
 	"github.com/sallyport/sallyport/internal/audit"
 	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
@@ -51,16 +52,6 @@ func conforms(t testing.TB, s *jsonschema.Schema, text []byte) int {
 	return n
 }
 
-type headers map[string]string
-
-func (h headers) Get(name string) (string, int) {
-	v, ok := h[name]
-	if !ok {
-		return "", 0
-	}
-	return v, 1
-}
-
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 // everything is a decision with everything in it.
@@ -73,7 +64,7 @@ func everything(t testing.TB) (*guard.Exchange, *mcp.Message, *guard.Decision) {
 	}
 	x := &guard.Exchange{
 		ID: "0123456789abcdef0123456789abcdef", Verb: "POST", Revision: mcp.R20251125, Source: netip.MustParseAddrPort("192.0.2.7:1"),
-		Server: guard.Server{Name: "bank", Version: "v2", Clearance: "internal", Tools: map[string]guard.Tool{"pay": {Clearance: "internal"}}}, Headers: headers{"traceparent": traceparent, "authorization": "Bearer secret-token"},
+		Server: guard.Server{Name: "bank", Version: "v2", Clearance: "internal", Tools: map[string]guard.Tool{"pay": {Clearance: "internal"}}}, Headers: guardtest.Headers{"traceparent": traceparent, "authorization": "Bearer secret-token"},
 		Principal: guard.Principal{Subject: "alice", Issuer: "https://idp", Agent: "planner", Actors: []string{"planner", "spiffe://x/y"}, Client: "app",
 			Tenant: "acme", Task: "t-1", Peer: "spiffe://x/y", TokenID: "secret-jti", Roles: []string{"clerk"}},
 	}
@@ -168,7 +159,7 @@ func TestATraceThatIsNoneIsNotRecorded(t *testing.T) {
 		{"00", false},
 	} {
 		x, m, d := everything(t)
-		x.Headers = headers{"traceparent": tt.value}
+		x.Headers = guardtest.Headers{"traceparent": tt.value}
 		out := &disk{}
 		r := audit.New(out, 4, audit.Block, quiet())
 		if err := r.Observe(t.Context(), x, m, d); err != nil {
