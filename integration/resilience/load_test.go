@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -179,6 +180,11 @@ func readable(reasons ...string) func(reply) string {
 func refused(r reply) bool { return errors.Is(r.err, syscall.ECONNREFUSED) }
 
 // dropped reports a new connection that was reset before any answer: the kernel
-// had taken it in the listener's stead, and resets it when that closes. Whether
-// the gateway had read anything of it is for the receipts to say.
-func dropped(r reply) bool { return r.fresh && r.status == 0 && errors.Is(r.err, syscall.ECONNRESET) }
+// had taken it in the listener's stead, and resets it when that closes, perhaps
+// while the client still connects. Whether the gateway had read anything of it is
+// for the receipts to say.
+func dropped(r reply) bool {
+	var op *net.OpError
+	connecting := errors.As(r.err, &op) && op.Op == "dial"
+	return (r.fresh || connecting) && r.status == 0 && errors.Is(r.err, syscall.ECONNRESET)
+}
