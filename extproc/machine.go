@@ -105,6 +105,8 @@ func (m *machine) step(ctx context.Context, req *extprocv3.ProcessingRequest) er
 		m.requestHeaders(ctx, r.RequestHeaders)
 	case *extprocv3.ProcessingRequest_RequestBody:
 		err = m.onRequestBody(ctx, r.RequestBody)
+	case *extprocv3.ProcessingRequest_RequestTrailers:
+		err = m.onRequestTrailers(ctx)
 	case *extprocv3.ProcessingRequest_ResponseHeaders:
 		err = m.onResponseHeaders(ctx, r.ResponseHeaders)
 	case *extprocv3.ProcessingRequest_ResponseBody:
@@ -145,6 +147,24 @@ func (m *machine) onRequestBody(ctx context.Context, b *extprocv3.HttpBody) erro
 	switch m.phase {
 	case body:
 		m.requestBody(ctx, b)
+	case done:
+	default:
+		return errOrder
+	}
+	return nil
+}
+
+// onRequestTrailers ends a request that has trailers and no body: Envoy tells of no
+// body then, however it buffers them. Where there is one, it came with the word that
+// more follows.
+func (m *machine) onRequestTrailers(ctx context.Context) error {
+	switch m.phase {
+	case body:
+		if m.refusal != nil {
+			m.refuse(m.refusal)
+			break
+		}
+		m.reject(ctx, nil, mcp.ToServer, fault(guard.InvalidMessage, "trailers without a body"))
 	case done:
 	default:
 		return errOrder

@@ -285,7 +285,7 @@ func (m *machine) refuseEarly(h envoymap.Headers, end bool, d *guard.Decision) {
 	if size, n := contentLength(h); !challenged && !end && m.x.Verb == http.MethodPost && n == 1 && size <= idBody {
 		m.refusal = d
 		m.phase = body
-		m.say(m.answer.requestHeaders(change{}, false))
+		m.say(m.answer.requestHeaders(change{remove: h.Strip()}, false)) // nothing of it goes on; if it did, no token would
 		return
 	}
 	m.refuse(d)

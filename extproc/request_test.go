@@ -205,16 +205,50 @@ func TestLocalRepliesOfOthersPass(t *testing.T) {
 	if len(f.probe.outcomes) != 0 {
 		t.Error("settled what was never asked")
 	}
-	// Envoy's own 413 while the body still comes: recorded, and passed on.
-	e = f.dial(t)
-	e.say(post())
-	e.hear()
-	e.say(responseHeaders(true, ":status", "413"))
-	if e.hear().GetResponseHeaders() == nil {
-		t.Fatal("the headers did not pass")
-	}
-	_ = e.close()
-	if o := f.settled(t); o.Ending != guard.Refused || o.Reached || o.Status != 413 || f.watch.seen[0].Reason != guard.TooLarge {
-		t.Errorf("outcome %+v, receipts %+v", o, f.watch.seen)
+}
+
+// With HTTP/2 a request may be headers and trailers. Envoy tells of no body then,
+// lets the headers go once they are answered, and shows us what the server says.
+func TestNothingIsAnsweredToARequestThatWasNotRead(t *testing.T) {
+	trailers := &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestTrailers{}}
+	refusable := post("content-type", "text/plain", "content-length", "0", "authorization", "Bearer x")
+	for _, c := range []struct {
+		name          string
+		request, next *extprocv3.ProcessingRequest
+		status        int
+		reason        guard.Reason
+	}{
+		{"trailers in place of a body", post(), trailers, 400, guard.InvalidMessage},
+		{"trailers to a request that is refused", refusable, trailers, 415, guard.Reason(mcp.ReasonUnsupportedMedia)},
+		{"what a server says, where Envoy sends no trailers", post(), responseHeaders(false, ":status", "200", "content-type", "application/json"), 400, guard.InvalidMessage},
+		{"the stream of a server", post(), responseHeaders(false, ":status", "200", "content-type", "text/event-stream"), 400, guard.InvalidMessage},
+		{"what a server says to a request that is refused", refusable, responseHeaders(false, ":status", "200", "content-type", "application/json"), 415, guard.Reason(mcp.ReasonUnsupportedMedia)},
+		{"a body that Envoy found too long", post(), responseHeaders(false, ":status", "413"), 413, guard.TooLarge},
+		{"a body that Envoy found too slow", post(), responseHeaders(false, ":status", "408"), 408, guard.InvalidMessage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			e := f.dial(t)
+			e.say(c.request)
+			removed := e.hear().GetRequestHeaders().GetResponse().GetHeaderMutation().GetRemoveHeaders()
+			if c.request == refusable && !slices.Contains(removed, "authorization") {
+				t.Errorf("a token would go on: only %q are removed", removed)
+			}
+			e.say(c.next)
+			got := e.hear().GetImmediateResponse()
+			if int(got.GetStatus().GetCode()) != c.status || !strings.Contains(string(got.GetBody()), string(c.reason)) {
+				t.Errorf("got %v", got)
+			}
+			e.say(responseBody("SECRET", true)) // what may still come is dropped
+			if err := e.close(); err != nil {
+				t.Error(err)
+			}
+			if len(e.out) > 0 {
+				t.Errorf("released %v", <-e.out)
+			}
+			if o := f.settled(t); o.Ending != guard.Refused || o.Reached || o.Status != c.status || len(f.watch.seen) != 1 || f.watch.seen[0].Reason != c.reason {
+				t.Errorf("outcome %+v, receipts %+v", o, f.watch.seen)
+			}
+		})
 	}
 }

@@ -24,19 +24,24 @@ func (m *machine) pass(h *extprocv3.HttpHeaders) {
 	m.say(m.answer.responseHeaders(change{}))
 }
 
-// interrupted handles Envoy's own reply to a request whose body it was still
-// reading: too long, too slow. Nothing was judged yet, so nothing was released.
+// interrupted answers in place of a reply that came while the request's body was
+// awaited. It is Envoy's own, to what is too long or too slow. Or it is an upstream's:
+// an Envoy that was not told to send request trailers lets a request go that ends with
+// them and has no body at all. The two look alike, so neither is passed on.
 func (m *machine) interrupted(ctx context.Context, h *extprocv3.HttpHeaders) {
-	m.status, _ = strconv.Atoi(envoymap.NewHeaders(h.Headers).Value(":status"))
-	f := fault(guard.InvalidMessage, "Envoy answered "+strconv.Itoa(m.status)+" while it read the request")
-	if m.status == http.StatusRequestEntityTooLarge {
+	if m.refusal != nil {
+		m.refuse(m.refusal)
+		return
+	}
+	status, _ := strconv.Atoi(envoymap.NewHeaders(h.Headers).Value(":status"))
+	f := fault(guard.InvalidMessage, "an answer of "+strconv.Itoa(status)+" came before the request was read")
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
 		f = fault(guard.TooLarge, "Envoy found the body over its limit")
+	case status >= http.StatusBadRequest:
+		f.Status = status
 	}
-	if m.refusal == nil {
-		m.snap.Chain.Reject(ctx, &m.x, nil, mcp.ToServer, f)
-	}
-	m.end(guard.Refused)
-	m.pass(h)
+	m.reject(ctx, nil, mcp.ToServer, f)
 }
 
 // responseHeaders decides how the response will be read.

@@ -24,6 +24,9 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 	}
 	if b.Phases.RequestBody {
 		mode.RequestBodyMode = extprocv3.ProcessingMode_BUFFERED
+		// A request of headers and trailers has no body that Envoy would send, and
+		// went to the server unseen.
+		mode.RequestTrailerMode = extprocv3.ProcessingMode_SEND
 	}
 	if b.Phases.Response {
 		mode.ResponseHeaderMode = extprocv3.ProcessingMode_SEND
