@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/audit"
 	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/folder"
 	"github.com/sallyport/sallyport/internal/audit/keyring"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 	"github.com/sallyport/sallyport/internal/audit/verify"
@@ -141,7 +141,7 @@ func Look(path string, keys chain.Keys) (Source, error) {
 		return Source{}, err
 	}
 	s := Source{Path: path, Replica: r.Replica, OK: r.OK && len(keys) > 0, Findings: len(r.Findings) + r.More, Receipts: r.Receipts, LastSeq: r.LastSeq}
-	text, err := os.ReadFile(filepath.Join(path, ledger.CheckpointFile))
+	text, err := folder.Read(filepath.Join(path, ledger.CheckpointFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s, fmt.Errorf("subject: %w", err)
 	}

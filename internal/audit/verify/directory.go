@@ -2,11 +2,7 @@ package verify
 
 import (
 	"fmt"
-	"io"
 	"math"
-	"os"
-	"path/filepath"
-	"syscall"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
@@ -134,34 +130,4 @@ func (v *verifier) last(expect uint64, marks []mark) {
 		v.found(Finding{Kind: Truncated, File: ledger.SegmentFile(b.number + 1), Seq: v.seq + 1,
 			Message: fmt.Sprintf("segment %d says that another follows, and there is none", b.number)})
 	}
-}
-
-func (v *verifier) path(n uint64) string { return filepath.Join(v.dir, ledger.SegmentFile(n)) }
-
-// open opens a file of a directory. Whoever can write there must not keep an auditor
-// waiting for a pipe, or reading a device to its end.
-func open(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("verify: %w", err)
-	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = f.Close()
-		return nil, fmt.Errorf("verify: %s is no regular file", path)
-	}
-	return f, nil
-}
-
-// whole reads such a file.
-func whole(path string) ([]byte, error) {
-	f, err := open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(f)
-	if err != nil {
-		return nil, fmt.Errorf("verify: %w", err)
-	}
-	return text, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 )
 
@@ -49,7 +48,7 @@ func Tail(ctx context.Context, path string, want Filter, n int, follow bool, f f
 }
 
 // followFrom goes on from an offset of a file, into new segments too.
-func followFrom(ctx context.Context, path, current string, off int64, want Filter, f func(line []byte) error) error {
+func followFrom(ctx context.Context, path string, current source, off int64, want Filter, f func(line []byte) error) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -67,7 +66,7 @@ func followFrom(ctx context.Context, path, current string, off int64, want Filte
 				return err
 			}
 			next := following(files, current)
-			if next == "" {
+			if next == (source{}) {
 				break
 			}
 			current, off = next, 0
@@ -75,23 +74,23 @@ func followFrom(ctx context.Context, path, current string, off int64, want Filte
 	}
 }
 
-func following(files []string, current string) string {
+func following(files []source, current source) source {
 	for i, f := range files {
 		if f == current && i+1 < len(files) {
 			return files[i+1]
 		}
 	}
-	return ""
+	return source{}
 }
 
 // maxTail is the longest line that is waited for, more or less.
 const maxTail = 64 << 20
 
 // newLines handles the whole lines from off on, and returns where they end.
-func newLines(path string, off int64, want Filter, f func(line []byte) error) (int64, error) {
-	file, err := os.Open(path)
+func newLines(s source, off int64, want Filter, f func(line []byte) error) (int64, error) {
+	file, err := s.open()
 	if err != nil {
-		return off, fmt.Errorf("verify: %w", err)
+		return off, err
 	}
 	defer file.Close()
 	for size := 1 << 20; ; {
@@ -106,7 +105,7 @@ func newLines(path string, off int64, want Filter, f func(line []byte) error) (i
 			size *= 2
 			continue
 		case end == 0 && n == size:
-			return off, fmt.Errorf("verify: %s: a line is longer than any receipt", path)
+			return off, fmt.Errorf("verify: %s: a line is longer than any receipt", s.path)
 		case end == 0:
 			return off, nil
 		}

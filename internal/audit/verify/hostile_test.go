@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/folder"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 	"github.com/sallyport/sallyport/internal/audit/verify"
 )
@@ -41,24 +43,95 @@ func TestANumberThatSomebodyMadeUpKeepsNobodyCounting(t *testing.T) {
 	}
 }
 
-func TestAPipeInTheDirectoryKeepsNobodyWaiting(t *testing.T) {
-	for _, name := range []string{ledger.SegmentFile(2), ledger.CheckpointFile} {
-		b := newBooks(t)
-		b.keep(t, 5, 8<<10)
-		_ = os.Remove(b.path(name))
-		if err := syscall.Mkfifo(b.path(name), 0o600); err != nil {
+// planted is what whoever can write a directory can put in a file's place.
+var planted = map[string]func(path string) error{
+	"a pipe that nobody writes to": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+	"a directory":                  func(path string) error { return os.Mkdir(path, 0o700) },
+	"a link to a device":           func(path string) error { return os.Symlink("/dev/zero", path) },
+	// What lies elsewhere is not in the directory, and others can change it than those
+	// who may write there: also where it is what was written once.
+	"a link out of the directory": func(path string) error { return os.Symlink(filepath.Dir(path)+".moved", path) },
+}
+
+// readers are all ways to read a directory.
+func readers(t *testing.T, b *books) map[string]func() error {
+	return map[string]func() error{
+		"verify": func() error { _, err := verify.Directory(b.dir, verify.Options{Keys: b.keys}); return err },
+		"query": func() error {
+			return verify.Query(b.dir, verify.Filter{}, func(verify.Place, []byte) (bool, error) { return true, nil })
+		},
+		"query --open": func() error {
+			_, err := verify.Open([]string{b.dir}, verify.Filter{}, func(verify.Unended) error { return nil })
+			return err
+		},
+		"tail": func() error {
+			return verify.Tail(t.Context(), b.dir, verify.Filter{}, 1, false, func([]byte) error { return nil })
+		},
+		"prove":        func() error { _, err := verify.Prove(b.dir, 3); return err },
+		"prove growth": func() error { _, err := verify.ProveGrowth(b.dir, 1, 2); return err },
+		"prove one of many": func() error {
+			p, err := verify.NewProver(b.dir)
+			if err == nil {
+				_, err = p.Prove(3)
+			}
+			return err
+		},
+	}
+}
+
+func TestWhatIsPlantedInAFilesPlaceKeepsNobodyWaitingAndLeadsNobodyAstray(t *testing.T) {
+	for what, plant := range planted {
+		for _, name := range []string{ledger.SegmentFile(1), ledger.CheckpointFile} {
+			b := newBooks(t)
+			b.keep(t, 90, 1<<20)
+			if err := errors.Join(os.Rename(b.path(name), b.dir+".moved"), plant(b.path(name))); err != nil {
+				t.Fatal(err)
+			}
+			for who, read := range readers(t, b) {
+				asks := name != ledger.CheckpointFile || who == "verify" || strings.HasPrefix(who, "prove")
+				if err := read(); errors.Is(err, folder.ErrIrregular) != asks || !asks && err != nil {
+					t.Errorf("%s in the place of %s: %s says %v", what, name, who, err)
+				}
+			}
+		}
+	}
+}
+
+// The directory, and a file of plain receipts, are named by who reads them.
+func TestALinkThatTheReaderNamesIsFollowed(t *testing.T) {
+	b := newBooks(t)
+	b.keep(t, 5, 1<<20)
+	for _, to := range []string{b.dir, b.path(ledger.SegmentFile(1))} {
+		link, n := filepath.Join(t.TempDir(), "link"), 0
+		if err := os.Symlink(to, link); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := verify.Directory(b.dir, verify.Options{Keys: b.keys}); err == nil || !strings.Contains(err.Error(), "no regular file") {
-			t.Errorf("%s: %+v, %v", name, r, err)
+		if err := verify.Query(link, verify.Filter{}, func(verify.Place, []byte) (bool, error) { n++; return true, nil }); err != nil || n != 5 {
+			t.Errorf("%d receipts, %v", n, err)
 		}
-		if _, err := verify.Prove(b.dir, 3); err == nil && name == ledger.CheckpointFile {
-			t.Errorf("%s: a proof out of a pipe", name)
-		}
-		err := verify.Query(b.dir, verify.Filter{}, func(verify.Place, []byte) (bool, error) { return true, nil })
-		if err == nil && name != ledger.CheckpointFile {
-			t.Errorf("%s: receipts out of a pipe", name)
-		}
+	}
+}
+
+func TestAPipeThatIsPlantedAsTheNextSegmentStopsWhoFollows(t *testing.T) {
+	b := newBooks(t)
+	b.keep(t, 5, 1<<20)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := verify.Tail(ctx, b.dir, verify.Filter{}, 1, true, func([]byte) error { return syscall.Mkfifo(b.path(ledger.SegmentFile(2)), 0o600) })
+	if !errors.Is(err, folder.ErrIrregular) {
+		t.Error(err)
+	}
+}
+
+func TestAPipeInThePlaceOfPublishedCheckpointsKeepsNobodyWaiting(t *testing.T) {
+	b := newBooks(t)
+	b.keep(t, 5, 1<<20)
+	pipe := filepath.Join(t.TempDir(), "published")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify.Directory(b.dir, verify.Options{Keys: b.keys, Published: pipe}); !errors.Is(err, folder.ErrIrregular) {
+		t.Error(err)
 	}
 }
 

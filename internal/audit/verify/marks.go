@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/folder"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 )
 
@@ -21,13 +21,13 @@ type mark struct {
 
 // readMarks reads and checks the checkpoints by themselves.
 func (v *verifier) readMarks() ([]mark, error) {
-	all, err := whole(filepath.Join(v.dir, ledger.CheckpointFile))
+	all, err := folder.Read(filepath.Join(v.dir, ledger.CheckpointFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		v.found(Finding{Kind: Missing, File: ledger.CheckpointFile, Message: "there are no checkpoints"})
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("verify: %w", err)
 	}
 	var (
 		out      []mark
@@ -100,7 +100,7 @@ func (v *verifier) signature(at Finding, c *chain.Checkpoint) {
 
 // readPublished holds the copy of the checkpoints against the directory's.
 func (v *verifier) readPublished(path string, own []mark) error {
-	all, err := os.ReadFile(path)
+	all, err := folder.ReadNamed(path)
 	if err != nil {
 		return fmt.Errorf("verify: published checkpoints: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -40,7 +39,7 @@ func Open(paths []string, want Filter, f func(Unended) error) (o Opens, err erro
 		}
 		for _, file := range files {
 			if err := eachLine(file, func(n uint64, line []byte) (bool, error) {
-				b.take(path, Place{filepath.Base(file), n}, line)
+				b.take(path, Place{file.name(), n}, line)
 				return true, nil
 			}); err != nil {
 				return o, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/folder"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -45,7 +46,7 @@ type segmentLines struct {
 // receipt seq.
 func readLines(dir string, segment, upTo, seq uint64) (*segmentLines, error) {
 	out := &segmentLines{found: -1}
-	err := eachLine(filepath.Join(dir, ledger.SegmentFile(segment)), func(n uint64, text []byte) (more bool, err error) {
+	err := eachLine(segmentOf(dir, segment), func(n uint64, text []byte) (more bool, err error) {
 		l, err := chain.Parse(text)
 		if err != nil {
 			return false, fmt.Errorf("verify: %s:%d: %w", ledger.SegmentFile(segment), n, err)
@@ -234,9 +235,9 @@ func ParseProof(text []byte) (*Proof, error) {
 
 // loadMarks reads the checkpoints, and checks nothing but their form.
 func loadMarks(dir string) ([]mark, error) {
-	all, err := whole(filepath.Join(dir, ledger.CheckpointFile))
+	all, err := folder.Read(filepath.Join(dir, ledger.CheckpointFile))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("verify: %w", err)
 	}
 	var out []mark
 	for line := range bytes.Lines(all) {

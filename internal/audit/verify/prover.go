@@ -3,8 +3,6 @@ package verify
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
@@ -77,7 +75,7 @@ func (p *Prover) read(m *mark) error {
 	p.at, p.lines, p.index = nil, nil, make(map[uint64]int)
 	var hashes []chain.Hash
 	var off int64
-	err := eachLine(filepath.Join(p.dir, ledger.SegmentFile(m.Segment)), func(n uint64, text []byte) (bool, error) {
+	err := eachLine(segmentOf(p.dir, m.Segment), func(n uint64, text []byte) (bool, error) {
 		l, err := chain.Parse(text)
 		if err != nil {
 			return false, fmt.Errorf("verify: %s:%d: %w", ledger.SegmentFile(m.Segment), n, err)
@@ -101,9 +99,9 @@ func (p *Prover) read(m *mark) error {
 }
 
 func (p *Prover) text(m *mark, at place) (string, error) {
-	f, err := os.Open(filepath.Join(p.dir, ledger.SegmentFile(m.Segment)))
+	f, err := segmentOf(p.dir, m.Segment).open()
 	if err != nil {
-		return "", fmt.Errorf("verify: %w", err)
+		return "", err
 	}
 	defer f.Close()
 	b := make([]byte, at.size)

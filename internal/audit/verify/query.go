@@ -1,19 +1,10 @@
 package verify
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/sallyport/sallyport/internal/audit/chain"
-	"github.com/sallyport/sallyport/internal/audit/ledger"
 )
 
 // Filter says which receipts are wanted. What is empty asks for nothing.
@@ -95,7 +86,7 @@ func Query(path string, want Filter, f func(at Place, line []byte) (more bool, e
 			if !want.wants(line) {
 				return true, nil
 			}
-			more, err := f(Place{filepath.Base(file), n}, line)
+			more, err := f(Place{file.name(), n}, line)
 			stopped = !more
 			return more, err
 		})
@@ -104,51 +95,4 @@ func Query(path string, want Filter, f func(at Place, line []byte) (more bool, e
 		}
 	}
 	return nil
-}
-
-func sources(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("verify: %w", err)
-	}
-	if !info.IsDir() {
-		return []string{path}, nil
-	}
-	numbers, err := ledger.Segments(path)
-	if err != nil {
-		return nil, err
-	}
-	if len(numbers) == 0 {
-		return nil, fmt.Errorf("verify: %s holds no receipt segments", path)
-	}
-	files := make([]string, len(numbers))
-	for i, n := range numbers {
-		files[i] = filepath.Join(path, ledger.SegmentFile(n))
-		if info, err := os.Stat(files[i]); err == nil && !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("verify: %s is no regular file", files[i])
-		}
-	}
-	return files, nil
-}
-
-// eachLine calls f with each whole line of a file, numbered from 1.
-func eachLine(path string, f func(n uint64, line []byte) (more bool, err error)) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("verify: %w", err)
-	}
-	defer file.Close()
-	r := bufio.NewReaderSize(file, 1<<18)
-	for n := uint64(1); ; n++ {
-		line, err := chain.ReadLine(r)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("verify: %s: %w", path, err)
-		}
-		if more, err := f(n, line); err != nil || !more {
-			return err
-		}
-	}
 }

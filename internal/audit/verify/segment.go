@@ -31,7 +31,7 @@ type removal struct{ line, through uint64 }
 
 // segment reads one file.
 func (v *verifier) segment(n uint64, marks []mark) error {
-	f, err := open(v.path(n))
+	f, err := segmentOf(v.dir, n).open()
 	if err != nil {
 		return err
 	}
