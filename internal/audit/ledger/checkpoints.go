@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"sort"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/folder"
 )
 
 // checkpoints is the file of signed statements, and its copy elsewhere.
@@ -60,7 +62,7 @@ func (c *checkpoints) written(segment uint64) (at time.Time, seq uint64, ok bool
 // openCheckpoints reads what is there, and returns what is wrong with it. Half
 // a line at the end, which a killed process leaves, is cut off.
 func openCheckpoints(path, publish string, own ed25519.PublicKey) (c *checkpoints, trouble string, err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) // what a link leads to is not ours to cut
 	if err != nil {
 		return nil, "", fmt.Errorf("ledger: %w", err)
 	}
@@ -69,7 +71,7 @@ func openCheckpoints(path, publish string, own ed25519.PublicKey) (c *checkpoint
 			_ = f.Close()
 		}
 	}()
-	all, err := os.ReadFile(path)
+	all, err := folder.Read(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("ledger: %w", err)
 	}
@@ -107,7 +109,7 @@ func openCheckpoints(path, publish string, own ed25519.PublicKey) (c *checkpoint
 // compare finds what the copy lacks. It returns what the copy has and the
 // directory does not.
 func (c *checkpoints) compare(own []byte) (trouble string) {
-	copied, err := os.ReadFile(c.publish)
+	copied, err := folder.ReadNamed(c.publish)
 	if err != nil {
 		c.unpublished = own // publishing tells what is wrong with the place
 		return ""

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/folder"
 )
 
 // past is how a directory was left.
@@ -77,7 +77,7 @@ func look(dir string, last *chain.Checkpoint) (*past, error) {
 // readSegment reads one segment for going on after it. What is wrong is told,
 // and does not stop it: the next segment has to say so.
 func readSegment(path string, number uint64, last *chain.Checkpoint) (*past, error) {
-	f, err := os.Open(path)
+	f, err := folder.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"github.com/sallyport/sallyport/internal/audit/folder"
 )
 
 // Spool is the queue between those who decide and the one who writes. It lies
@@ -235,7 +237,7 @@ type leftover struct {
 // receipts were lost that the log does not say were. A file that is no spool holds
 // nothing.
 func salvage(path string, seq uint64) (left []leftover, lost uint64, err error) {
-	b, err := os.ReadFile(path)
+	b, err := folder.Read(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, 0, nil
