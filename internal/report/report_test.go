@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,26 +31,37 @@ func kept(t *testing.T, members ...string) (dir string, keys chain.Keys) {
 	if err != nil || keys.Add(public) != nil {
 		t.Fatal(err)
 	}
+	dir = filepath.Join(t.TempDir(), "receipts")
+	members = slices.Clone(members)
+	for i, m := range members {
+		members[i] = fmt.Sprintf(`"time":"2026-11-0%dT12:00:00Z","exchange":"e","direction":"to_server",%s`, i%9+1, m)
+	}
+	keep(t, dir, private, 1<<20, members...)
+	return dir, keys
+}
+
+// keep writes receipts to a directory.
+func keep(t testing.TB, dir string, private []byte, size int64, members ...string) {
+	t.Helper()
 	key, err := chain.ParsePrivateKey(private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir = filepath.Join(t.TempDir(), "receipts")
-	l, err := ledger.Open(ledger.Options{Directory: dir, SegmentSize: 1 << 20, SegmentTime: time.Hour, CheckpointEvery: time.Second, Key: key, Spool: 1 << 20, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	l, err := ledger.Open(ledger.Options{Directory: dir, SegmentSize: size, SegmentTime: time.Hour, CheckpointEvery: time.Second, Key: key, Spool: 1 << 20, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, m := range members {
-		if err := l.Spool().Put(fmt.Appendf(nil, `"time":"2026-11-0%dT12:00:00Z","exchange":"e","direction":"to_server",%s`, i%9+1, m)); err != nil {
-			t.Fatal(err)
+	quit, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- l.Run(quit, nobody{}) }()
+	for _, m := range members {
+		for l.Spool().Put([]byte(m)) != nil {
+			time.Sleep(time.Millisecond)
 		}
 	}
-	quit := make(chan struct{})
 	close(quit)
-	if err := l.Run(quit, nobody{}); err != nil {
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	return dir, keys
 }
 
 var (
