@@ -219,7 +219,7 @@ func (c *Read) verdict() string {
 func (r *Report) samples(q *Counted) string {
 	var out []string
 	for i := range q.Samples {
-		s := &q.Samples[i]
+		s := q.Samples[i]
 		text := fmt.Sprintf("receipt %d of replica %s, hash %s…", s.Seq, s.Replica, s.Hash[:min(16, len(s.Hash))])
 		if s.Proof == nil {
 			text += ", not provable: no checkpoint covers it"

@@ -128,7 +128,7 @@ func (r *Report) observe(p *Shown, now string, back *backMatter, proofs map[stri
 		q := &p.Receipts[i]
 		o.Evidence = append(o.Evidence, evidence{Description: fmt.Sprintf("%d receipts: %s", q.Count, q.What)})
 		for j := range q.Samples {
-			s := &q.Samples[j]
+			s := q.Samples[j]
 			one := evidence{Description: fmt.Sprintf("receipt %d of replica %s, hash %s", s.Seq, s.Replica, s.Hash)}
 			if s.Proof != nil {
 				name := s.name()

@@ -14,7 +14,7 @@ func (r *Report) Proofs(f func(name string, proof []byte) error) error {
 	for _, p := range r.Parts {
 		for i := range p.Receipts {
 			for j := range p.Receipts[i].Samples {
-				s := &p.Receipts[i].Samples[j]
+				s := p.Receipts[i].Samples[j]
 				if s.Proof == nil || seen[s.name()] {
 					continue
 				}

@@ -4,19 +4,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
+
+	"github.com/sallyport/sallyport/internal/audit/verify"
+	"github.com/sallyport/sallyport/mcp"
 )
 
-// receipt is what queries look at.
+// receipt is what is read of one.
 type receipt struct {
-	Seq       uint64    `json:"seq"`
-	Time      time.Time `json:"time"`
-	Config    string    `json:"config"`
-	Action    string    `json:"action"`
-	Reason    string    `json:"reason"`
-	Direction string    `json:"direction"`
-	Method    string    `json:"method"`
-	Tool      struct {
+	verify.Receipt
+	Config string `json:"config"`
+	Method string `json:"method"`
+	Tool   struct {
 		Facts []string `json:"facts"`
 	} `json:"tool"`
 	Events []struct {
@@ -28,7 +26,7 @@ type receipt struct {
 		Detail   string           `json:"detail"`
 		Measures map[string]int64 `json:"measures"`
 	} `json:"guards"`
-	members map[string]json.RawMessage
+	names map[string]bool // of its members
 }
 
 func read(line []byte) (*receipt, error) {
@@ -36,8 +34,9 @@ func read(line []byte) (*receipt, error) {
 	if err := json.Unmarshal(line, r); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	if err := json.Unmarshal(line, &r.members); err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+	r.names = make(map[string]bool)
+	for name := range mcp.Members(line) {
+		r.names[name] = true
 	}
 	return r, nil
 }
@@ -49,7 +48,7 @@ func (q *Query) fits(r *receipt) bool {
 		return false
 	}
 	for _, m := range q.Has {
-		if _, ok := r.members[m]; !ok {
+		if !r.names[m] {
 			return false
 		}
 	}

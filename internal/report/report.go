@@ -1,13 +1,11 @@
 package report
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/audit/verify"
 )
 
@@ -57,7 +55,7 @@ type Sample struct {
 type Counted struct {
 	*Query
 	Count   uint64
-	Samples []Sample
+	Samples []*Sample
 }
 
 // Read is a condition and what configuration says.
@@ -125,49 +123,23 @@ var ErrUnverified = errors.New("report: nothing is attested from receipts that a
 // ErrTwice means that two directories hold the same receipts, of which no report is made.
 var ErrTwice = fmt.Errorf("%w: two directories hold the same", ErrUnverified)
 
-// Make makes a report.
+// Make makes a report. It reads each directory once: what is counted is what was verified.
 func Make(f *Framework, o Options) (*Report, error) {
 	r := &Report{Framework: f, Options: o}
+	r.controls()
+	c := newCount(r)
 	for _, dir := range o.Directories {
-		got, err := verify.Directory(dir, o.Verify)
+		v := o.Verify
+		v.Each = func(l *verify.Line) error { c.line(dir, l); return nil }
+		got, err := verify.Directory(dir, v)
 		if err != nil {
 			return nil, err
 		}
-		for i := range r.Sources { // a copy in another's place would count twice, and what it took the place of not at all
-			if o := r.Sources[i].Report; o.Replica == got.Replica && got.Receipts > 0 && o.FirstSeq <= got.LastSeq && got.FirstSeq <= o.LastSeq {
-				return nil, fmt.Errorf("%w: %s and %s, of replica %s", ErrTwice, r.Sources[i].Path, dir, got.Replica)
-			}
-		}
-		s := Source{Path: dir, Report: got, Proved: got.OK && got.Signatures == "valid"}
-		r.Sources = append(r.Sources, s)
-		r.Lost += got.Lost
-		if !s.Proved {
-			r.Unproved = true
-			if !o.Unverified {
-				why := "its signatures were not checked"
-				if !got.OK {
-					why = fmt.Sprintf("%d findings, the first: %s", len(got.Findings)+got.More, got.Findings[0])
-				}
-				return nil, fmt.Errorf("%w: %s: %s", ErrUnverified, dir, why)
-			}
+		if err := r.add(dir, got); err != nil {
+			return nil, err
 		}
 	}
-	shown := make(map[string]*Shown)
-	for i := range f.Controls {
-		c := Result{Control: &f.Controls[i]}
-		for _, e := range c.Evidence {
-			if shown[e.Topic] == nil {
-				shown[e.Topic] = r.ask(e)
-				r.Parts = append(r.Parts, shown[e.Topic])
-			}
-			c.Parts = append(c.Parts, shown[e.Topic])
-		}
-		r.Results = append(r.Results, c)
-	}
-	if err := r.count(); err != nil {
-		return nil, err
-	}
-	if err := r.ends(); err != nil {
+	if err := c.end(); err != nil {
 		return nil, err
 	}
 	for _, p := range r.Parts {
@@ -177,6 +149,49 @@ func Make(f *Framework, o Options) (*Report, error) {
 		r.Results[i].conclude()
 	}
 	return r, nil
+}
+
+// add says of a directory what there is to say of it as evidence, and refuses it if
+// that is nothing.
+func (r *Report) add(dir string, got *verify.Report) error {
+	for i := range r.Sources { // a copy in another's place would count twice, and what it took the place of not at all
+		if o := r.Sources[i].Report; o.Replica == got.Replica && got.Receipts > 0 && o.FirstSeq <= got.LastSeq && got.FirstSeq <= o.LastSeq {
+			return fmt.Errorf("%w: %s and %s, of replica %s", ErrTwice, r.Sources[i].Path, dir, got.Replica)
+		}
+	}
+	s := Source{Path: dir, Report: got, Proved: got.OK && got.Signatures == "valid"}
+	r.Sources = append(r.Sources, s)
+	r.Lost += got.Lost
+	if !s.Proved {
+		r.Unproved = true
+		if !r.Unverified {
+			why := "its signatures were not checked"
+			if !got.OK {
+				why = fmt.Sprintf("%d findings, the first: %s", len(got.Findings)+got.More, got.Findings[0])
+			}
+			return fmt.Errorf("%w: %s: %s", ErrUnverified, dir, why)
+		}
+	}
+	if got.Segments == 0 {
+		return fmt.Errorf("report: %s holds no receipt segments", dir)
+	}
+	return nil
+}
+
+// controls asks what configuration says of each.
+func (r *Report) controls() {
+	shown := make(map[string]*Shown)
+	for i := range r.Controls {
+		c := Result{Control: &r.Controls[i]}
+		for _, e := range c.Evidence {
+			if shown[e.Topic] == nil {
+				shown[e.Topic] = r.ask(e)
+				r.Parts = append(r.Parts, shown[e.Topic])
+			}
+			c.Parts = append(c.Parts, shown[e.Topic])
+		}
+		r.Results = append(r.Results, c)
+	}
 }
 
 // ask reads what configuration says about a topic.
@@ -190,77 +205,6 @@ func (r *Report) ask(e *Evidence) *Shown {
 		out.Receipts = append(out.Receipts, Counted{Query: &e.Receipts[i]})
 	}
 	return out
-}
-
-// count reads every receipt of the period once.
-func (r *Report) count() error {
-	configs := make(map[string]uint64)
-	for d := range r.Sources {
-		prover, err := verify.NewProver(r.Sources[d].Path)
-		if err != nil {
-			prover = nil // verify has said so, and the caller wants to go on
-		}
-		err = verify.Query(r.Sources[d].Path, verify.Filter{Since: r.Since, Until: r.Until}, func(_ verify.Place, line []byte) (bool, error) {
-			one, err := read(line)
-			if err != nil || one.Action == "" {
-				return true, err
-			}
-			r.note(one, configs)
-			for _, p := range r.Parts {
-				for j := range p.Receipts {
-					if q := &p.Receipts[j]; q.fits(one) {
-						q.Count++
-						if len(q.Samples) < r.Samples {
-							q.Samples = append(q.Samples, sample(line, prover))
-						}
-					}
-				}
-			}
-			return true, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	r.Configs = frequent(configs)
-	return nil
-}
-
-// ends counts what began and of which no receipt says how it ended. A period's last
-// exchanges may have ended after it, which counts.
-func (r *Report) ends() (err error) {
-	r.Opens, err = verify.Open(r.Directories, verify.Filter{Since: r.Since, Until: r.Until}, func(verify.Unended) error {
-		r.Unended++
-		return nil
-	})
-	return err
-}
-
-func (r *Report) note(one *receipt, configs map[string]uint64) {
-	r.Receipts++
-	if one.Action != "allow" {
-		r.Refused++
-	}
-	if r.First.IsZero() || one.Time.Before(r.First) {
-		r.First = one.Time
-	}
-	if one.Time.After(r.Last) {
-		r.Last = one.Time
-	}
-	configs[one.Config]++
-}
-
-func sample(line []byte, prover *verify.Prover) Sample {
-	var s Sample
-	l, err := chain.Parse(bytes.TrimSuffix(line, []byte("\n")))
-	if err != nil {
-		return s
-	}
-	s.Replica, s.Seq, s.Hash = l.Replica, l.Seq, l.Hash.String()
-	if prover != nil {
-		s.Proof, _ = prover.Prove(l.Seq) // nil: not under a checkpoint, and the report says so
-	}
-	return s
 }
 
 // conclude says what the evidence of a topic comes to.

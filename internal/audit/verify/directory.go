@@ -12,11 +12,18 @@ import (
 type Options struct {
 	Keys      chain.Keys // empty: signatures are not checked
 	Published string     // file with the second copy of the checkpoints; empty for none
+
+	// Each is called with each whole line in order, so that what is verified and what
+	// is read are the same bytes. What it is shown counts for nothing before Directory
+	// returns, and says that the directory is as it was written.
+	Each func(l *Line) error
 }
 
 type verifier struct {
 	dir          string
 	keys         chain.Keys
+	each         func(*Line) error
+	buffer       []chain.Hash // for the lines of one segment after the other
 	report       Report
 	hasher       *chain.Hasher
 	badSignature bool
@@ -43,7 +50,7 @@ type ended struct {
 
 // Directory verifies a directory. The error is for what kept it from looking.
 func Directory(dir string, o Options) (*Report, error) {
-	v := &verifier{dir: dir, keys: o.Keys, hasher: chain.NewHasher()}
+	v := &verifier{dir: dir, keys: o.Keys, each: o.Each, hasher: chain.NewHasher()}
 	v.report = Report{Directory: dir, Signatures: "unchecked", Findings: []Finding{}}
 	numbers, err := ledger.Segments(dir)
 	if err != nil {
@@ -69,7 +76,7 @@ func Directory(dir string, o Options) (*Report, error) {
 	for _, n := range numbers {
 		v.gap(expect, n, marks)
 		expect = n + 1
-		if err := v.segment(n, bySegment[n]); err != nil {
+		if err := v.segment(n, bySegment[n], marks); err != nil {
 			return nil, err
 		}
 	}

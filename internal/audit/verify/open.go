@@ -14,7 +14,7 @@ import (
 type Unended struct {
 	Path string // of the directory or file
 	At   Place  // of the receipt by which it was let go
-	Line []byte // that receipt
+	Line []byte // that receipt; nil of [Lives.Opens]
 	// Over says that the gateway was started anew since: the exchange has ended, and
 	// nobody wrote down how. Without it, it may still go on.
 	Over bool
@@ -31,7 +31,8 @@ type Opens struct {
 // receipts; ends count wherever they stand, also in another replica's directory. It
 // verifies nothing.
 func Open(paths []string, want Filter, f func(Unended) error) (o Opens, err error) {
-	b := &openings{want: want, open: make(map[string]*opening), ended: make(map[string]bool)}
+	b := NewLives(want)
+	b.keep = true
 	for _, path := range paths {
 		files, err := sources(path)
 		if err != nil {
@@ -39,13 +40,53 @@ func Open(paths []string, want Filter, f func(Unended) error) (o Opens, err erro
 		}
 		for _, file := range files {
 			if err := eachLine(file, func(n uint64, line []byte) (bool, error) {
-				b.take(path, Place{file.name(), n}, line)
+				var r Receipt
+				if json.Unmarshal(line, &r) == nil {
+					b.Take(path, Place{file.name(), n}, line, &r)
+				}
 				return true, nil
 			}); err != nil {
 				return o, err
 			}
 		}
 	}
+	return b.Opens(f)
+}
+
+// Receipt is what a line says of itself and of the life of an exchange.
+type Receipt struct {
+	seen
+	Direction string          `json:"direction"`
+	Start     string          `json:"start"`
+	Stream    bool            `json:"stream"`
+	Unseen    bool            `json:"unseen"`
+	Egress    json.RawMessage `json:"egress"`
+}
+
+// Lives are the exchanges that begin and end on the lines of directories.
+type Lives struct {
+	want   Filter
+	keep   bool // lines, to show them
+	open   map[string]*opening
+	ended  map[string]bool // closed before it was seen to open: its first receipt is in a directory to come
+	seen   int
+	unseen int
+}
+
+// opening is an exchange that is open as far as was read.
+type opening struct {
+	Unended
+	number int
+	egress bool // it goes on without the gateway
+}
+
+// NewLives returns none. A filter is asked about the first receipt of each.
+func NewLives(want Filter) *Lives {
+	return &Lives{want: want, open: make(map[string]*opening), ended: make(map[string]bool)}
+}
+
+// Opens calls f with each exchange that is open, in order.
+func (b *Lives) Opens(f func(Unended) error) (o Opens, err error) {
 	list := make([]*opening, 0, len(b.open))
 	for _, x := range b.open {
 		list = append(list, x)
@@ -63,36 +104,8 @@ func Open(paths []string, want Filter, f func(Unended) error) (o Opens, err erro
 	return o, nil
 }
 
-// opening is an exchange that is open as far as was read.
-type opening struct {
-	Unended
-	number int
-	egress bool // it goes on without the gateway
-}
-
-type openings struct {
-	want   Filter
-	open   map[string]*opening
-	ended  map[string]bool // closed before it was seen to open: its first receipt is in a directory to come
-	seen   int
-	unseen int
-}
-
-// told is what a line says of the life of an exchange.
-type told struct {
-	seen
-	Direction string          `json:"direction"`
-	Start     string          `json:"start"`
-	Stream    bool            `json:"stream"`
-	Unseen    bool            `json:"unseen"`
-	Egress    json.RawMessage `json:"egress"`
-}
-
-func (b *openings) take(path string, at Place, line []byte) {
-	var t told
-	if json.Unmarshal(line, &t) != nil {
-		return
-	}
+// Take takes in the next line of a directory; it keeps nothing of it.
+func (b *Lives) Take(path string, at Place, line []byte, t *Receipt) {
 	switch {
 	case t.Record == chain.RecordSegment && t.Start != chain.StartRotated:
 		for _, x := range b.open {
@@ -114,7 +127,11 @@ func (b *openings) take(path string, at Place, line []byte) {
 			b.unseen++
 		default:
 			b.seen++
-			b.open[t.Exchange] = &opening{Unended{path, at, bytes.Clone(line), false}, b.seen, t.Egress != nil}
+			x := &opening{Unended{Path: path, At: at}, b.seen, t.Egress != nil}
+			if b.keep {
+				x.Line = bytes.Clone(line)
+			}
+			b.open[t.Exchange] = x
 		}
 	case !t.Stream: // a refusal after all, or an answer that was judged
 		delete(b.open, t.Exchange)

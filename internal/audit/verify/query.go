@@ -49,6 +49,9 @@ func (f *Filter) wants(line []byte) bool {
 	return f.fits(&s)
 }
 
+// Fits reports whether a receipt is wanted.
+func (f *Filter) Fits(r *Receipt) bool { return f.fits(&r.seen) }
+
 func (f *Filter) fits(s *seen) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
 	if s.Action == "" && s.Request == "" && s.Closed == "" && !f.Records {

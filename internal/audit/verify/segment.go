@@ -23,6 +23,7 @@ type reading struct {
 	sealAt uint64 // receipt up to which
 	forged bool   // a checkpoint did not match
 	gone   []removal
+	shown
 }
 
 // removal is what a line says of segments that were removed. It counts once a
@@ -30,30 +31,40 @@ type reading struct {
 type removal struct{ line, through uint64 }
 
 // segment reads one file.
-func (v *verifier) segment(n uint64, marks []mark) error {
+func (v *verifier) segment(n uint64, marks, all []mark) error {
 	f, err := segmentOf(v.dir, n).open()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	v.closed()
-	s := &reading{verifier: v, number: n, file: ledger.SegmentFile(n), marks: marks, tree: chain.NewTree(v.hasher), sealAt: v.seq}
+	s := &reading{verifier: v, number: n, file: ledger.SegmentFile(n), marks: marks, tree: chain.NewTree(v.hasher), sealAt: v.seq, shown: shown{hashes: v.buffer[:0]}}
 	r := bufio.NewReaderSize(f, 1<<20)
 	for {
 		line, err := chain.ReadLine(r)
 		if errors.Is(err, io.EOF) {
 			s.end(line)
+			s.prove(all)
+			v.buffer = s.hashes
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("verify: %s: %w", s.file, err)
 		}
-		s.line(line)
+		before := s.head
+		l := s.line(line)
+		if v.each == nil {
+			continue
+		}
+		if err := s.show(line, l, before); err != nil {
+			return err
+		}
 	}
 }
 
-// line checks one line, and holds what was signed against it.
-func (s *reading) line(text []byte) {
+// line checks one line, and holds what was signed against it. It returns nil of one
+// that cannot be read.
+func (s *reading) line(text []byte) *chain.Line {
 	n := s.tree.Size() + 1
 	at := Finding{File: s.file, Line: n, Seq: s.seq + 1}
 	s.report.Lines++
@@ -63,7 +74,7 @@ func (s *reading) line(text []byte) {
 		s.found(at)
 		s.tree.Add(chain.LineHash(text))
 		s.check(n)
-		return
+		return nil
 	}
 	if s.why != "" {
 		at.Kind, at.Message = Foreign, "a line follows the end of the segment"
@@ -97,6 +108,7 @@ func (s *reading) line(text []byte) {
 	s.tree.Add(l.Hash)
 	s.meaning(at, &l)
 	s.check(n)
+	return &l
 }
 
 // order checks the number of a line, and reports whether it was wrong.
