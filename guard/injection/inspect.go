@@ -2,7 +2,6 @@ package injection
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -73,36 +72,24 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 		limits, from, kind = g.Descriptions, injection.Description, "description"
 	}
 	var places []place
-	for _, part := range [...]struct {
-		pointer string
-		raw     json.RawMessage
-	}{{"/params", m.Params}, {"/result", m.Result}, {"/error", m.Error}} {
-		if part.raw == nil {
-			continue
+	err := s.reader.EachOf(m, func(t *wire.Text) {
+		if t.Kind == mcp.LeafNumber || len(t.Value) < shortest || x.Over(len(t.Value)) {
+			return
 		}
-		base, _, ok := mcp.Locate(m.Raw, part.pointer)
-		if !ok {
-			return guard.Verdict{}, fmt.Errorf("injection: inspect: no %s in the message", part.pointer)
+		score := g.score(s, x, from, kind, t.Value)
+		a, ask := limits.action(score), g.second.wants(score, t.Value)
+		if a == nothing && !ask {
+			return
 		}
-		err := s.reader.EachText(part.raw, func(t *wire.Text) {
-			if t.Kind == mcp.LeafNumber || len(t.Value) < shortest || x.Over(len(t.Value)) {
-				return
-			}
-			score := g.score(s, x, from, kind, t.Value)
-			a, ask := limits.action(score), g.second.wants(score, t.Value)
-			if a != nothing || ask {
-				p := place{pointer: part.pointer + t.Pointer(), score: score, action: a, key: t.Kind == mcp.LeafKey}
-				p.start, p.end = t.Span(0, len(t.Value))
-				p.start, p.end = p.start+base, p.end+base
-				if ask {
-					p.parts, p.rest = g.second.parts(func(b []byte) float64 { return s.detector.ScoreAs(from, b) }, kind, t.Value, score)
-				}
-				places = append(places, p)
-			}
-		})
-		if err != nil {
-			return guard.Verdict{}, fmt.Errorf("injection: inspect: %w", err)
+		p := place{pointer: t.Pointer(), score: score, action: a, key: t.Kind == mcp.LeafKey}
+		p.start, p.end = t.Span(0, len(t.Value))
+		if ask {
+			p.parts, p.rest = g.second.parts(func(b []byte) float64 { return s.detector.ScoreAs(from, b) }, kind, t.Value, score)
 		}
+		places = append(places, p)
+	})
+	if err != nil {
+		return guard.Verdict{}, fmt.Errorf("injection: inspect: %w", err)
 	}
 	if x.Over(0) {
 		return guard.Verdict{}, fmt.Errorf("injection: inspect: %w", guard.ErrOverBudget)

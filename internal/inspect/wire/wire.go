@@ -4,6 +4,7 @@ package wire
 
 import (
 	"bytes"
+	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -18,6 +19,7 @@ type Text struct {
 	Parent []byte // of the member around that
 	Beside []byte // the short string before it in the same object
 
+	root   string  // pointer of what is walked
 	lexeme int     // where the inside of the lexeme begins
 	at     []int32 // offsets in the lexeme for each byte of Value, and its end; nil when they are the same
 	leaf   mcp.Leaf
@@ -32,7 +34,9 @@ func (t *Text) Span(i, j int) (start, end int) {
 }
 
 // Pointer returns the JSON pointer of the text.
-func (t *Text) Pointer() string { return t.leaf.Pointer() }
+func (t *Text) Pointer() string {
+	return string(t.leaf.AppendPointer(append(make([]byte, 0, 64), t.root...)))
+}
 
 // Reader walks JSON texts with the memory of earlier walks. It is for one
 // goroutine.
@@ -46,11 +50,36 @@ type Reader struct {
 // besideLimit is how long a text can be that names its neighbour.
 const besideLimit = 40
 
+// EachOf calls visit for every key, string and number of what a message says: its
+// params, its result and its error. Each has its place in Raw, and its pointer from
+// the top of the message. The text is valid during the visit.
+func (r *Reader) EachOf(m *mcp.Message, visit func(*Text)) error {
+	for _, part := range [...]struct {
+		pointer string
+		raw     []byte
+	}{{"/params", m.Params}, {"/result", m.Result}, {"/error", m.Error}} {
+		if part.raw == nil {
+			continue
+		}
+		at, _, ok := mcp.Locate(m.Raw, part.pointer)
+		if !ok {
+			return fmt.Errorf("no %s in the message", part.pointer)
+		}
+		if err := r.each(part.raw, part.pointer, at, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // EachText calls visit for every key, string and number of the JSON text raw.
 // The text is valid during the visit.
-func (r *Reader) EachText(raw []byte, visit func(*Text)) error {
+func (r *Reader) EachText(raw []byte, visit func(*Text)) error { return r.each(raw, "", 0, visit) }
+
+// each walks raw, which stands at a pointer and an offset of something larger.
+func (r *Reader) each(raw []byte, pointer string, offset int, visit func(*Text)) error {
 	t := &r.text
-	*t = Text{}
+	*t = Text{root: pointer}
 	var key, parent, beside []byte
 	besideEnd := 0
 	return mcp.Walk(raw, func(l mcp.Leaf) error {
@@ -62,7 +91,7 @@ func (r *Reader) EachText(raw []byte, visit func(*Text)) error {
 		r.keys[0], r.keys[1] = parent, key
 		t.Kind, t.leaf, t.at = l.Kind, l, nil
 		t.Key, t.Parent, t.Beside = key, parent, nil
-		t.lexeme = l.Start
+		t.lexeme = offset + l.Start
 		if l.Kind == mcp.LeafKey {
 			t.Key = nil
 		}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/sallyport/sallyport/mcp"
@@ -42,6 +43,37 @@ func TestTextsComeWithWhatSurroundsThem(t *testing.T) {
 		case got[i] != want[i]:
 			t.Errorf("got  %s\nwant %s", got[i], want[i])
 		}
+	}
+}
+
+func TestTextsOfAMessageKnowTheirPlacesInIt(t *testing.T) {
+	for raw, want := range map[string][]string{
+		`{"jsonrpc":"2.0","id":"x","method":"m","params":{"a":"\n1","b":[7]}}`: {`/params/a a`, `/params/a \n1`, `/params/b b`, `/params/b/0 7`},
+		`{"jsonrpc":"2.0", "result" : {"a":"x"},"id":1}`:                       {`/result/a a`, `/result/a x`},
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"x"}}`:           {`/error/code code`, `/error/code -1`, `/error/message message`, `/error/message x`},
+		`{"jsonrpc":"2.0","method":"notifications/initialized"}`:               nil,
+	} {
+		m := &mcp.Message{Raw: []byte(raw)}
+		m.Params, _ = mcp.Member(m.Raw, "params")
+		m.Result, _ = mcp.Member(m.Raw, "result")
+		m.Error, _ = mcp.Member(m.Raw, "error")
+		var got []string
+		var r Reader
+		err := r.EachOf(m, func(t *Text) {
+			start, end := t.Span(0, len(t.Value))
+			got = append(got, t.Pointer()+" "+raw[start:end])
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %q", raw, err, got)
+		}
+	}
+}
+
+func TestPartsThatAreNotOfTheMessageAreNoTexts(t *testing.T) {
+	var r Reader
+	err := r.EachOf(&mcp.Message{Raw: []byte(`{"params":{}}`), Result: []byte(`{"a":"x"}`)}, func(*Text) { t.Error("a text") })
+	if err == nil {
+		t.Error("no error")
 	}
 }
 
