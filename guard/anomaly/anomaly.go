@@ -47,7 +47,7 @@ const (
 
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
-	return guard.Define("anomaly", "Learns how each caller usually uses each tool, and labels what is unusual.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	return guard.Define("anomaly", "Learns how each caller usually uses each tool, and labels what is unusual.", Default(), func(c Config) (guard.Guard, error) {
 		if err := c.validate(); err != nil || p.Memory == nil || p.Watch == 0 {
 			return nil, err
 		}

@@ -364,7 +364,7 @@ func BenchmarkMillionCallers(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		w.memory = anomaly.NewMemory(anomaly.DefaultConfig().MaxKeys)
+		w.memory = anomaly.NewMemory(anomaly.Default().MaxKeys)
 		g := guardtest.Build[anomaly.Config](b, anomaly.Spec(ports(w)), nil)
 		for i := range 1_000_000 {
 			x := &guard.Exchange{Principal: guard.Principal{Subject: strconv.Itoa(i)}}

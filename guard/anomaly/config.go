@@ -25,8 +25,8 @@ type Tool struct {
 	Tools   []string `yaml:"tools" doc:"Tools it is about, such as batch_*; all when absent"`
 }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{WarmUp: 50, WarmUpTime: 10 * time.Minute, Deviations: 4, Action: "label", MaxKeys: 100_000}
 }
 

@@ -40,7 +40,7 @@ type Port struct {
 
 // Spec presents the guard to the chain.
 func Spec(p Port) guard.Spec {
-	return guard.Define("budget", "Limits what calls of tools cost and use up, by project, tenant, session, task and call.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	return guard.Define("budget", "Limits what calls of tools cost and use up, by project, tenant, session, task and call.", Default(), func(c Config) (guard.Guard, error) {
 		if err := c.validate(p.Budgets); err != nil || p.Ledger == nil {
 			return nil, err
 		}

@@ -99,8 +99,8 @@ type Task struct {
 	Meta   string `yaml:"meta" doc:"Key of params._meta with the name, such as com.example/task"`
 }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{
 		Failures: "free", Window: time.Hour, Together: 1, Pause: 10 * time.Minute, Memory: 24 * time.Hour, MaxKeys: 100_000,
 		Lease: LeaseConfig{Calls: 100, Idle: time.Second, Hold: 15 * time.Second},

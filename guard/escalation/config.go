@@ -28,8 +28,8 @@ type Labels struct {
 	Approve   []string `yaml:"approve" doc:"A person has to approve the call, whatever it is, such as anomaly:*"`
 }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{HumanInLoop: "watch", Answers: "hold", Undeclared: "allow", Threshold: "writes", Labels: Labels{
 		Write: []string{"write"}, External: []string{"external"}, Financial: []string{"financial"}, Approve: []string{"escalate"},
 	}}

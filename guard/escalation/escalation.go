@@ -31,7 +31,7 @@ type Ports struct {
 
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
-	return guard.Define("escalation", "Asks for a person's approval where an action, or the agent's own doubt, calls for it.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	return guard.Define("escalation", "Asks for a person's approval where an action, or the agent's own doubt, calls for it.", Default(), func(c Config) (guard.Guard, error) {
 		if err := c.validate(); err != nil || p.Boundary.empty() || p.Tickets == nil {
 			return nil, err
 		}

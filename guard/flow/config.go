@@ -36,8 +36,8 @@ type Raise struct {
 	Classification string `yaml:"data_classification" required:"true" oneof:"public|internal|confidential|restricted" doc:"At least so sensitive is the reply then"`
 }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{
 		TaskTime: 12 * time.Hour, CallerTime: time.Hour, Untrusted: Untrusted{External: true}, Unstated: "internal", From: "confidential", Unknown: "assume", MaxKeys: 100_000,
 		Raise: []Raise{{"pii", "confidential"}, {"secret", "restricted"}},

@@ -29,7 +29,7 @@ type Ports struct {
 
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
-	s := guard.Define("flow", "Has labels follow whoever read what they are about, and tells how sensitive replies are.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	s := guard.Define("flow", "Has labels follow whoever read what they are about, and tells how sensitive replies are.", Default(), func(c Config) (guard.Guard, error) {
 		if err := c.validate(); err != nil || len(c.Labels) == 0 || p.Store == nil {
 			return nil, err
 		}

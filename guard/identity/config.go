@@ -79,8 +79,8 @@ type Claims struct {
 	TaskType string `yaml:"task_type" doc:"Kind of that task"`
 }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{ClockSkew: 10 * time.Second, TokenCache: 5 * time.Minute, Reauth: Reauth{MaxAge: 15 * time.Minute}}
 }
 

@@ -66,7 +66,7 @@ type Port struct {
 
 // Spec presents the guard to the chain.
 func Spec(p Port) guard.Spec {
-	s := guard.Define("identity", "Establishes who is calling, from a verified token or certificate.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	s := guard.Define("identity", "Establishes who is calling, from a verified token or certificate.", Default(), func(c Config) (guard.Guard, error) {
 		if err := c.Validate(); err != nil || p.Source == nil {
 			return nil, err
 		}

@@ -37,8 +37,8 @@ type Tool struct {
 // Default sets what holds for a tool where a configuration says nothing.
 func (t *Tool) Default() { t.Answers = "compare" }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{
 		Repeats: 10, Errors: 8, Rounds: 4, Within: 2 * time.Minute, Depth: 8, FanOut: 200, PollTime: 5 * time.Second,
 		Action: "deny", MaxKeys: 100_000,

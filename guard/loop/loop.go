@@ -35,7 +35,7 @@ type Ports struct {
 
 // Spec presents the guard to the chain.
 func Spec(p Ports) guard.Spec {
-	return guard.Define("loop", "Notices agents that go in circles, retry what fails without pause, or cause ever more calls.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	return guard.Define("loop", "Notices agents that go in circles, retry what fails without pause, or cause ever more calls.", Default(), func(c Config) (guard.Guard, error) {
 		if err := c.validate(); err != nil || p.Memory == nil {
 			return nil, err
 		}

@@ -328,7 +328,7 @@ func BenchmarkMillionCallers(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		m := loop.NewMemory(loop.DefaultConfig().MaxKeys)
+		m := loop.NewMemory(loop.Default().MaxKeys)
 		for i := range 1_000_000 {
 			e := loop.Event{At: int64(i), Answer: 1}
 			for k, key := range []*recent.Key{&e.Call, &e.Tool, &e.Caller, &e.Conversation} {

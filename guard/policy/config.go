@@ -104,8 +104,8 @@ func (c *Config) Forward() bool {
 	return c.Older == OlderHeld || c.Older == "" && IsURL(c.Bundle)
 }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{
 		Hide: true, Signatures: SignaturesRequired, Poll: 5 * time.Second, Deadline: 500 * time.Millisecond,
 		Constraints: Signing{Lifetime: 30 * time.Second},
@@ -129,13 +129,13 @@ func (c *Config) Validate() error {
 	if IsURL(c.Bundle) && c.Store == "" {
 		bad("bundle: a URL needs store, a folder for good bundles, so that the gateway can start while the URL cannot be reached")
 	}
-	if !IsURL(c.Bundle) && !IsURL(c.Shadow.Bundle) && c.Fetch != DefaultConfig().Fetch {
+	if !IsURL(c.Bundle) && !IsURL(c.Shadow.Bundle) && c.Fetch != Default().Fetch {
 		bad("fetch: has no effect: no bundle is a URL")
 	}
 	if (c.Fetch.Certificate == "") != (c.Fetch.Key == "") {
 		bad("fetch: needs certificate and key together")
 	}
-	if d := DefaultConfig().Shadow; c.Shadow.Bundle == "" && (c.Shadow.Sample != d.Sample || c.Shadow.Queue != d.Queue && len(c.Canary.Stages) == 0) {
+	if d := Default().Shadow; c.Shadow.Bundle == "" && (c.Shadow.Sample != d.Sample || c.Shadow.Queue != d.Queue && len(c.Canary.Stages) == 0) {
 		bad("shadow: has no effect without bundle")
 	}
 	c.Canary.check(bad)
@@ -179,7 +179,7 @@ func (c *Config) checkURL(bad func(string, ...any), key, at string) {
 
 func (l *Logs) check(bad func(string, ...any)) {
 	if l.URL == "" {
-		if *l != DefaultConfig().Logs {
+		if *l != Default().Logs {
 			bad("decision_logs: has no effect without url")
 		}
 		return
@@ -207,7 +207,7 @@ func loopback(host string) bool {
 }
 
 func (c *Canary) check(bad func(string, ...any)) {
-	if d := DefaultConfig().Canary; len(c.Stages) == 0 && (c.Sample != d.Sample || c.MaxDisagreement != d.MaxDisagreement || c.MaxErrors != d.MaxErrors || c.After != d.After) {
+	if d := Default().Canary; len(c.Stages) == 0 && (c.Sample != d.Sample || c.MaxDisagreement != d.MaxDisagreement || c.MaxErrors != d.MaxErrors || c.After != d.After) {
 		bad("canary: has no effect without stages")
 	}
 	for i, s := range c.Stages {

@@ -63,7 +63,7 @@ func chain(t fataler, d policy.Decider, hide bool) *guard.Chain {
 	t.Helper()
 	spec := policy.Spec(func(policy.Config) (policy.Decider, error) { return d, nil })
 	g, err := guardtest.Try(spec, func(c *policy.Config) {
-		*c = policy.DefaultConfig()
+		*c = policy.Default()
 		c.Hide = hide
 	})
 	if err != nil {

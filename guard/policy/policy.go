@@ -26,7 +26,7 @@ func Spec(source Source) guard.Spec { return Informed(source, nil) }
 
 // Informed is Spec for policies that may know what is left of budgets.
 func Informed(source Source, budgets Budgets) guard.Spec {
-	return guard.Define("policy", "Asks the policy who may use what, and how; lists show only what their reader may use.", DefaultConfig(),
+	return guard.Define("policy", "Asks the policy who may use what, and how; lists show only what their reader may use.", Default(),
 		func(c Config) (guard.Guard, error) {
 			if err := c.Validate(); err != nil || source == nil {
 				return nil, err

@@ -45,8 +45,8 @@ type Rule struct {
 // Default sets what holds for a rule where a configuration says nothing.
 func (r *Rule) Default() { r.OnError = "deny" }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{MaxKeys: 100_000, Lease: LeaseConfig{Max: 100, Time: time.Second}, Headers: true}
 }
 

@@ -38,7 +38,7 @@ type Port struct {
 
 // Spec presents the guard to the chain.
 func Spec(p Port) guard.Spec {
-	s := guard.Define("quota", "Limits how many calls may be made in a span of time.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	s := guard.Define("quota", "Limits how many calls may be made in a span of time.", Default(), func(c Config) (guard.Guard, error) {
 		rules := append([]Rule(nil), c.Rules...)
 		for _, r := range p.Rules {
 			r.Lend = c.Lend

@@ -50,8 +50,8 @@ type Tenant struct {
 	Weight int    `yaml:"weight" required:"true" min:"1" max:"1000" doc:"Parts that it gets where others get one"`
 }
 
-// DefaultConfig returns what holds where a configuration says nothing.
-func DefaultConfig() Config {
+// Default returns what holds where a configuration says nothing.
+func Default() Config {
 	return Config{
 		Limit: LimitConfig{Min: 4, Start: 20, Max: 1000}, Tolerance: 5, Errors: 10, Lend: 90, Idle: 50,
 		Queue:   QueueConfig{Length: 100, Time: 500 * time.Millisecond},

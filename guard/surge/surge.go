@@ -29,7 +29,7 @@ type Port func(Config) (Valve, error)
 
 // Spec presents the guard to the chain.
 func Spec(p Port) guard.Spec {
-	return guard.Define("surge", "Gives a server no more calls at once than it can bear, and shares those out.", DefaultConfig(), func(c Config) (guard.Guard, error) {
+	return guard.Define("surge", "Gives a server no more calls at once than it can bear, and shares those out.", Default(), func(c Config) (guard.Guard, error) {
 		if err := c.validate(); err != nil || p == nil {
 			return nil, err
 		}

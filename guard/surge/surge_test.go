@@ -47,7 +47,7 @@ func working() surge.Port {
 // The suite asks much and settles little, so it needs room, or answers at once.
 func TestConformance(t *testing.T) {
 	roomy := func(c surge.Config) (surge.Valve, error) {
-		if c.Limit == surge.DefaultConfig().Limit {
+		if c.Limit == surge.Default().Limit {
 			c.Limit = surge.LimitConfig{Min: 100_000, Start: 100_000, Max: 100_000}
 		}
 		return working()(c)

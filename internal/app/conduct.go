@@ -141,9 +141,9 @@ func checkAutonomy(cfg *config.Config) error {
 		on             bool
 		defaults       any
 	}{
-		{"monitoring.loop_detection", "loop", a.Monitoring.LoopDetection, loop.DefaultConfig()},
-		{"monitoring.anomaly_detection or resource_monitoring", "anomaly", watched(cfg) != 0, anomaly.DefaultConfig()},
-		{"boundary_controls", "escalation", b != (config.BoundaryControls{}), escalation.DefaultConfig()},
+		{"monitoring.loop_detection", "loop", a.Monitoring.LoopDetection, loop.Default()},
+		{"monitoring.anomaly_detection or resource_monitoring", "anomaly", watched(cfg) != 0, anomaly.Default()},
+		{"boundary_controls", "escalation", b != (config.BoundaryControls{}), escalation.Default()},
 	} {
 		section := cfg.Guards[s.guard]
 		switch {

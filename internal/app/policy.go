@@ -18,7 +18,7 @@ import (
 // checkPolicy refuses settings that would have no effect.
 func checkPolicy(cfg *config.Config) error {
 	section := cfg.Guards["policy"]
-	own := policy.DefaultConfig()
+	own := policy.Default()
 	if c, ok := section.Config.(*policy.Config); ok {
 		own = *c
 	}
@@ -32,7 +32,7 @@ func checkPolicy(cfg *config.Config) error {
 	if cfg.Gateway.Authorization.DecisionCacheTTL != 0 {
 		errs = append(errs, errors.New("gateway.authorization.decision_cache_ttl: has no effect with policy_engine: none; remove it"))
 	}
-	if !reflect.DeepEqual(own, policy.DefaultConfig()) {
+	if !reflect.DeepEqual(own, policy.Default()) {
 		errs = append(errs, errors.New("guards.policy: has no effect with gateway.authorization.policy_engine: none; remove it"))
 	}
 	return errors.Join(errs...)
@@ -127,7 +127,7 @@ func (l *lasting) shade(d *deciders, c terms, compile func(*release.Kept) (polic
 
 // shadowConfig is what the line of the shadow bundle goes by.
 func shadowConfig(c terms) terms {
-	c.Bundle, c.Store, c.Canary, c.Keep = c.Shadow.Bundle, "", policy.DefaultConfig().Canary, 2
-	c.Shadow = policy.DefaultConfig().Shadow
+	c.Bundle, c.Store, c.Canary, c.Keep = c.Shadow.Bundle, "", policy.Default().Canary, 2
+	c.Shadow = policy.Default().Shadow
 	return c
 }

@@ -33,7 +33,7 @@ func writeBundle(t *testing.T, path, version string) {
 }
 
 func bundled(path string) policy.Config {
-	c := policy.DefaultConfig()
+	c := policy.Default()
 	c.Bundle, c.Signatures = path, policy.SignaturesOptional
 	return c
 }

@@ -78,7 +78,7 @@ func surgeEnforced(cfg *config.Config) error {
 	if !ok {
 		return nil
 	}
-	switch defaults := surge.DefaultConfig(); {
+	switch defaults := surge.Default(); {
 	case on && g.Mode == "off":
 		return errors.New("gateway.rate_limiting.adaptive_surge: guards.surge.mode is off, so nothing enforces it")
 	case on && c.Queue.Length > 0 && c.Queue.Time >= g.Timeout:

@@ -137,7 +137,7 @@ func (p *provider) settings() own.Issuer {
 
 func authenticator(t testing.TB, change func(*identity.Options), providers ...*provider) *identity.Authenticator {
 	t.Helper()
-	o := identity.Options{Config: own.DefaultConfig(), Token: true}
+	o := identity.Options{Config: own.Default(), Token: true}
 	o.PublicURL = public
 	for _, p := range providers {
 		o.Issuers = append(o.Issuers, p.settings())

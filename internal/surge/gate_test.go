@@ -12,7 +12,7 @@ import (
 
 // fixed are valves whose limit does not move.
 func fixed(limit int, change func(c *surge.Config)) *Valves {
-	c := surge.DefaultConfig()
+	c := surge.Default()
 	c.Limit = surge.LimitConfig{Min: limit, Start: limit, Max: limit}
 	c.Lend, c.Queue.Time = 100, time.Minute
 	if change != nil {
@@ -233,7 +233,7 @@ func TestAConfigurationChangesWhatHolds(t *testing.T) {
 // Many at once: never more than the limit, and nobody is lost.
 func TestManyAtOnce(t *testing.T) {
 	began := time.Now()
-	c := surge.DefaultConfig()
+	c := surge.Default()
 	c.Limit, c.Queue.Time = surge.LimitConfig{Min: 5, Start: 5, Max: 5}, 20*time.Millisecond
 	v := New(func() time.Duration { return time.Since(began) }, c)
 	var wg sync.WaitGroup

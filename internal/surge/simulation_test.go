@@ -54,7 +54,7 @@ func newWorld(workers int, service time.Duration) *world {
 	w.service = func(time.Duration, int) time.Duration { return service }
 	w.fails = func(time.Duration) bool { return false }
 	w.resumes = func(at time.Duration) time.Duration { return at }
-	w.valves = New(func() time.Duration { return w.now }, surge.DefaultConfig())
+	w.valves = New(func() time.Duration { return w.now }, surge.Default())
 	return w
 }
 
