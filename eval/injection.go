@@ -102,7 +102,7 @@ func (e *evaluation) score(what string, m *injection.Model, records []injection.
 	hard := []float64{}
 	for i := range records {
 		r := &records[i]
-		s := d.ScoreAs(injection.ChannelOf(r.Channel), []byte(r.Text))
+		s := d.Score(injection.ChannelOf(r.Channel), []byte(r.Text))
 		list = append(list, scores.Labelled{Score: s, Label: r.Label})
 		if r.Category == "hard_negative" {
 			hard = append(hard, s)

@@ -34,7 +34,7 @@ func Build(view *registry.View, s Settings) (*Resources, error) {
 	}
 	if !s.NoExtProc {
 		r.Clusters = append(r.Clusters, b.extProcCluster())
-		b.uses[ExtProcCluster] = true
+		b.uses[extProcCluster] = true
 	}
 	r.Routes = []*routev3.RouteConfiguration{b.routeConfig(table)}
 	for _, l := range s.Listeners {

@@ -38,7 +38,7 @@ const (
 // rather than served apart: a version changes in one step, and nothing has to
 // wait for a second resource.
 func (b *builder) cluster(srv *registry.Server, v *registry.Version) *clusterv3.Cluster {
-	name := ClusterName(srv.Name, v.Name)
+	name := clusterName(srv.Name, v.Name)
 	c := &clusterv3.Cluster{
 		Name:                          name,
 		AltStatName:                   strings.ReplaceAll(name, ".", "_"), // a dot would end the name in statistics

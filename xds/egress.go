@@ -39,11 +39,11 @@ type Workway struct {
 	MaxTime        time.Duration // of one request or tunnel; 0 for no limit
 }
 
-// EgressRoutes returns the name of the route configuration of an egress listener.
-func EgressRoutes(listener string) string { return "egress/" + listener }
+// egressRoutes returns the name of the route configuration of an egress listener.
+func egressRoutes(listener string) string { return "egress/" + listener }
 
-// EgressCluster returns the name of the cluster by which a workload goes out.
-func EgressCluster(listener, workload string) string { return "egress/" + listener + "/" + workload }
+// egressCluster returns the name of the cluster by which a workload goes out.
+func egressCluster(listener, workload string) string { return "egress/" + listener + "/" + workload }
 
 func (e *Egress) validate(w *Workload) error {
 	var errs []error
@@ -100,19 +100,19 @@ func (b *builder) egressRouteConfig(e *Egress) *routev3.RouteConfiguration {
 			DirectResponse: &routev3.DirectResponseAction{Status: 503}, // the local reply configuration writes the body
 		}})
 	}
-	return &routev3.RouteConfiguration{Name: EgressRoutes(e.Name), VirtualHosts: []*routev3.VirtualHost{host}}
+	return &routev3.RouteConfiguration{Name: egressRoutes(e.Name), VirtualHosts: []*routev3.VirtualHost{host}}
 }
 
 func (b *builder) egressRoute(e *Egress, w *Workway, name string, m *routev3.RouteMatch) *routev3.Route {
 	action := &routev3.RouteAction{
-		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: EgressCluster(e.Name, w.Name)},
+		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: egressCluster(e.Name, w.Name)},
 		Timeout:          seconds(0),
 		IdleTimeout:      seconds(w.Idle),
 	}
 	if w.MaxTime > 0 {
 		action.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: seconds(w.MaxTime)}
 	}
-	b.uses[EgressCluster(e.Name, w.Name)] = true
+	b.uses[egressCluster(e.Name, w.Name)] = true
 	return &routev3.Route{
 		Name: name, Match: m, Action: &routev3.Route_Route{Route: action}, TypedPerFilterConfig: b.byteLimits(e, w),
 	}
@@ -122,7 +122,7 @@ func (b *builder) egressRoute(e *Egress, w *Workway, name string, m *routev3.Rou
 // else: looking the name up again could find another one.
 func (b *builder) egressCluster(e *Egress, w *Workway) *clusterv3.Cluster {
 	return &clusterv3.Cluster{
-		Name:                          EgressCluster(e.Name, w.Name),
+		Name:                          egressCluster(e.Name, w.Name),
 		AltStatName:                   "egress_" + e.Name + "_" + w.Name,
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
 		LbPolicy:                      clusterv3.Cluster_CLUSTER_PROVIDED,

@@ -35,7 +35,7 @@ func (b *builder) egressManager(e *Egress) *hcmv3.HttpConnectionManager {
 		StatPrefix: e.Name,
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
-			ConfigSource: fromADS(), RouteConfigName: EgressRoutes(e.Name),
+			ConfigSource: fromADS(), RouteConfigName: egressRoutes(e.Name),
 		}},
 		HttpFilters:                   b.egressFilters(e),
 		LocalReplyConfig:              b.egressReplies(),
@@ -132,7 +132,7 @@ func (b *builder) byteLimits(e *Egress, w *Workway) map[string]*anypb.Any {
 
 func (b *builder) egressService(e *Egress) *corev3.GrpcService {
 	return &corev3.GrpcService{
-		TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ExtProcCluster}},
+		TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: extProcCluster}},
 		InitialMetadata: []*corev3.HeaderValue{{Key: envoymap.EgressMetadata, Value: e.Name}},
 	}
 }

@@ -38,7 +38,7 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 		attributes = append(attributes, envoymap.PeerAttributes()...)
 	}
 	service := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ExtProcCluster},
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: extProcCluster},
 	}}
 	facts := envoymap.FactsInHeader
 	if b.AccessLog != "" { // which alone needs more than the id
@@ -73,5 +73,5 @@ func (b *builder) extProcCluster() *clusterv3.Cluster {
 		b.errs = append(b.errs, err)
 		return &clusterv3.Cluster{}
 	}
-	return b.grpcCluster(ExtProcCluster, t)
+	return b.grpcCluster(extProcCluster, t)
 }

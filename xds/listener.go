@@ -42,7 +42,7 @@ func (b *builder) manager(l Listener) *hcmv3.HttpConnectionManager {
 		StatPrefix: l.Name,
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
-			ConfigSource: fromADS(), RouteConfigName: RouteConfigName,
+			ConfigSource: fromADS(), RouteConfigName: routeConfigName,
 		}},
 		HttpFilters:      b.filters(l),
 		LocalReplyConfig: b.localReplies(),

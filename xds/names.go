@@ -19,10 +19,10 @@ const (
 
 // Names of the resources.
 const (
-	// RouteConfigName is the one route configuration that all listeners share.
-	RouteConfigName = "sallyport"
-	// ExtProcCluster is the cluster of the ext_proc service.
-	ExtProcCluster = "sallyport_ext_proc"
+	// routeConfigName is the one route configuration that all listeners share.
+	routeConfigName = "sallyport"
+	// extProcCluster is the cluster of the ext_proc service.
+	extProcCluster = "sallyport_ext_proc"
 
 	pathPrefix = "/mcp/"
 )
@@ -34,5 +34,5 @@ const (
 	routerFilter   = "envoy.filters.http.router"
 )
 
-// ClusterName returns the name of the cluster that serves one version.
-func ClusterName(server, version string) string { return "mcp/" + server + "/" + version }
+// clusterName returns the name of the cluster that serves one version.
+func clusterName(server, version string) string { return "mcp/" + server + "/" + version }

@@ -54,7 +54,7 @@ func (b *builder) routeConfig(table []entry) *routev3.RouteConfiguration {
 			TreeType: &matcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &matcherv3.Matcher_MatcherTree_MatchMap{Map: paths}},
 		}}}
 	}
-	return &routev3.RouteConfiguration{Name: RouteConfigName, VirtualHosts: []*routev3.VirtualHost{host}}
+	return &routev3.RouteConfiguration{Name: routeConfigName, VirtualHosts: []*routev3.VirtualHost{host}}
 }
 
 // routes returns the routes of one server, in the order in which Envoy tries
@@ -140,7 +140,7 @@ func headerIs(name, value string) *routev3.HeaderMatcher {
 
 // route sends what m matches to version v.
 func (b *builder) route(srv *registry.Server, v *registry.Version, m *routev3.RouteMatch) *routev3.Route {
-	name := ClusterName(srv.Name, v.Name)
+	name := clusterName(srv.Name, v.Name)
 	b.uses[name] = true
 	idle := v.IdleTimeout
 	if idle <= 0 {

@@ -46,7 +46,7 @@ func (b *builder) tracing() *hcmv3.HttpConnectionManager_Tracing {
 			TypedConfig: b.pack(&tracev3.OpenTelemetryConfig{
 				ServiceName: b.Tracing.ServiceName,
 				GrpcService: &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-					EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ExtProcCluster},
+					EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: extProcCluster},
 				}},
 			}),
 		}},

@@ -84,7 +84,7 @@ func (g *detector) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message)
 		p := place{pointer: t.Pointer(), score: score, action: a, key: t.Kind == mcp.LeafKey}
 		p.start, p.end = t.Span(0, len(t.Value))
 		if ask {
-			p.parts, p.rest = g.second.parts(func(b []byte) float64 { return s.detector.ScoreAs(from, b) }, kind, t.Value, score)
+			p.parts, p.rest = g.second.parts(func(b []byte) float64 { return s.detector.Score(from, b) }, kind, t.Value, score)
 		}
 		places = append(places, p)
 	})
@@ -183,14 +183,14 @@ func meta(m *mcp.Message, places []place) mcp.Edit {
 // fast an answer comes would tell one what another has read.
 func (g *detector) score(s *scan, x *guard.Exchange, from injection.Channel, kind string, text []byte) float64 {
 	if g.scores == nil || len(text) < worth {
-		return s.detector.ScoreAs(from, text)
+		return s.detector.Score(from, text)
 	}
 	var k recent.Key
 	k, s.scratch = g.scores.Key(s.scratch, []byte(x.Principal.Tenant), []byte(kind), text)
 	var was known
 	g.scores.Look(k, func(v *known) { was = *v })
 	if !was.set {
-		was = known{s.detector.ScoreAs(from, text), true}
+		was = known{s.detector.Score(from, text), true}
 		g.scores.Do(k, func(v *known) { *v = was })
 	}
 	return was.score

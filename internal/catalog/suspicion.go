@@ -87,7 +87,7 @@ func (s *suspector) findings(names *index, server string, own map[string]bool, d
 		if hides(text, s.markdown.Text(text)) {
 			add(hidden, "%s has hidden markup", l.Pointer())
 		}
-		if score := s.detector.ScoreAs(injection.Description, []byte(text)); score >= orders {
+		if score := s.detector.Score(injection.Description, []byte(text)); score >= orders {
 			add(instructions, "%s reads like orders to the model (%.2f)", l.Pointer(), score)
 		}
 		definition.Words(text, func(word string) {

@@ -47,7 +47,7 @@ func (s *Snapshot) place(x *guard.Exchange, srv *registry.Server, m *mcp.Message
 	if f := s.Decoder.CheckMethod(m, rev); f != nil {
 		return withID(f, m)
 	}
-	x.Asked = Ask(m)
+	x.Asked = ask(m)
 	return nil
 }
 
@@ -95,8 +95,8 @@ func withID(f *mcp.Fault, m *mcp.Message) *mcp.Fault {
 	return f
 }
 
-// Ask copies out of m what replies are matched against.
-func Ask(m *mcp.Message) guard.Asked {
+// ask copies out of m what replies are matched against.
+func ask(m *mcp.Message) guard.Asked {
 	a := guard.Asked{Kind: m.Kind, Method: m.Method, Name: m.Name, Clear: m.InClear()}
 	if m.Kind == mcp.Request {
 		a.ID = append([]byte(nil), m.ID...)

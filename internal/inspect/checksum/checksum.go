@@ -22,7 +22,7 @@ var funcs = map[string]Func{
 	"es_nif": esNIF, "it_fiscal": itFiscal, "pesel": pesel, "personnummer": personnummer, "hetu": hetu, "cpf": cpf,
 	"nric": nric, "tfn": tfn, "abn": abn, "de_tax": deTax, "nir": nir, "aba": aba, "npi": npi, "dea": dea,
 	"ip": ip, "base58": base58, "bech32": bech32, "date": date, "phone": phone, "email": email, "not_uniform": notUniform,
-	"secret": Secretlike, "password": Passwordlike, "base64_key": base64Key, "has_digit": hasDigit, "mac": mac,
+	"secret": secretlike, "password": passwordlike, "base64_key": base64Key, "has_digit": hasDigit, "mac": mac,
 	"person": names.Person, "person_reversed": names.Reversed, "person_named": names.Plausible, "address": address,
 	"not_placeholder": notPlaceholder, "basic": basic, "secret_alone": secretAlone, "password_alone": passwordAlone,
 	"account": account,

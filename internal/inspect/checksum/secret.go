@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Entropy is Shannon's, in bits per byte.
-func Entropy(s string) float64 {
+// entropy is Shannon's, in bits per byte.
+func entropy(s string) float64 {
 	var count [256]int
 	for i := range len(s) {
 		count[s[i]]++
@@ -84,16 +84,16 @@ func kinds(s string) (n int, digit bool) {
 	return n, has[2]
 }
 
-// Secretlike reports whether s looks drawn at random, as keys and tokens are.
-func Secretlike(s string) bool {
+// secretlike reports whether s looks drawn at random, as keys and tokens are.
+func secretlike(s string) bool {
 	if len(s) < 12 || uuid(s) {
 		return false
 	}
 	n, digit := kinds(s)
 	if len(s) >= 32 && !digit {
-		return n >= 2 && Entropy(s) > 4 && !wordy(s) && !placeholder(s)
+		return n >= 2 && entropy(s) > 4 && !wordy(s) && !placeholder(s)
 	}
-	return digit && (n >= 2 || len(s) >= 24) && Entropy(s) > 2.8 && !placeholder(s)
+	return digit && (n >= 2 || len(s) >= 24) && entropy(s) > 2.8 && !placeholder(s)
 }
 
 // uuid is refused because identifiers are written so far more often than secrets.
@@ -101,9 +101,9 @@ func uuid(s string) bool {
 	return len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-'
 }
 
-// Passwordlike reports whether s looks chosen to be hard to guess: characters
+// passwordlike reports whether s looks chosen to be hard to guess: characters
 // of several kinds, or a long one, and no mere word.
-func Passwordlike(s string) bool {
+func passwordlike(s string) bool {
 	if len(s) < 6 || len(s) > 200 || timestamp(s) {
 		return false
 	}
@@ -137,7 +137,7 @@ func mixed(s string) bool {
 // base64Key accepts what decodes to bytes that are no text.
 func base64Key(s string) bool {
 	_, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
-	return err == nil && Entropy(s) > 4
+	return err == nil && entropy(s) > 4
 }
 
 func notPlaceholder(s string) bool { return len(s) > 2 && !placeholder(s) && !standIn(s) }
@@ -161,10 +161,10 @@ func basic(s string) bool {
 // show to be secret, so the values themselves must be very unlike words.
 func secretAlone(s string) bool {
 	n, _ := kinds(s)
-	return len(s) >= 20 && Secretlike(s) && (n >= 3 || Entropy(s) > 3.2) && !strings.Contains(s, "/") && !strings.Contains(s, "://")
+	return len(s) >= 20 && secretlike(s) && (n >= 3 || entropy(s) > 3.2) && !strings.Contains(s, "/") && !strings.Contains(s, "://")
 }
 
 func passwordAlone(s string) bool {
 	n, digit := kinds(s)
-	return len(s) >= 8 && n == 4 && digit && Passwordlike(s) && !strings.ContainsAny(s, "/=:(){}[]")
+	return len(s) >= 8 && n == 4 && digit && passwordlike(s) && !strings.ContainsAny(s, "/=:(){}[]")
 }

@@ -20,7 +20,7 @@ type Entry struct {
 // is never a destination.
 type Policy struct {
 	Entries []Entry
-	Open    bool // no allow-list: everything but Never
+	Open    bool // no allow-list: everything but what is never one
 }
 
 // Check judges a destination by its text: one entry that fits it whole is enough.
@@ -121,8 +121,8 @@ func (e *Entry) matches(host string) bool {
 
 // Admits reports whether an address may stand behind the entry's name.
 func (e *Entry) Admits(a netip.Addr) bool {
-	k := KindOf(a)
-	return k == Global || k == Private && e.Private || e.lists(a)
+	k := kindOf(a)
+	return k == global || k == private && e.Private || e.lists(a)
 }
 
 func (e *Entry) lists(a netip.Addr) bool {

@@ -31,12 +31,9 @@ func New(m *Model) (*Detector, error) {
 	return &Detector{model: m, lexicon: l}, nil
 }
 
-// Score returns a number from 0 to 1, the higher the more likely. It reads the
-// text as a tool's result.
-func (d *Detector) Score(text []byte) float64 { return d.ScoreAs(Result, text) }
-
-// ScoreAs scores a text of the channel from.
-func (d *Detector) ScoreAs(from Channel, text []byte) float64 {
+// Score returns a number from 0 to 1 for a text of the channel from, the higher the
+// more likely.
+func (d *Detector) Score(from Channel, text []byte) float64 {
 	tagged, tags, run := hidden(text)
 	hiddenScore := 0.0
 	switch {
@@ -92,9 +89,9 @@ func (d *Detector) plain(text []byte, from Channel) float64 {
 // fewFeatures is how many features a sentence needs to tell anything.
 const fewFeatures = 12
 
-// Sentences calls visit for the folded sentences of a text, as the model sees
-// them. Training uses it.
-func Sentences(text []byte, visit func([]byte)) {
+// seen calls visit for the folded sentences of a text, as the model sees them.
+// Training uses it.
+func seen(text []byte, visit func([]byte)) {
 	var v view.View
 	v.Reset(text)
 	sentences(fold(nil, bytes.Clone(v.Text)), visit)

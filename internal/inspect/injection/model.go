@@ -47,10 +47,10 @@ const (
 var shipped []byte
 
 // Shipped returns the model that is part of this build.
-func Shipped() (*Model, error) { return Unmarshal(shipped) }
+func Shipped() (*Model, error) { return unmarshal(shipped) }
 
-// Unmarshal reads a model.
-func Unmarshal(b []byte) (*Model, error) {
+// unmarshal reads a model.
+func unmarshal(b []byte) (*Model, error) {
 	if len(b) != header+int(channels)*buckets || string(b[:len(magic)]) != magic {
 		return nil, errors.New("injection: unmarshal: not a model of this version")
 	}
@@ -73,8 +73,8 @@ func Unmarshal(b []byte) (*Model, error) {
 	return m, nil
 }
 
-// Quantise makes a model of trained weights.
-func Quantise(weights [channels][]float64, bias [channels]float64) *Model {
+// quantise makes a model of trained weights.
+func quantise(weights [channels][]float64, bias [channels]float64) *Model {
 	m := &Model{bias: bias}
 	for _, list := range weights {
 		for _, w := range list {
@@ -91,7 +91,7 @@ func Quantise(weights [channels][]float64, bias [channels]float64) *Model {
 	return m
 }
 
-// Marshal returns the model as [Unmarshal] reads it.
+// Marshal returns the model as [unmarshal] reads it.
 func (m *Model) Marshal() []byte {
 	b := []byte(magic)
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(m.scale))

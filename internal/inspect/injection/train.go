@@ -57,7 +57,7 @@ func (c *Corpus) Add(r *Record) {
 	}
 	l := words()
 	for _, p := range parts {
-		Sentences([]byte(p), func(s []byte) {
+		seen([]byte(p), func(s []byte) {
 			tokens := tokenise(nil, s)
 			at := features(nil, s, tokens, l.concepts(s, tokens))
 			if len(at) >= fewFeatures/2 {
@@ -112,7 +112,7 @@ func Train(examples []Example, seed uint64) *Model {
 		}
 		bias[c] = w.bias[channels] + w.bias[c]
 	}
-	return Quantise(each, bias)
+	return quantise(each, bias)
 }
 
 // common drops features that only few sources have.

@@ -33,12 +33,12 @@ func NewInjection() (Detector, error) {
 		text, from := r.content(), injection.ChannelOf(r.Channel)
 		score := 0.0
 		if isContainer(text) {
-			err := reader.EachText(text, func(t *wire.Text) { score = max(score, d.ScoreAs(from, t.Value)) })
+			err := reader.EachText(text, func(t *wire.Text) { score = max(score, d.Score(from, t.Value)) })
 			if err == nil {
 				return likelihood{r.ID, round(score)}, nil
 			}
 		}
-		return likelihood{r.ID, round(d.ScoreAs(from, text))}, nil
+		return likelihood{r.ID, round(d.Score(from, text))}, nil
 	}, nil
 }
 
