@@ -21,15 +21,16 @@ func auditReportCommand() *cobra.Command {
 		t                                  trust
 		o                                  report.Options
 		framework, path, format, out, into string
+		others                             []string
 	)
 	cmd := &cobra.Command{
 		Use:     "report DIR... --framework NAME -c FILE --key PUB.pem",
 		Short:   "Say what the gateway contributes to the controls of a compliance framework, with evidence",
-		Long:    "Maps the controls of a framework to the configuration, to receipts of a period with proofs, and to tests of this\ngateway, and says of each control what it needs beyond a gateway. Each claim has a pointer to evidence.\nFrameworks: " + strings.Join(report.IDs(), ", ") + ".\nFrom a directory that is not proved to be as it was written nothing is attested: the answer is no, unless\n--allow-unverified is given, and then the report says so at its head.\nExits with 0 if the report is made, whatever it says, and 1 if not.",
+		Long:    "Maps the controls of a framework to the configuration, to receipts of a period with proofs, and to tests of this\ngateway, and says of each control what it needs beyond a gateway. Each claim has a pointer to evidence.\nFrameworks: " + strings.Join(report.IDs(), ", ") + ".\nA receipt is evidence where the configuration that decided says the same of the matter as FILE does.\nFrom a directory that is not proved to be as it was written nothing is attested: the answer is no, unless\n--allow-unverified is given, and then the report says so at its head.\nExits with 0 if the report is made, whatever it says, and 1 if not.",
 		Example: "  sallyport audit report receipts-* --framework eu-ai-act -c sallyport.yaml --key sign.pub --since 2026-10-01T00:00:00Z > report.md\n  sallyport audit report receipts --framework iso-27001 -c sallyport.yaml --key sign.pub --format oscal -o results.json --proofs proofs",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := makeReport(framework, path, args, t, &o)
+			r, err := makeReport(framework, append([]string{path}, others...), args, t, &o)
 			if err != nil {
 				return err
 			}
@@ -49,6 +50,7 @@ func auditReportCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.Func("framework", strings.Join(report.IDs(), ", "), oneOf(&framework, report.IDs()...))
 	f.StringVarP(&path, "config", "c", "", "configuration that the controls are mapped to")
+	f.StringArrayVar(&others, "other-config", nil, "another configuration that decided in the period: its decisions are evidence of what it says the same of; repeatable")
 	f.Func("format", "md, html or oscal (OSCAL "+report.OSCALVersion+" assessment results, as JSON); md when absent", oneOf(&format, "md", "html", "oscal"))
 	f.StringVarP(&out, "output", "o", "", "file to write; standard output when absent")
 	f.StringVar(&into, "proofs", "", "folder for the proofs of the receipts that are shown")
@@ -62,23 +64,21 @@ func auditReportCommand() *cobra.Command {
 	return cmd
 }
 
-func makeReport(framework, path string, dirs []string, t trust, o *report.Options) (*report.Report, error) {
+func makeReport(framework string, configs, dirs []string, t trust, o *report.Options) (*report.Report, error) {
 	f, err := report.Load(framework)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(path, app.ConfigOptions())
-	if err != nil {
-		return nil, err
-	}
-	tree, err := app.Settings(cfg)
-	if err != nil {
-		return nil, err
+	all := make([]report.Configuration, len(configs))
+	for i, path := range configs {
+		if all[i], err = readSettings(path); err != nil {
+			return nil, err
+		}
 	}
 	if o.Verify, err = t.options(); err != nil {
 		return nil, err
 	}
-	o.Directories, o.Settings, o.Build, o.Now = dirs, tree, version(), time.Now()
+	o.Directories, o.Configuration, o.Others, o.Build, o.Now = dirs, all[0], all[1:], version(), time.Now()
 	r, err := report.Make(f, *o)
 	if errors.Is(err, report.ErrUnverified) && !errors.Is(err, report.ErrTwice) {
 		if len(o.Verify.Keys) == 0 {
@@ -86,11 +86,18 @@ func makeReport(framework, path string, dirs []string, t trust, o *report.Option
 		}
 		return nil, fmt.Errorf("%w; --allow-unverified makes a report that says so", err)
 	}
+	return r, err
+}
+
+// readSettings reads a configuration that controls are mapped to.
+func readSettings(path string) (c report.Configuration, err error) {
+	cfg, err := config.Load(path, app.ConfigOptions())
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	r.ConfigFile, r.CurrentConfig = filepath.Base(path), cfg.Revision()
-	return r, nil
+	c.File, c.Revision = filepath.Base(path), cfg.Revision()
+	c.Settings, err = app.Settings(cfg)
+	return c, err
 }
 
 func writeReport(stdout io.Writer, r *report.Report, format, path string) (err error) {

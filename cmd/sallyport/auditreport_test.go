@@ -34,7 +34,7 @@ func TestAReportClaimsLittleOfTheSmallestConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := report.Make(f, report.Options{Settings: tree})
+		r, err := report.Make(f, report.Options{Configuration: report.Configuration{Settings: tree}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,11 @@ func (c *count) line(dir string, l *verify.Line) {
 	c.note(one)
 	for _, p := range c.Parts {
 		for i := range p.Receipts {
-			if q := &p.Receipts[i]; q.fits(one) {
+			switch q := &p.Receipts[i]; {
+			case !q.fits(one):
+			case !p.same[one.Config]:
+				q.Others++
+			default:
 				q.Count++
 				if len(q.Samples) < c.Samples {
 					q.Samples = append(q.Samples, sample(l))

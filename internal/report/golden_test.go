@@ -126,7 +126,7 @@ func BenchmarkReport(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := Make(f, Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Settings: settings, Samples: 1}); err != nil {
+		if _, err := Make(f, Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Configuration: Configuration{Settings: settings}, Samples: 1}); err != nil {
 			b.Fatal(err)
 		}
 	}

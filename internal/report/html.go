@@ -42,7 +42,7 @@ type configView struct{ At, Said, Verdict string }
 
 type queryView struct {
 	What    string
-	Count   uint64
+	Count   string
 	Samples string
 }
 
@@ -69,7 +69,7 @@ func (r *Report) HTML(w io.Writer) error {
 		}
 		for i := range p.Receipts {
 			q := &p.Receipts[i]
-			out.Receipts = append(out.Receipts, queryView{q.What, q.Count, r.samples(q)})
+			out.Receipts = append(out.Receipts, queryView{q.What, q.number(), r.samples(q)})
 		}
 		v.Evidence = append(v.Evidence, out)
 	}

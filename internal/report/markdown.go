@@ -76,7 +76,7 @@ func (r *Report) markdownPart(p func(string, ...any), part *Shown) {
 		p("\n| receipts | number | samples |\n|---|---|---|")
 		for i := range part.Receipts {
 			q := &part.Receipts[i]
-			p("| %s | %d | %s |", cell(q.What), q.Count, cell(r.samples(q)))
+			p("| %s | %s | %s |", cell(q.What), q.number(), cell(r.samples(q)))
 		}
 	}
 	p("\nTests in the source of this gateway, named and not run by this report: `%s`.", strings.Join(part.Tests, "`, `"))
@@ -86,7 +86,7 @@ func (r *Report) markdownPart(p func(string, ...any), part *Shown) {
 const (
 	unproved   = "NOT ATTESTED. Some of the receipts are not proved to be as they were written, so what is said of receipts here is a claim and no evidence."
 	howToCheck = "Each receipt that is shown can be proved without the others: `sallyport audit prove DIRECTORY --seq NUMBER` makes the proof (as --proofs does for all of them), and `sallyport audit verify --proof FILE --key PUB.pem` checks it."
-	legend     = "*evidenced*: configured as the pointers say, and receipts of the period show it. *configured*: configured, and no receipt of the period shows it, " +
+	legend     = "*evidenced*: configured as the pointers say, and receipts of the period show it that a configuration decided which says the same. *configured*: configured, and no such receipt shows it, " +
 		"or nothing of it can show in receipts. *input*: evidenced, and the control is work of people, such as to examine or to decide, which this is input for and does not show. *partly configured*: some of the pointers hold. *not configured*: none does. *unproved*: receipts show it that nobody can prove. " +
 		"No status says that a control is fulfilled: each has gaps that a gateway does not close."
 )
@@ -117,7 +117,7 @@ func (r *Report) facts() [][2]string {
 		{"Keys that may have signed", r.keys()},
 		{"Not recorded", fmt.Sprintf("%d decisions, as the gateways say; the end of %d exchanges, of them %d that a gateway's end cut off; the answers to %d requests, which the gateway is not shown",
 			r.Lost, r.Unended, r.Over, r.Unseen)},
-		{"Configuration that was read", r.ConfigFile + ", revision " + r.CurrentConfig},
+		{"Configuration that was read", r.read()},
 		{"Configurations that decided", r.decided()},
 		{"Numbers and titles of controls", "Checked: " + r.Checked},
 	}
@@ -142,12 +142,30 @@ func (r *Report) keys() string {
 	return strings.Join(slices.Sorted(maps.Keys(r.Verify.Keys)), ", ")
 }
 
+// read names the configurations that were.
+func (r *Report) read() string {
+	words := r.File + ", revision " + r.Revision
+	for i := range r.Others {
+		words += "; to compare with, " + r.Others[i].File + ", revision " + r.Others[i].Revision
+	}
+	return words
+}
+
+// number says how many receipts are evidence, and how many would be if the same
+// configuration had decided.
+func (q *Counted) number() string {
+	if q.Others == 0 {
+		return fmt.Sprint(q.Count)
+	}
+	return fmt.Sprintf("%d (under another configuration: %d)", q.Count, q.Others)
+}
+
 // decided tells an auditor whether the pointers are about what was in force.
 func (r *Report) decided() string {
 	var words []string
 	others := false
 	for i, c := range r.Configs {
-		others = others || c.ID != r.CurrentConfig
+		others = others || c.ID != r.Revision
 		if i < 8 {
 			words = append(words, fmt.Sprintf("%s (%d receipts)", c.ID, c.Count))
 		}
@@ -159,7 +177,7 @@ func (r *Report) decided() string {
 		words = append(words, fmt.Sprintf("and %d more", len(r.Configs)-len(words)))
 	}
 	if others {
-		return strings.Join(words, ", ") + ". What this report says of configuration holds for the revision that was read, and not for the others"
+		return strings.Join(words, ", ") + ". What this report says of configuration holds for the revision that was read; what another one decided is evidence of a topic where that one was read too and says the same of it, and else is counted apart"
 	}
 	return strings.Join(words, ", ")
 }

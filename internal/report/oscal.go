@@ -93,8 +93,8 @@ func (r *Report) result(now string) result {
 	}
 	gateway := component{UUID: r.uuid("gateway"), Type: "software", Title: "Sallyport, an MCP gateway", Status: componentState{"operational"},
 		Description: "The gateway whose receipts and configuration were read."}
-	if r.CurrentConfig != "" {
-		gateway.Props = append(gateway.Props, prop{"configuration-revision", ns, r.CurrentConfig})
+	if r.Revision != "" {
+		gateway.Props = append(gateway.Props, prop{"configuration-revision", ns, r.Revision})
 	}
 	tool := component{UUID: r.uuid("tool"), Type: "software", Title: "sallyport audit report " + r.Build, Status: componentState{"operational"},
 		Description: "The gateway's own program, which made this report: it reads a configuration and verified receipts, and asks nobody."}
@@ -126,7 +126,7 @@ func (r *Report) observe(p *Shown, now string, back *backMatter, proofs map[stri
 	}
 	for i := range p.Receipts {
 		q := &p.Receipts[i]
-		o.Evidence = append(o.Evidence, evidence{Description: fmt.Sprintf("%d receipts: %s", q.Count, q.What)})
+		o.Evidence = append(o.Evidence, evidence{Description: fmt.Sprintf("%s receipts: %s", q.number(), q.What)})
 		for j := range q.Samples {
 			s := q.Samples[j]
 			one := evidence{Description: fmt.Sprintf("receipt %d of replica %s, hash %s", s.Seq, s.Replica, s.Hash)}

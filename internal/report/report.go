@@ -17,9 +17,17 @@ type Options struct {
 	Until       time.Time
 	Unverified  bool // go on where a directory is not proved to be as it was written
 	Samples     int  // receipts that are shown, with their proofs, for each query
-	Settings    Settings
-	Build       string // version of the gateway that reports
-	Now         time.Time
+	Configuration
+	Others []Configuration // that decided at other times of the period
+	Build  string          // version of the gateway that reports
+	Now    time.Time
+}
+
+// Configuration is one that controls are mapped to.
+type Configuration struct {
+	File     string
+	Revision string // that receipts name
+	Settings Settings
 }
 
 // Status is what can be said of the gateway's part of a control. It never says that
@@ -54,7 +62,8 @@ type Sample struct {
 // Counted is a query and what came of it.
 type Counted struct {
 	*Query
-	Count   uint64
+	Count   uint64 // under a configuration that says the same of the topic
+	Others  uint64 // under one that does not, or that nobody showed, which are no evidence
 	Samples []*Sample
 }
 
@@ -71,6 +80,7 @@ type Shown struct {
 	Status   Status
 	Config   []Read
 	Receipts []Counted
+	same     map[string]bool // revisions that say of it what the file says
 }
 
 // Says is what the gateway gives, or would give.
@@ -101,17 +111,15 @@ type Report struct {
 	Lost     uint64 // that the gateways say they could not keep
 	Unended  int    // exchanges begun in the period whose end is on no receipt
 	verify.Opens
-	First, Last   time.Time
-	Configs       []Revision // that decided, the most frequent first
-	Results       []Result
-	Parts         []*Shown // all that some control names, each once
-	Unproved      bool     // some directory is
-	ConfigFile    string
-	CurrentConfig string // revision of the configuration that was read
+	First, Last time.Time
+	Configs     []Decider // that decided, the most frequent first
+	Results     []Result
+	Parts       []*Shown // all that some control names, each once
+	Unproved    bool     // some directory is
 }
 
-// Revision is a configuration that receipts name.
-type Revision struct {
+// Decider is a configuration that receipts name.
+type Decider struct {
 	ID    string
 	Count uint64
 }
@@ -196,10 +204,15 @@ func (r *Report) controls() {
 
 // ask reads what configuration says about a topic.
 func (r *Report) ask(e *Evidence) *Shown {
-	out := &Shown{Evidence: e}
+	out := &Shown{Evidence: e, same: make(map[string]bool)}
 	for _, s := range e.Config {
 		value, set := r.Settings.Value(s.At)
 		out.Config = append(out.Config, Read{s, value, s.holds(value, set)})
+	}
+	for _, c := range append([]Configuration{r.Configuration}, r.Others...) {
+		if c.Revision != "" && c.Settings.agree(r.Settings, e.Config) {
+			out.same[c.Revision] = true
+		}
 	}
 	for i := range e.Receipts {
 		out.Receipts = append(out.Receipts, Counted{Query: &e.Receipts[i]})

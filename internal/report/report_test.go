@@ -81,12 +81,12 @@ func made(t *testing.T, id string, o Options) *Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Settings, o.Now, o.Build, o.Samples = settings, time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC), "v0", 1
+	o.Configuration = Configuration{"sallyport.yaml", "c1", settings}
+	o.Now, o.Build, o.Samples = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC), "v0", max(1, o.Samples)
 	r, err := Make(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.ConfigFile, r.CurrentConfig = "sallyport.yaml", "c1"
 	return r
 }
 
@@ -111,7 +111,7 @@ func TestACopyInThePlaceOfAnotherReplicaIsNoMoreEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Make(f, Options{Directories: []string{dir, copied}, Verify: verify.Options{Keys: keys}, Settings: settings, Unverified: true}); !errors.Is(err, ErrUnverified) {
+	if _, err := Make(f, Options{Directories: []string{dir, copied}, Verify: verify.Options{Keys: keys}, Configuration: Configuration{Settings: settings}, Unverified: true}); !errors.Is(err, ErrUnverified) {
 		t.Error(err)
 	}
 }
@@ -176,6 +176,53 @@ func TestAStatusIsNoMoreThanItsPointersShow(t *testing.T) {
 	}
 }
 
+// Whoever turned a guard on yesterday has no evidence of it for the month before.
+func TestWhatAnotherConfigurationDecidedIsNoEvidenceUnlessItSaysTheSame(t *testing.T) {
+	old := strings.ReplaceAll(answer, `"c1"`, `"c0"`)
+	nameless := strings.ReplaceAll(answer, `"config":"c1",`, "")
+	with := func(method string) Settings {
+		return Settings{"gateway": map[string]any{"authentication": map[string]any{"method": method}}, "receipts": settings["receipts"]}
+	}
+	for name, tt := range map[string]struct {
+		receipts []string
+		file     string // its revision
+		others   []Configuration
+		want     Status
+		shown    string
+	}{
+		"the file's own":                  {[]string{answer, old}, "c1", nil, Evidenced, "| 1 (under another configuration: 1) |"},
+		"only others":                     {[]string{old, old}, "c1", nil, Configured, "| 0 (under another configuration: 2) | none |"},
+		"another that says the same":      {[]string{old}, "c1", []Configuration{{"old.yaml", "c0", with("JWT")}}, Evidenced, "| 1 |"},
+		"another that says otherwise":     {[]string{old}, "c1", []Configuration{{"old.yaml", "c0", with("mTLS")}}, Configured, "| 0 (under another configuration: 1) |"},
+		"another than that which decided": {[]string{old}, "c1", []Configuration{{"old.yaml", "c9", with("JWT")}}, Configured, "| 0 (under another configuration: 1) |"},
+		"receipts that name none":         {[]string{nameless}, "c1", nil, Configured, "| 0 (under another configuration: 1) |"},
+		"a file without a revision":       {[]string{nameless}, "", nil, Configured, "| 0 (under another configuration: 1) |"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, keys := kept(t, tt.receipts...)
+			f, err := Load("owasp-mcp")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := Make(f, Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Configuration: Configuration{"sallyport.yaml", tt.file, settings}, Others: tt.others, Samples: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := part(t, r, "authentication").Status; got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			var page, web, js strings.Builder
+			if err := errors.Join(r.Markdown(&page), r.HTML(&web), r.OSCAL(&js)); err != nil || !strings.Contains(page.String(), "| messages of verified callers that passed "+tt.shown) {
+				t.Errorf("%v; no %s", err, tt.shown)
+			}
+			number := strings.TrimSpace(strings.Split(tt.shown, "|")[1])
+			if !strings.Contains(web.String(), "<td>messages of verified callers that passed</td><td>"+number+"</td>") || !strings.Contains(js.String(), number+" receipts: messages of verified callers that passed") {
+				t.Errorf("the other formats do not say %s", number)
+			}
+		})
+	}
+}
+
 // That calls were recorded does not show that somebody examined a risk.
 func TestWorkOfPeopleIsNeverEvidencedByReceipts(t *testing.T) {
 	for _, id := range IDs() {
@@ -231,7 +278,7 @@ func TestNothingIsAttestedFromADirectoryThatIsNotProved(t *testing.T) {
 		"that was changed":   {keys, altered},
 	} {
 		c.spoil()
-		o := Options{Directories: []string{dir}, Verify: verify.Options{Keys: c.keys}, Settings: settings, Now: time.Now(), Samples: 1}
+		o := Options{Directories: []string{dir}, Verify: verify.Options{Keys: c.keys}, Configuration: Configuration{Settings: settings}, Now: time.Now(), Samples: 1}
 		if r, err := Make(f, o); !errors.Is(err, ErrUnverified) {
 			t.Errorf("%s: %v, %v", name, r, err)
 		}
@@ -318,7 +365,7 @@ func TestAnEmptyDirectoryIsEvidenceOfNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Make(f, Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Settings: settings})
+	r, err := Make(f, Options{Directories: []string{dir}, Verify: verify.Options{Keys: keys}, Configuration: Configuration{Settings: settings}})
 	if err != nil {
 		t.Log(err)
 		return

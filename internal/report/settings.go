@@ -92,13 +92,25 @@ func (s *Setting) holds(value string, set bool) bool {
 	return set
 }
 
-// frequent sorts revisions by how often they decided.
-func frequent(all map[string]uint64) []Revision {
-	out := make([]Revision, 0, len(all))
-	for id, n := range all {
-		out = append(out, Revision{id, n})
+// agree reports whether two configurations say the same where pointers point.
+func (s Settings) agree(o Settings, at []Setting) bool {
+	for i := range at {
+		a, aSet := s.Value(at[i].At)
+		b, bSet := o.Value(at[i].At)
+		if a != b || aSet != bSet {
+			return false
+		}
 	}
-	slices.SortFunc(out, func(a, b Revision) int {
+	return true
+}
+
+// frequent sorts revisions by how often they decided.
+func frequent(all map[string]uint64) []Decider {
+	out := make([]Decider, 0, len(all))
+	for id, n := range all {
+		out = append(out, Decider{id, n})
+	}
+	slices.SortFunc(out, func(a, b Decider) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.ID, b.ID))
 	})
 	return out

@@ -53,7 +53,7 @@ func TestSwitchedOffIsNotInForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	boundary := map[string]any{"approval_required": []any{"none"}, "human_in_loop": []any{"none"}}
-	r := &Report{Options: Options{Settings: Settings{"autonomy_controls": map[string]any{"boundary_controls": boundary}, "cost_controls": map[string]any{"budgets": map[string]any{"per_tool_call": "$0", "per_agent_session": "$0", "per_project": "$0/"}}}}}
+	r := &Report{Options: Options{Configuration: Configuration{Settings: Settings{"autonomy_controls": map[string]any{"boundary_controls": boundary}, "cost_controls": map[string]any{"budgets": map[string]any{"per_tool_call": "$0", "per_agent_session": "$0", "per_project": "$0/"}}}}}}
 	for _, topic := range []string{"oversight", "budgets"} {
 		p := r.ask(topics[topic])
 		if p.conclude(false); p.Status != NotConfigured {
