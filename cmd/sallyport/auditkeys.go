@@ -202,7 +202,7 @@ func keysListCommand() *cobra.Command {
 			slices.SortFunc(all, func(a, b *keyring.Key) int { return strings.Compare(a.Created.String()+a.ID, b.Created.String()+b.ID) })
 			out := json.NewEncoder(cmd.OutOrStdout())
 			for _, k := range all {
-				if err := out.Encode(map[string]any{"id": k.ID, "owner": k.Owner, "created": k.Created}); err != nil {
+				if err := out.Encode(keyLine(k)); err != nil {
 					return err
 				}
 			}
@@ -216,10 +216,16 @@ func keysListCommand() *cobra.Command {
 	return cmd
 }
 
+// keyLine is a key as commands print it.
+func keyLine(k *keyring.Key) any {
+	return map[string]any{"id": k.ID, "owner": k.Owner, "created": k.Created}
+}
+
 func keysRotateCommand() *cobra.Command {
 	var (
 		ring   ringFlags
 		tenant string
+		asJSON bool
 	)
 	cmd := &cobra.Command{
 		Use:     "rotate --tenant NAME (-c FILE | --keys DIR --wrap-with REF)",
@@ -236,18 +242,25 @@ func keysRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(keyLine(k))
+			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), k.ID)
 			return err
 		},
 	}
 	ring.demand(cmd)
 	cmd.Flags().StringVar(&tenant, "tenant", "", "whose key")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "answer as JSON")
 	_ = cmd.MarkFlagRequired("tenant") // fails only for unknown flags
 	return cmd
 }
 
 func keysRewrapCommand() *cobra.Command {
-	var ring ringFlags
+	var (
+		ring   ringFlags
+		asJSON bool
+	)
 	cmd := &cobra.Command{
 		Use:     "rewrap (-c FILE | --keys DIR --wrap-with NEW --wrap-with OLD)",
 		Short:   "Wrap all keys with the first wrapping key, so that the others can go",
@@ -263,10 +276,14 @@ func keysRewrapCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]int{"rewrapped": n})
+			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d keys wrapped anew\n", n)
 			return err
 		},
 	}
 	ring.demand(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "answer as JSON")
 	return cmd
 }

@@ -88,9 +88,10 @@ func sinkWhy(s *deliver.Status) string {
 
 func sinksSteer(verb, short string) *cobra.Command {
 	var (
-		g    gateways
-		c    app.SinkCommand
-		from time.Time
+		g      gateways
+		c      app.SinkCommand
+		from   time.Time
+		asJSON bool
 	)
 	use := verb + " NAME -c FILE"
 	if verb == "replay" {
@@ -115,9 +116,12 @@ func sinksSteer(verb, short string) *cobra.Command {
 				if err := json.Unmarshal(reply, &r); err != nil {
 					return err
 				}
-				if verb == "replay" {
+				switch {
+				case asJSON:
+					_, err = cmd.OutOrStdout().Write(reply)
+				case verb == "replay":
 					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: from receipt %d on\n", r.Sink.Name, r.First)
-				} else {
+				default:
 					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", r.Sink.Name, r.Sink.State)
 				}
 				return err
@@ -125,6 +129,7 @@ func sinksSteer(verb, short string) *cobra.Command {
 		},
 	}
 	g.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "answer as JSON")
 	cmd.Flags().StringVar(&c.Because, "because", "", "why, for the receipt")
 	if verb == "replay" {
 		cmd.Example = "  sallyport audit sinks replay siem -c sallyport.yaml --from 2026-11-01T00:00:00Z\n  sallyport audit sinks replay siem -c sallyport.yaml --from 2h"

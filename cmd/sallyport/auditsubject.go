@@ -223,8 +223,8 @@ func subjectExportCommand() *cobra.Command {
 
 func subjectEraseCommand() *cobra.Command {
 	var (
-		a   asked
-		yes bool
+		a           asked
+		yes, asJSON bool
 	)
 	cmd := &cobra.Command{
 		Use:     "erase DIR... (--subject NAME | --tenant NAME) --requests DIR (-c FILE | --keys DIR --wrap-with REF) [--yes]",
@@ -239,16 +239,37 @@ func subjectEraseCommand() *cobra.Command {
 			if err := a.begin(cmd, dirs); err != nil {
 				return err
 			}
-			return a.erase(cmd, dirs, yes)
+			say := func(e erasure) error { _, err := fmt.Fprintln(cmd.OutOrStdout(), e); return err }
+			if asJSON {
+				say = func(e erasure) error { return json.NewEncoder(cmd.OutOrStdout()).Encode(e) }
+			}
+			return a.erase(cmd, dirs, yes, say)
 		},
 	}
 	a.flags(cmd)
 	cmd.MarkFlagsOneRequired("config", "keys")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it; nobody can undo it")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "answer as JSON")
 	return cmd
 }
 
-func (a *asked) erase(cmd *cobra.Command, dirs []string, yes bool) error {
+// erasure is what was done, or would be.
+type erasure struct {
+	Done      bool     `json:"done"`
+	Keys      int      `json:"keys"`                // destroyed, or to be
+	Destroyed []string `json:"destroyed,omitempty"` // their ids
+	Receipts  int      `json:"receipts"`            // that they are about
+	InClear   int      `json:"in_clear"`            // receipts of which no key takes the name
+}
+
+func (e erasure) String() string {
+	if !e.Done {
+		return fmt.Sprintf("%d keys would be destroyed, about %d receipts; nothing was done: add --yes", e.Keys, e.Receipts)
+	}
+	return fmt.Sprintf("%d keys destroyed, about %d receipts", e.Keys, e.Receipts)
+}
+
+func (a *asked) erase(cmd *cobra.Command, dirs []string, yes bool, say func(erasure) error) error {
 	n, inClear, err := a.each(dirs, nil)
 	if err != nil {
 		return errors.Join(err, a.book.Leave())
@@ -263,8 +284,7 @@ func (a *asked) erase(cmd *cobra.Command, dirs []string, yes bool) error {
 				keys++
 			}
 		})
-		fmt.Fprintf(cmd.OutOrStdout(), "%d keys would be destroyed, about %d receipts; nothing was done: add --yes\n", keys, n)
-		if err := errors.Join(a.book.Leave(), a.clear(cmd.ErrOrStderr(), inClear)); err != nil {
+		if err := errors.Join(say(erasure{Keys: keys, Receipts: n, InClear: inClear}), a.book.Leave(), a.clear(cmd.ErrOrStderr(), inClear)); err != nil {
 			return err
 		}
 		return errNo
@@ -276,7 +296,9 @@ func (a *asked) erase(cmd *cobra.Command, dirs []string, yes bool) error {
 	if err := a.keep(subject.KindErase, n, inClear, ids); err != nil {
 		return fmt.Errorf("audit: the keys %v are destroyed, and the receipt of that is not written: %w", ids, err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%d keys destroyed, about %d receipts\n", len(ids), n)
+	if err := say(erasure{Done: true, Keys: len(ids), Destroyed: ids, Receipts: n, InClear: inClear}); err != nil {
+		return err
+	}
 	if err := a.clear(cmd.ErrOrStderr(), inClear); err != nil || inClear == 0 {
 		return err
 	}

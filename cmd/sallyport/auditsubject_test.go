@@ -135,6 +135,9 @@ func TestAPersonIsFoundCopiedAndErasedOverAllReplicas(t *testing.T) {
 	if code, out, _ := a.ask("erase", "--subject", "alice", "--tenant", "acme"); code != 1 || !strings.Contains(out, "1 keys would be destroyed, about 2 receipts") {
 		t.Errorf("without --yes: exit %d, %s", code, out)
 	}
+	if code, out, _ := a.ask("erase", "--subject", "alice", "--tenant", "acme", "--json"); code != 1 || out != `{"done":false,"keys":1,"receipts":2,"in_clear":0}`+"\n" {
+		t.Errorf("without --yes, for machines: exit %d, %s", code, out)
+	}
 	backup, err := os.ReadFile(filepath.Join(a.ring, "keys.jsonl"))
 	if err != nil {
 		t.Fatal(err)
@@ -190,13 +193,21 @@ func TestAPersonIsFoundCopiedAndErasedOverAllReplicas(t *testing.T) {
 
 func TestATenantIsErasedWithAllOfItsPeople(t *testing.T) {
 	a := newArchive(t, true)
-	if code, out, _ := a.ask("erase", "--tenant", "acme", "--yes"); code != 0 || !strings.Contains(out, "3 keys destroyed, about 4 receipts") {
-		t.Errorf("exit %d, %s", code, out)
+	code, out, words := a.ask("erase", "--tenant", "acme", "--yes", "--json")
+	var did struct {
+		Done      bool
+		Keys      int
+		Destroyed []string
+		Receipts  int
+		InClear   int `json:"in_clear"`
+	}
+	if err := json.Unmarshal([]byte(out), &did); err != nil || code != 0 || words != "" || !did.Done || did.Keys != 3 || len(did.Destroyed) != 3 || did.Receipts != 4 || did.InClear != 0 {
+		t.Errorf("exit %d, %v, %s%s", code, err, out, words)
 	}
 	if _, out, _ := a.payloads(t); strings.Count(out, "the key was destroyed") != 4 || strings.Count(out, "DE1") != 2 {
 		t.Errorf("%s", out)
 	}
-	_, out, _ := say("audit", "keys", "list", "--keys", a.ring, "--wrap-with", "file:"+a.wrap)
+	_, out, _ = say("audit", "keys", "list", "--keys", a.ring, "--wrap-with", "file:"+a.wrap)
 	if strings.Contains(out, "acme") || strings.Count(out, "umbrella") != 2 {
 		t.Errorf("%s", out)
 	}
@@ -228,6 +239,17 @@ func TestTheWrappingKeyChanges(t *testing.T) {
 		t.Errorf("with the new one: exit %d, %s%s", code, out, words)
 	}
 	if code, out, _ := say("audit", "keys", "rotate", "--tenant", "acme", "--keys", a.ring, "--wrap-with", "file:"+next); code != 0 || len(out) != 17 {
+		t.Errorf("exit %d, %q", code, out)
+	}
+	code, out, _ := say("audit", "keys", "rotate", "--tenant", "acme", "--keys", a.ring, "--wrap-with", "file:"+next, "--json")
+	var key struct {
+		ID    string
+		Owner keyring.Owner
+	}
+	if err := json.Unmarshal([]byte(out), &key); err != nil || code != 0 || len(key.ID) != 16 || key.Owner != keyring.TenantOf("acme") {
+		t.Errorf("exit %d, %v, %s", code, err, out)
+	}
+	if code, out, _ := say("audit", "keys", "rewrap", "--keys", a.ring, "--wrap-with", "file:"+next, "--json"); code != 0 || out != `{"rewrapped":0}`+"\n" {
 		t.Errorf("exit %d, %q", code, out)
 	}
 }
