@@ -22,7 +22,7 @@ const (
 // substanceOf takes whatever it does not know for data.
 func substanceOf(topic string) substance {
 	switch topic {
-	case "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/cancel", "roots/list", "notifications/tools/list_changed",
+	case "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "roots/list", "notifications/tools/list_changed",
 		"notifications/prompts/list_changed", "notifications/resources/list_changed", "notifications/subscriptions/acknowledged", "notifications/elicitation/complete":
 		return empty
 	}
@@ -38,7 +38,10 @@ func (f *flow) label(x *guard.Exchange, m *mcp.Message) (out []guard.Obligation)
 	topic := x.Topic(m)
 	what := substanceOf(topic)
 	if what == empty {
-		return nil
+		if m.Kind != mcp.Failure {
+			return nil
+		}
+		what = data // what went wrong is told in the server's words
 	}
 	add := func(l string) {
 		if l != "" && !slices.Contains(x.Labels(), l) {
@@ -109,13 +112,13 @@ func unasked(topic string) bool {
 }
 
 // late reports whether a message may hold the result of a call that an earlier
-// exchange made, of any tool.
+// exchange made, of any tool, or say in words how that goes.
 func late(topic string) bool {
 	switch topic {
-	case guard.TopicResponse, "tasks/get", "tasks/result", "notifications/tasks", "notifications/tasks/status":
+	case guard.TopicResponse, "notifications/tasks", "notifications/tasks/status":
 		return true
 	}
-	return false
+	return strings.HasPrefix(topic, "tasks/")
 }
 
 // classify is how sensitive a message is by what is registered: of a tool its
@@ -128,7 +131,7 @@ func (f *flow) classify(x *guard.Exchange, m *mcp.Message, topic string) string 
 		}
 	}
 	switch {
-	case late(topic): // the worst that it can be
+	case late(topic), unasked(topic) && x.Asked.Name == "": // the worst that it can be
 		for name, t := range x.Server.Tools {
 			higher(t.Classification)
 			for _, field := range x.Server.FieldsOf(name) {

@@ -390,6 +390,42 @@ func TestAResumedAnswerIsUntrustedWhicheverToolOfTheServerIs(t *testing.T) {
 	}
 }
 
+// What a tool gave can be told where no call is known, and in the words of a task or of a failure.
+func TestNoWayRoundAResultIsLessSensitiveThanIt(t *testing.T) {
+	const task = `{"taskId":"T","status":"cancelled","statusMessage":"stopped at Ada, who owes 5","createdAt":"2026-11-01T12:00:00Z","lastUpdatedAt":"2026-11-01T12:00:00Z","ttl":null}`
+	for name, c := range map[string]struct {
+		asked, message string
+		want           []string
+	}{
+		"a log on a stream of the server's own": {mcp.MethodListen, `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"Ada owes 5"}}`, []string{"restricted"}},
+		"progress there":                        {mcp.MethodListen, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1,"message":"Ada owes 5"}}`, []string{"restricted"}},
+		"a question there":                      {mcp.MethodListen, `{"jsonrpc":"2.0","id":9,"method":"elicitation/create","params":{"message":"Ada owes 5","requestedSchema":{"type":"object","properties":{}}}}`, []string{"restricted"}},
+		"a task that is cancelled":              {"tasks/cancel", `{"jsonrpc":"2.0","id":1,"result":` + task + `}`, []string{"restricted"}},
+		"the list of tasks":                     {"tasks/list", `{"jsonrpc":"2.0","id":1,"result":{"tasks":[` + task + `]}}`, []string{"restricted"}},
+		"a task that is not cancelled":          {"tasks/cancel", `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"it is over: Ada owes 5"}}`, []string{"restricted"}},
+		"a ping that is answered":               {"ping", `{"jsonrpc":"2.0","id":1,"result":{}}`, nil},
+	} {
+		w := newWorld(t, nil)
+		x := &guard.Exchange{ID: "s", Server: servers["crm"], Revision: mcp.R20251125, Principal: guard.Principal{Subject: "ada", Issuer: "i", Client: "agent"}}
+		x.Asked = guard.Asked{Kind: mcp.Request, ID: []byte("1"), Method: c.asked}
+		if c.asked == mcp.MethodListen {
+			x.Asked.Kind = mcp.Transport
+		}
+		m, f := decoder.Decode(mcp.ToClient, []byte(c.message))
+		if f != nil {
+			t.Fatal(name, f)
+		}
+		if d := w.chain.Run(t.Context(), x, &m); d.Action != guard.Allow {
+			t.Errorf("%s: %+v", name, d)
+		}
+		next, _ := w.begin(who{subject: "ada", client: "agent", server: "lab", tool: "x"})
+		carried := guard.CarriedBy(next.Labels())
+		if got := carried.Labels(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: the next call carries %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 // A server that ignores case does what the registry says of the tool, and its
 // fields are what they are.
 func TestAToolsNameInAnotherCaseHidesNoField(t *testing.T) {

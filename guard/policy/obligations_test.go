@@ -136,7 +136,8 @@ func TestResultsAreMaskedWhereverTheyRepeatThemselves(t *testing.T) {
 func TestResultsOfForgottenCallsAreWithheldWherePoliciesMask(t *testing.T) {
 	late := exchange(mcp.R20251125, nil)
 	late.Asked = guard.Asked{Kind: mcp.Transport, Method: mcp.MethodListen}
-	for name, x := range map[string]*guard.Exchange{"a resumed stream": late, "the result of a task": asking(mcp.R20251125, "tasks/result")} {
+	for name, x := range map[string]*guard.Exchange{"a resumed stream": late, "the result of a task": asking(mcp.R20251125, "tasks/result"),
+		"a task that is updated": asking(mcp.R20260728, "tasks/update")} {
 		r := &rules{access: yes, masks: true}
 		m := result(t, `{"content":[],"structuredContent":{"ssn":"1"}}`)
 		if d := chain(t, r, true).Run(context.Background(), x, m); d.Reason != policy.PolicyDenied {
@@ -145,6 +146,26 @@ func TestResultsOfForgottenCallsAreWithheldWherePoliciesMask(t *testing.T) {
 		r.masks = false
 		if d := chain(t, r, true).Run(context.Background(), x, m); d.Action != guard.Allow {
 			t.Errorf("%s, no masks: got %v", name, d)
+		}
+	}
+}
+
+// MCP 2026-07-28 tells of a task's end with its whole result, which tasks/get would not show.
+func TestAnEventDoesNotTellTheMaskedResultOfATask(t *testing.T) {
+	x := exchange(mcp.R20260728, nil)
+	x.Asked = guard.Asked{Kind: mcp.Request, Method: "subscriptions/listen"}
+	for params, masked := range map[string]guard.Action{
+		`{"taskId":"T","status":"completed","result":{"content":[],"structuredContent":{"ssn":"1"}}}`: guard.Deny,
+		`{"taskId":"T","status":"working"}`: guard.Allow,
+	} {
+		r := &rules{access: yes, call: yes, masks: true}
+		m := message(t, mcp.ToClient, `{"jsonrpc":"2.0","method":"notifications/tasks","params":`+params+`}`)
+		if d := chain(t, r, true).Run(context.Background(), x, m); d.Action != masked {
+			t.Errorf("%s: got %v", params, d)
+		}
+		r.masks = false
+		if d := chain(t, r, true).Run(context.Background(), x, m); d.Action != guard.Allow {
+			t.Errorf("%s, no masks: got %v", params, d)
 		}
 	}
 }

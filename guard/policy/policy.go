@@ -70,6 +70,8 @@ func (g *policy) Inspect(ctx context.Context, x *guard.Exchange, m *mcp.Message)
 		return q.result(m)
 	case m.Method == "subscriptions/listen":
 		return q.subscribe(m)
+	case m.Method == "notifications/tasks" && m.Direction == mcp.ToClient && q.g.decider.Masks() && hasContent(m.Params):
+		return forgotten(), nil
 	}
 	return q.message(m)
 }

@@ -35,8 +35,8 @@ func (q *question) result(m *mcp.Message) (guard.Verdict, error) {
 			private(m, &v)
 		}
 	}
-	if (late || topic == "tasks/result" || topic == "tasks/get") && q.g.decider.Masks() && hasContent(m.Result) {
-		return guard.Refuse(PolicyDenied, "the result of a call that another request made, of which nobody knows any more what to mask"), nil
+	if (late || strings.HasPrefix(topic, "tasks/")) && q.g.decider.Masks() && hasContent(m.Result) {
+		return forgotten(), nil
 	}
 	if masks, ok := masked.Get(q.x); ok {
 		edits, err := masks.edits(m)
@@ -46,6 +46,11 @@ func (q *question) result(m *mcp.Message) (guard.Verdict, error) {
 		v.Edits = append(v.Edits, edits...)
 	}
 	return v, nil
+}
+
+// forgotten withholds what a call gave of which the masks went with its exchange.
+func forgotten() guard.Verdict {
+	return guard.Refuse(PolicyDenied, "the result of a call that another request made, of which nobody knows any more what to mask")
 }
 
 func orZero(v *guard.Verdict) guard.Verdict {
