@@ -266,7 +266,7 @@ func (m *machine) judge(ctx context.Context, msg *mcp.Message) (allowed, bool) {
 // Envoy's message and are gone from here on.
 func (m *machine) release() {
 	m.x.Headers = nil
-	m.reached = true
+	m.reached = m.err == nil // otherwise Envoy was not told
 	m.phase = waiting
 	if m.blind {
 		m.end(guard.Completed) // as far as anybody asked to know

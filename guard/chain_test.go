@@ -235,3 +235,23 @@ func TestEveryDecisionIsObservedOnce(t *testing.T) {
 		})
 	}
 }
+
+// A proxy that waited for too long has answered in the gateway's place, and what it
+// gets to hear afterwards it drops.
+func TestWhatNobodyWaitsForDoesNotCountAsLetGo(t *testing.T) {
+	for text, want := range map[string]guard.Action{callText: guard.Deny, `{"jsonrpc":"2.0","id":7,"result":{}}`: guard.Allow} {
+		ctx, cancel := context.WithCancel(context.Background())
+		o, m := &observer{}, message(t, mcp.ToServer, text)
+		if want == guard.Allow {
+			m = message(t, mcp.ToClient, text)
+		}
+		slow := inspect(func(*guard.Exchange, *mcp.Message) (guard.Verdict, error) {
+			cancel()
+			return guard.Pass(), nil
+		})
+		d := chain(t, host(o), member("slow", slow)).Run(ctx, asking(t), m)
+		if d.Action != want || o.seen[0].Action != want || want == guard.Deny && d.Reason != guard.DeadlineExceeded {
+			t.Errorf("%s: %v %s, observed %v", text, d.Action, d.Reason, o.seen[0].Action)
+		}
+	}
+}

@@ -41,6 +41,12 @@ func (c *Chain) Run(ctx context.Context, x *Exchange, m *mcp.Message) Decision {
 	}
 	c.ask(ctx, x, &d.Message, &d, steps)
 	d.Policy = c.policy(x)
+	if d.Action == Allow && d.Direction == mcp.ToServer && ctx.Err() != nil {
+		// The host's proxy has given up, or its client has left. What was judged
+		// cannot go on, and no receipt must say that it did.
+		d.Action, d.Reason, d.Obligations = Deny, DeadlineExceeded, nil
+		d.Detail = "guard: run: nobody waits for the decision any more: " + ctx.Err().Error()
+	}
 	if d.Action == Allow && d.Edited && x.Original {
 		// The host would have to forward what was not allowed.
 		d.Action, d.Reason, d.Obligations = Deny, GuardError, nil
