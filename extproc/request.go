@@ -273,29 +273,6 @@ func (m *machine) release() {
 	}
 }
 
-// idBody is the largest declared body that is waited for only to learn the id
-// which a refusal has to carry.
-const idBody = 64 << 10
-
-// refuseEarly refuses a request whose headers alone are reason enough. Clients
-// drop the whole connection over an error without their request's id, so the
-// answer waits for a body that is small.
-func (m *machine) refuseEarly(h envoymap.Headers, end bool, d *guard.Decision) {
-	challenged := m.snap.Chain.Info(d.Reason).Status == http.StatusUnauthorized // nothing is read for strangers
-	if size, n := contentLength(h); !challenged && !end && m.x.Verb == http.MethodPost && n == 1 && size <= idBody {
-		m.refusal = d
-		m.phase = body
-		m.say(m.answer.requestHeaders(change{remove: h.Strip()}, false)) // nothing of it goes on; if it did, no token would
-		return
-	}
-	m.refuse(d)
-}
-
-func (m *machine) rejectEarly(ctx context.Context, h envoymap.Headers, end bool, f *mcp.Fault) {
-	d := m.snap.Chain.Reject(ctx, &m.x, nil, mcp.ToServer, f)
-	m.refuseEarly(h, end, &d)
-}
-
 // contentLength returns the declared length, 0 when there is none, and how many
 // headers declare one.
 func contentLength(h envoymap.Headers) (size int64, n int) {

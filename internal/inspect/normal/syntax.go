@@ -130,6 +130,16 @@ func titleEnd(s string, i int) int {
 	return -1
 }
 
+// autolink measures <scheme:rest> and <name@host> (CommonMark, 6.5). Where they
+// lead is for links to judge.
+func autolink(s string) int {
+	end := strings.IndexAny(s[1:min(len(s), maxDestination)], "<> \t\n`")
+	if end < 0 || s[1+end] != '>' || !strings.ContainsAny(s[1:1+end], ":@") {
+		return 0
+	}
+	return end + 2
+}
+
 func skipSpace(s string, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n') {
 		i++

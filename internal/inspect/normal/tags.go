@@ -54,11 +54,6 @@ func (t *stripper) emit(text string) {
 	t.out = append(t.out, text...)
 }
 
-// begins reports whether c after "<" makes markup of it (HTML, 13.2.5.6).
-func begins(c byte) bool {
-	return c == '/' || c == '!' || c == '?' || c|0x20 >= 'a' && c|0x20 <= 'z'
-}
-
 func (t *stripper) step() {
 	part := t.code.from(t.i, len(t.s))
 	switch next := strings.IndexByte(t.s[t.i:part.start], '<'); {
@@ -100,23 +95,6 @@ func (t *stripper) literal() {
 	t.i++
 }
 
-// comment measures a comment, from its "!" on, as browsers read it.
-func comment(s string) int {
-	body := s[3:]
-	for _, short := range []string{">", "->"} {
-		if strings.HasPrefix(body, short) {
-			return 3 + len(short)
-		}
-	}
-	end, n := len(body), 0
-	for _, mark := range []string{"-->", "--!>"} {
-		if i := strings.Index(body[:end], mark); i >= 0 {
-			end, n = i, len(mark)
-		}
-	}
-	return 3 + end + n
-}
-
 func (t *stripper) tag() {
 	if t.i > t.lastGT {
 		t.literal()
@@ -143,38 +121,47 @@ func (t *stripper) tag() {
 		known = true // of another vocabulary
 	}
 	if !known && !t.all && !t.keep && strings.TrimSpace(attributes) == "" {
-		// A placeholder or a type; to a browser, an element that does nothing.
-		// At the beginning of a line it would make a block of HTML of what
-		// follows, in which nothing is code (CommonMark, 4.6).
-		if beginsLine(string(t.out[max(0, len(t.out)-maxPrefix):])) {
-			t.literal()
-			return
-		}
-		t.emit(tag)
-		t.i += end
+		t.placeholder(tag)
 		return
 	}
 	t.i += end
-	switch {
-	case closing:
-	case kind == raw:
-		t.skipRaw(name)
-	case kind == unread:
-		t.skipUnread(name)
-	case kind != void && hides(attributes):
-		t.skipElement(name)
+	gone := kind == raw || kind == unread || !closing && kind != void && hides(attributes)
+	if gone && !closing {
+		t.skip(name, kind)
 	}
-	if t.keep {
-		if closing && kind != raw && kind != unread || !closing && kind != raw && kind != unread && (kind == void || !hides(attributes)) {
-			t.out = append(t.out, tag...)
-			t.lt = -1
-		}
+	switch {
+	case t.keep && gone:
+	case t.keep:
+		t.out = append(t.out, tag...)
+		t.lt = -1
+	case kind == block && len(t.out) > 0 && t.out[len(t.out)-1] != '\n':
+		t.emit("\n")
+	case kind == cell && len(t.out) > 0 && t.out[len(t.out)-1] != ' ':
+		t.emit(" ")
+	}
+}
+
+// placeholder writes what only looks like a tag: a placeholder or a type; to a
+// browser, an element that does nothing. At the beginning of a line it would make a
+// block of HTML of what follows, in which nothing is code (CommonMark, 4.6).
+func (t *stripper) placeholder(tag string) {
+	if beginsLine(string(t.out[max(0, len(t.out)-maxPrefix):])) {
+		t.literal()
 		return
 	}
-	if kind == block && len(t.out) > 0 && t.out[len(t.out)-1] != '\n' {
-		t.emit("\n")
-	} else if kind == cell && len(t.out) > 0 && t.out[len(t.out)-1] != ' ' {
-		t.emit(" ")
+	t.emit(tag)
+	t.i += len(tag)
+}
+
+// skip goes behind what an element holds.
+func (t *stripper) skip(name string, kind kind) {
+	switch kind {
+	case raw:
+		t.skipRaw(name)
+	case unread:
+		t.skipUnread(name)
+	default:
+		t.skipElement(name)
 	}
 }
 
@@ -243,71 +230,5 @@ func (t *stripper) skipElement(name string) {
 			return
 		}
 		t.i += max(end, 1)
-	}
-}
-
-// element reads a tag: its name in lower case, with a slash before that of an
-// end tag, its length, and its attributes. The name is empty where there is no
-// tag, and the length 0 where nothing ends it.
-func element(s string) (name string, end int, attributes string) {
-	i := 1
-	if i < len(s) && s[i] == '/' {
-		i++
-	}
-	from := i
-	for i < len(s) && nameByte(s[i]) {
-		i++
-	}
-	if i == from || s[from]|0x20 < 'a' || s[from]|0x20 > 'z' || i < len(s) && !strings.ContainsRune(" \t\n\f\r/>", rune(s[i])) {
-		return "", 0, ""
-	}
-	name = strings.ToLower(s[1:i])
-	begin := i
-	quote, value := byte(0), false
-	for ; i < len(s); i++ {
-		switch c := s[i]; {
-		case quote != 0:
-			if c == quote {
-				quote, value = 0, false
-			}
-		case c == '>':
-			return name, i + 1, s[begin:i]
-		case value && (c == '"' || c == '\''):
-			quote = c
-		case c == '=':
-			value = true
-		case c != ' ' && c != '\t' && c != '\n' && c != '\f' && c != '\r':
-			value = false
-		}
-	}
-	return name, 0, ""
-}
-
-func nameByte(c byte) bool {
-	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '-' || c == ':' || c == '.' || c == '_'
-}
-
-// autolink measures <scheme:rest> and <name@host> (CommonMark, 6.5). Where they
-// lead is for links to judge.
-func autolink(s string) int {
-	end := strings.IndexAny(s[1:min(len(s), maxDestination)], "<> \t\n`")
-	if end < 0 || s[1+end] != '>' || !strings.ContainsAny(s[1:1+end], ":@") {
-		return 0
-	}
-	return end + 2
-}
-
-// indexFold is strings.Index for an ASCII substring in any case.
-func indexFold(s, lower string) int {
-	for at := 0; ; {
-		n := strings.Index(s[at:], lower[:2])
-		if n < 0 {
-			return -1
-		}
-		at += n
-		if len(s)-at >= len(lower) && strings.EqualFold(s[at:at+len(lower)], lower) {
-			return at
-		}
-		at++
 	}
 }
