@@ -98,6 +98,10 @@ func (c *check) pin(session string) (ok bool) {
 // message reads the client's message, or makes the one that a bodyless request
 // stands for.
 func (c *check) message() (mcp.Message, *mcp.Fault) {
+	if _, n := c.headers.Get("upgrade"); n > 0 {
+		// Envoy sends no body of such a request, and none of what flows afterwards.
+		return mcp.Message{}, fault(guard.WrongTransport, "an upgrade")
+	}
 	var method string
 	switch c.x.Verb {
 	case http.MethodPost:

@@ -96,6 +96,7 @@ func TestWhatAttackersSendIsRefused(t *testing.T) {
 		{"another HTTP method", request(call, ":method", "PUT"), 405, guard.WrongTransport, "error"},
 		{"a DELETE with a body", request(call, ":method", "DELETE"), 400, guard.InvalidMessage, "error"},
 		{"a GET that announces a body", bodyless("GET", "content-length", "5"), 400, guard.InvalidMessage, "error"},
+		{"a GET that becomes a tunnel", bodyless("GET", "connection", "Upgrade", "upgrade", "websocket"), 405, guard.WrongTransport, "error"},
 		{"a method that the protocol does not have", request(strings.Replace(call, "tools/call", "tools/destroy", 1)), 200, guard.UnknownMethod, id},
 		{"no attributes at all", &authv3.CheckRequest{}, 404, guard.UnknownServer, "error"},
 	} {

@@ -52,6 +52,9 @@ func (m *machine) tag(h envoymap.Headers) (ok bool) {
 	if id == "" {
 		return true
 	}
+	if !isVisible(id) {
+		return false // no session id of MCP (transports, session management), but words that nobody judged
+	}
 	inner := id
 	if version := h.Value(envoymap.VersionHeader); version != "" && m.server == "" && len(m.srv.Versions) > 1 {
 		inner = gate.Tag(version, id)
@@ -84,6 +87,16 @@ func (m *machine) bindEvent(e *sse.Event) {
 	if !e.HasID {
 		e.ID = ""
 	}
+}
+
+// isVisible reports whether s is visible ASCII without spaces.
+func isVisible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // isFieldValue reports whether s can be a header's value as it is.

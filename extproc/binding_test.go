@@ -71,6 +71,13 @@ func TestWhatCannotBeBoundIsNotGivenOut(t *testing.T) {
 	if !g.immediate || g.status != 502 || strings.Contains(g.headers+g.body, "secret") {
 		t.Errorf("a session that cannot be sealed: %+v", g)
 	}
+	for _, words := range []string{"secret words", "secret\tid", "s\u00e9cret"} {
+		e := newFixture(t).asked(t, post(), callBody)
+		g := e.play(responseHeaders(false, ":status", "200", "content-type", "application/json", "mcp-session-id", words))
+		if !g.immediate || g.status != 502 || strings.Contains(g.headers+g.body, "cret") {
+			t.Errorf("a session id that is text: %+v", g)
+		}
+	}
 	for name, id := range map[string]string{"too long": long, "no header value": "secret\x01"} {
 		e := bound(t).asked(t, post(), callBody)
 		g := e.play(responseHeaders(false, ":status", "200", "content-type", "text/event-stream"),

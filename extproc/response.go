@@ -51,7 +51,7 @@ func (m *machine) responseHeaders(ctx context.Context, msg *extprocv3.HttpHeader
 	m.x.Upstream = m.status
 	m.change.remove = h.Withhold()
 	if !m.tag(h) {
-		m.reject(ctx, nil, mcp.ToClient, fault(guard.UpstreamBadReply, "the session id is too long to be bound to its caller"))
+		m.reject(ctx, nil, mcp.ToClient, fault(guard.UpstreamBadReply, "the session id is not visible ASCII, or too long to be bound to its caller"))
 		return
 	}
 	m.change.set = append(m.change.set, m.x.ReplyFields()...)

@@ -87,10 +87,11 @@ func (h Headers) Withhold() []string {
 
 func returned(name string) bool {
 	switch name {
-	case "content-type", "content-length", "date", "cache-control", "retry-after", "allow", "x-request-id", "traceparent", "tracestate":
+	case "content-type", "content-length", "date", "cache-control", "retry-after", "allow", "x-request-id", "traceparent", "tracestate",
+		"mcp-session-id", "mcp-protocol-version":
 		return true
 	}
-	return isEnvoys(name) || strings.HasPrefix(name, "mcp-")
+	return isEnvoys(name)
 }
 
 // isEnvoys reports whether a header is for Envoy alone to add and to remove: it

@@ -64,7 +64,7 @@ func TestWhatAnUpstreamMayNotTellTheClientIsWithheld(t *testing.T) {
 		"access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers",
 		"content-security-policy", "strict-transport-security", "public-key-pins", "clear-site-data", "service-worker-allowed",
 		"server", "x-powered-by", "via", "server-timing", "x-sallyport-version", "x-sallyport-anything", "content-encoding", "content-disposition",
-		"trailer", "etag", "vary", "nel", "report-to", "authorization", "cookie", "x-internal-host",
+		"trailer", "etag", "vary", "nel", "report-to", "authorization", "cookie", "x-internal-host", "mcp-name", "mcp-anything",
 	}
 	passed := []string{":status=200", "content-type=application/json", "content-length=1", "date=d", "cache-control=no-store", "retry-after=1",
 		"allow=POST", "x-request-id=r", "traceparent=t", "tracestate=t", "mcp-session-id=s", "mcp-protocol-version=v",
