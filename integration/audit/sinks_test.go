@@ -140,7 +140,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	}
 
 	// Pause, over a restart too; the other sinks go on.
-	if code, out, words := sallyport(t, "audit", "sinks", "pause", "hook", "-c", p.Config, "--because", "maintenance", "--json"); code != 0 || !strings.Contains(out, `"state":"paused"`) || !json.Valid([]byte(out)) {
+	if code, out, words := sallyport(t, "audit", "sinks", "pause", "hook", "-c", p.Config, "--because", "maintenance", "--json"); code != 0 || !strings.Contains(out, `"state": "paused"`) || !json.Valid([]byte(out)) {
 		t.Fatal(out, words)
 	}
 	p.calls(t, 5)

@@ -91,7 +91,13 @@ type receipt struct {
 // kept returns the receipts of a gateway so far.
 func kept(t testing.TB, g *testenv.Gateway) (out []receipt) {
 	t.Helper()
-	for line := range bytes.Lines([]byte(g.Receipts(t))) {
+	return readable(t, []byte(g.Receipts(t)))
+}
+
+// readable are the receipts of whole lines.
+func readable(t testing.TB, text []byte) (out []receipt) {
+	t.Helper()
+	for line := range bytes.Lines(text) {
 		var r receipt
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			break
