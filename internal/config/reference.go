@@ -17,6 +17,29 @@ func Reference(o Options) string {
 	return b.String()
 }
 
+// GuardReference returns the settings that guards have for themselves, as a
+// table per guard in Markdown; those that all have stand in [Reference]. page
+// names the page of a guard.
+func GuardReference(o Options, page func(guard string) string) string {
+	var b strings.Builder
+	all := Describe(o)
+	guards := all.Children[slices.IndexFunc(all.Children, func(s strict.Setting) bool { return s.Key == "guards" })]
+	head := defaultCommon()
+	common := strict.Describe("", &head)
+	for _, g := range guards.Children {
+		own := without(g, common)
+		fmt.Fprintf(&b, "## `%s`\n\n%s. [More](%s)\n\n", g.Key, g.Doc, page(g.Key))
+		if len(own.Children) == 0 {
+			b.WriteString("It has no settings of its own.\n\n")
+			continue
+		}
+		b.WriteString("| setting | written as | default | meaning |\n| --- | --- | --- | --- |\n")
+		rows(&b, own, o.Available, "guards."+g.Key)
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
 func section(b *strings.Builder, s strict.Setting, have Capabilities) {
 	fmt.Fprintf(b, "## `%s`\n\n%s.\n\n", s.Key, s.Doc)
 	if have.missing(s.Path) != "" {

@@ -195,7 +195,7 @@ func TestTheSchemaFollowsTheLoaderOnEveryExample(t *testing.T) {
 
 const referenceHead = `# Configuration
 
-Every setting of ` + "`sallyport.yaml`" + `, generated from the schema that the loader itself uses (` + "`go test ./internal/config -update`" + `). ` + "`sallyport validate FILE`" + ` checks a file against it and says everything that is wrong, each with file, line and column.
+Every setting of ` + "`sallyport.yaml`" + ` but those of single guards, which are in [guards.md](guards.md). Generated from the schema that the loader itself uses (` + "`go test ./internal/config -update`" + `). ` + "`sallyport validate FILE`" + ` checks a file and says everything that is wrong, each with file, line and column.
 
 The file is strict YAML: one document, no unknown or repeated keys, no anchors, aliases, merge keys or tags, and no key without a value. Relative paths begin at the file they are written in. Secrets stand in no configuration file: where one is needed, the setting takes a reference, ` + "`env:NAME`" + ` or ` + "`file:/path`" + `.
 
