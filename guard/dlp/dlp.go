@@ -25,7 +25,7 @@ type Config struct {
 	Key         string        `yaml:"key" doc:"Reference to the key of hash and tokenise, such as env:DLP_KEY or file:/run/secrets/dlp: at least 16 bytes, the same for all replicas"`
 	RestoreFor  time.Duration `yaml:"restore_for" min:"0s" max:"30d" doc:"How long, at least, a value that was tokenised on its way to the client is put back in messages to the server that it came from, for whom restore_bound_to says; at most twice as long. Equal values have one token for so long. 0 for never"`
 	RestoreTo   string        `yaml:"restore_bound_to" oneof:"principal|tenant" doc:"Whose messages have a token put back: those of the principal who got it, whoever acts for it; or those of everybody of its tenant, who can then use each other's tokens"`
-	Recognisers []string      `yaml:"recognisers" doc:"Files with recognisers of your own, relative to the working directory; each must pass its own tests"`
+	Recognisers []string      `yaml:"recognisers" doc:"Files with recognisers of your own, relative to the configuration; each must pass its own tests"`
 	MaxBytes    int           `yaml:"max_bytes" min:"1024" max:"67108864" doc:"Largest message to inspect; for a larger one no decision is reached, and on_error says what that means"`
 }
 

@@ -48,7 +48,7 @@ func (l *lasting) guardPorts(cfg *config.Config, s *gate.Snapshot) standard.Port
 		Egress:    l.egressPorts(cfg),
 		Normalise: normalisePorts(cfg),
 		Injection: injectionPorts(cfg),
-		Content:   contentPorts(cfg),
+		Content:   l.contentPorts(cfg),
 		Schema:    l.books.schemas(cfg, l.dir, l.tasks()),
 		Segment:   l.segmentPorts(cfg),
 	}

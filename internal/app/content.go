@@ -19,11 +19,11 @@ import (
 
 // contentPorts are what the guard of content may read, and what the guide's
 // egress_control asks of it.
-func contentPorts(cfg *config.Config) dlp.Ports {
+func (l *lasting) contentPorts(cfg *config.Config) dlp.Ports {
 	c := cfg.Gateway.EgressControl
 	return dlp.Ports{
 		Remember: cfg.Content.Remember,
-		Read:     os.ReadFile,
+		Read:     func(path string) ([]byte, error) { return os.ReadFile(within(l.dir, path)) },
 		Secret: func(reference string) ([]byte, error) {
 			s, err := secret(reference)
 			return []byte(s), err

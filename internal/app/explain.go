@@ -45,7 +45,7 @@ func load(path string) (*gate.Snapshot, error) {
 	}
 	s := new(gate.Snapshot)
 	l := &lasting{dir: filepath.Dir(path)}
-	return s, fill(s, cfg, standard.Ports{Policy: l.policySource(cfg, s), Escalate: l.conduct.escalation(cfg), Egress: l.egressPorts(cfg), Content: contentPorts(cfg), Injection: injectionPorts(cfg), Normalise: normalisePorts(cfg), Segment: l.segmentPorts(cfg)})
+	return s, fill(s, cfg, standard.Ports{Policy: l.policySource(cfg, s), Escalate: l.conduct.escalation(cfg), Egress: l.egressPorts(cfg), Content: l.contentPorts(cfg), Injection: injectionPorts(cfg), Normalise: normalisePorts(cfg), Segment: l.segmentPorts(cfg)})
 }
 
 // Explanation is a decision for people.

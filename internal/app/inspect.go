@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/egress"
@@ -44,7 +45,7 @@ func Detector(name, path, policy string) (lines.Detector, error) {
 		if name == "secrets" {
 			class = recogniser.Secret
 		}
-		own, err := ownRecognisers(d.Recognisers)
+		own, err := ownRecognisers(filepath.Dir(path), d.Recognisers)
 		if err != nil {
 			return nil, err
 		}
@@ -65,10 +66,10 @@ func Detector(name, path, policy string) (lines.Detector, error) {
 	return nil, fmt.Errorf("there is no detector %q; there are pii, secrets, injection, url, sanitize and toolset", name)
 }
 
-func ownRecognisers(paths []string) ([]recogniser.Recogniser, error) {
+func ownRecognisers(dir string, paths []string) ([]recogniser.Recogniser, error) {
 	var all []recogniser.Recogniser
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
+		text, err := os.ReadFile(within(dir, path))
 		if err != nil {
 			return nil, err
 		}

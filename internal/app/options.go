@@ -1,11 +1,9 @@
 package app
 
 import (
-	"os"
 	"reflect"
 
 	"github.com/sallyport/sallyport/guard"
-	"github.com/sallyport/sallyport/guard/dlp"
 	"github.com/sallyport/sallyport/guard/standard"
 	"github.com/sallyport/sallyport/internal/config"
 )
@@ -43,7 +41,7 @@ func ConfigOptions() config.Options {
 			"telemetry_configuration.traces",
 		},
 	}
-	for _, spec := range standard.Specs(standard.Ports{Content: dlp.Ports{Read: os.ReadFile}}) {
+	for _, spec := range standard.Specs(standard.Ports{}) {
 		o.Guards[spec.Name] = config.GuardSection{
 			Summary:  spec.Summary,
 			Defaults: spec.Config,
