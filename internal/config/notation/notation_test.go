@@ -159,7 +159,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{new(notation.SecretRef), "vault:kv/x", "not available in this build"},
 		{new(notation.SecretRef), "env:", "is not a reference"},
 		{new(notation.SecretRef), "env:A B", "is not a reference"},
-		{new(notation.SecretRef), "file:relative", "is not a reference"},
+		{new(notation.SecretRef), "file:relative", "a reference has an absolute one"},
 	} {
 		if err := c.into.UnmarshalText([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q as %T gives the error %v, want one with %q", c.text, c.into, err, c.want)

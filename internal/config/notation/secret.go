@@ -40,6 +40,8 @@ func (r *SecretRef) UnmarshalText(text []byte) error {
 	case kind == "env" && envName.MatchString(name):
 	case kind == "file" && strings.HasPrefix(name, "/") && len(name) > 1 && len(name) <= 4096 && !strings.ContainsAny(name, "\x00\n\r"):
 		name = filepath.Clean(name)
+	case kind == "file" && name != "" && !strings.HasPrefix(name, "/"):
+		return errors.New("is a file by a relative path; a reference has an absolute one, such as file:/run/secrets/token")
 	default:
 		return errors.New("is not a reference to a secret, and secrets do not belong into configuration; write " + r.Notation().Allowed)
 	}
