@@ -103,10 +103,10 @@ func auditQueryCommand() *cobra.Command {
 		Long:    "Prints the receipts of a receipt directory, or of a file of plain receipts, that match all flags,\noldest first, as JSON lines. It verifies nothing; `sallyport audit export` does.\nWith --open it prints the first receipts of those exchanges that were let go and of which no receipt says what\ncame of them, because they go on or because the gateway was killed; what went out through one replica can end\nat another, so give it all directories.\nExits with 0 if there is one and 1 if there is none.",
 		Example: "  sallyport audit query receipts --since 24h --reason quota_exceeded --subject alice\n  sallyport audit query receipts --open --since 24h",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if open {
-				return cobra.MinimumNArgs(1)(cmd, args)
+			if len(args) > 1 && !open {
+				return errors.New("without --open one directory or file is read at a time")
 			}
-			return cobra.ExactArgs(1)(cmd, args)
+			return cobra.MinimumNArgs(1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, put := uint(0), printer(cmd)

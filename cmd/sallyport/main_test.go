@@ -86,6 +86,8 @@ func TestExitCodesAndWhereWordsGo(t *testing.T) {
 		{"a call that is missing", []string{"explain", "-c", ok, "--server", "crm", call + ".no"}, 1, "", "no such file"},
 		{"a detector that there is not", []string{"inspect", "--detector", "pi"}, 2, "", "is none of pii, secrets"},
 		{"version", []string{"version"}, 0, "sallyport ", ""},
+		{"a configuration without -c", []string{"serve", ok}, 2, "", "is an argument, and none belongs there; write: sallyport serve -c FILE"},
+		{"two configurations", []string{"validate", ok, ok}, 2, "", "2 arguments are too few or too many; write: sallyport validate FILE"},
 		{"a command that does not exist", []string{"vaildate", ok}, 2, "", "unknown command"},
 		{"a flag that does not exist", []string{"validate", "--jsno", ok}, 2, "", "unknown flag"},
 		{"an argument is missing", []string{"validate"}, 2, "", "Try 'sallyport validate --help'"},

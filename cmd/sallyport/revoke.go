@@ -45,23 +45,23 @@ func revokeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	d.flags(cmd)
-	for kind, what := range map[revocation.Kind]string{
-		revocation.Subject: "a subject: whom tokens are about, or who acts for others",
-		revocation.Client:  "an OAuth client",
-		revocation.Token:   "one token, by its id (jti)",
-		revocation.Peer:    "whoever shows a certificate with this name, such as a SPIFFE id",
+	for kind, of := range map[revocation.Kind]struct{ what, example string }{
+		revocation.Subject: {"a subject: whom tokens are about, or who acts for others", "ana"},
+		revocation.Client:  {"an OAuth client", "desk"},
+		revocation.Token:   {"one token, by its id (jti)", "5f0c2a1e-7d1c"},
+		revocation.Peer:    {"whoever shows a certificate with this name, such as a SPIFFE id", "spiffe://company.example/old"},
 	} {
-		cmd.AddCommand(revokeOneCommand(d, kind, what))
+		cmd.AddCommand(revokeOneCommand(d, kind, of.what, of.example))
 	}
 	cmd.AddCommand(revokeListCommand(d), revokeUndoCommand(d))
 	return cmd
 }
 
-func revokeOneCommand(d *desk, kind revocation.Kind, what string) *cobra.Command {
+func revokeOneCommand(d *desk, kind revocation.Kind, what, example string) *cobra.Command {
 	e := revocation.Entry{Kind: kind}
 	cmd := &cobra.Command{
 		Use: string(kind) + " VALUE", Short: "Revoke " + what, Args: cobra.ExactArgs(1),
-		Example: "  sallyport revoke " + string(kind) + " VALUE -c sallyport.yaml --note 'left'",
+		Example: "  sallyport revoke " + string(kind) + " " + example + " -c sallyport.yaml --note 'left'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.Value = args[0]
 			var got struct {

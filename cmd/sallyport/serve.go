@@ -16,8 +16,8 @@ func runCommand(child bool) *cobra.Command {
 	o := app.Options{Child: child}
 	cmd := &cobra.Command{
 		Use:     "serve -c FILE",
-		Short:   "Serve ext_proc, xDS and the admin interface for Envoys that you run",
-		Long:    "Serves ext_proc, xDS and the admin interface for Envoys that run elsewhere.\n`sallyport envoy bootstrap -c FILE` prints the bootstrap such an Envoy needs.\n\nSIGHUP, or a changed file, reloads the configuration; a bad one changes nothing.\nSIGTERM drains.",
+		Short:   "Serve ext_proc, ext_authz, xDS and the admin interface for Envoys that you run",
+		Long:    "Serves ext_proc, ext_authz, xDS and the admin interface for Envoys that you run on this machine, or in this pod.\n`sallyport envoy bootstrap -c FILE` prints the bootstrap such an Envoy needs.\n\nSIGHUP, or a changed file, reloads the configuration; a bad one changes nothing.\nSIGTERM drains.",
 		Example: "  sallyport serve -c sallyport.yaml",
 		Args:    cobra.NoArgs,
 	}

@@ -134,9 +134,13 @@ func accountCommand(verb, short string) *cobra.Command {
 		c    app.AccountChange
 		cost string
 	)
+	leaves := ""
+	if verb != "show" {
+		leaves = " It leaves a receipt and an event,\nand changes nothing if no receipt can be kept."
+	}
 	cmd := &cobra.Command{
 		Use: verb + " -c FILE --budget NAME", Short: short,
-		Long:    short + ".\nThe flags say whose account it is, in the words of the principal; those by which the budget has no\naccounts of their own do not matter. A change leaves a receipt and an event. With several gateways that\nshare no Redis, name each with --admin.",
+		Long:    short + ".\nThe flags say whose account it is, in the words of the principal; those by which the budget has no\naccounts of their own do not matter." + leaves + " With several gateways that\nshare no Redis, name each with --admin.",
 		Example: "  sallyport usage " + verb + " -c sallyport.yaml --budget per_project --project acme" + map[string]string{"grant": " --cost '$100'"}[verb],
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
