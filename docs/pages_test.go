@@ -36,24 +36,6 @@ func pages(t *testing.T, more ...string) map[string]string {
 
 var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
 
-func TestEveryConfigurationShownIsValid(t *testing.T) {
-	n := 0
-	for path, text := range pages(t) {
-		for _, m := range fence.FindAllStringSubmatch(text, -1) {
-			if m[1] != "yaml" || !regexp.MustCompile(`(?m)^(listeners|gateway):`).MatchString(m[2]) {
-				continue
-			}
-			n++
-			if _, err := config.Parse(path, []byte(m[2]), app.ConfigOptions()); err != nil {
-				t.Errorf("%s: %v\n%s", path, err, m[2])
-			}
-		}
-	}
-	if n < 2 {
-		t.Errorf("found %d configurations", n)
-	}
-}
-
 func TestTheExampleConfigurationsAreValid(t *testing.T) {
 	for _, path := range []string{"../examples/quickstart/sallyport.yaml", "../examples/compose/sallyport.yaml", "../examples/keycloak/sallyport.yaml"} {
 		if _, err := config.Load(path, app.ConfigOptions()); err != nil {
@@ -62,16 +44,52 @@ func TestTheExampleConfigurationsAreValid(t *testing.T) {
 	}
 }
 
-// TestLinksLeadSomewhere covers links within the source tree.
+// TestLinksLeadSomewhere covers links within the source tree, to the heading.
 func TestLinksLeadSomewhere(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
-	for path, text := range pages(t, "adr/*.md", "../guard/*/README.md") {
-		for _, m := range link.FindAllStringSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+	link := regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)]*)?\)`)
+	headings := make(map[string]map[string]bool)
+	for path, text := range pages(t, "adr/*.md", "../guard/*/README.md", "example/*/*.md") {
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			to := path
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(path), m[1])
+			}
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: link to %s: %v", path, m[1], err)
+				continue
+			}
+			if m[2] == "" || filepath.Ext(to) != ".md" {
+				continue
+			}
+			if headings[to] == nil {
+				b, err := os.ReadFile(to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				headings[to] = anchors(string(b))
+			}
+			if !headings[to][m[2][1:]] {
+				t.Errorf("%s: link to %s: there is no heading %s", path, m[1], m[2])
 			}
 		}
 	}
+}
+
+var (
+	headline    = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	linked      = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors returns what links to the headings of a page look like.
+func anchors(page string) map[string]bool {
+	out := make(map[string]bool)
+	for _, m := range headline.FindAllStringSubmatch(fence.ReplaceAllString(page, ""), -1) {
+		heading := linked.ReplaceAllString(m[1], "$1")
+		heading = notInAnchor.ReplaceAllString(strings.ToLower(heading), "")
+		out[strings.ReplaceAll(heading, " ", "-")] = true
+	}
+	return out
 }
 
 func TestTheGuardShownIsTheOneThatIsTested(t *testing.T) {

@@ -21,7 +21,26 @@ Why a message was refused, as one word. It is the same word in the receipt, in t
 ` + "`error.data`" + `. The list is closed: this page is generated from it (` + "`go test ./docs -update`" + `).
 
 *HTTP* is the status when the response has not begun; afterwards the refusal is an event of the stream. *Code* is the
-JSON-RPC error code. Clients read *message*, and never more than that: the detail is in the receipt.
+JSON-RPC error code. Clients read *message*, at times a hint, and never more than that: the detail is in the receipt.
+
+## What a refusal looks like
+
+` + "```json" + `
+{"jsonrpc":"2.0","id":1,"error":{"code":-31451,"message":"The call names a destination that is not allowed here. Ask for it to be added to the allow-list, or name another.",
+ "data":{"reason":"egress_denied","exchange":"03f5a778bd989010d86fb7f4b6093341"}}}
+` + "```" + `
+
+` + "`data.hint`" + `, where there is one, says what to do. ` + "`data.exchange`" + ` is the id by which an operator finds the receipt:
+` + "`sallyport audit query receipts --exchange 03f5a778bd989010d86fb7f4b6093341`" + `. The session stays usable. SDKs throw it:
+
+| SDK | what is thrown | reason |
+| --- | --- | --- |
+| Go | ` + "`*jsonrpc.Error`, by `errors.As`" + ` | ` + "`Data`, as JSON" + ` |
+| Python | ` + "`MCPError`" + ` | ` + "`e.error.data[\"reason\"]`" + ` |
+| TypeScript 1.x, 2.x | ` + "`McpError`, `ProtocolError`" + ` | ` + "`e.data.reason`" + ` |
+
+Refusals by HTTP 401, 403 and 404 may end in an error of the transport instead: [identity.md](identity.md#in-the-five-sdks). What is wrong with a tool's arguments or result
+([schema](../guard/schema/README.md)) comes as a result with ` + "`isError`" + `, so that the model reads it; the reason is in its ` + "`_meta`, under `sallyport.dev/refusal`" + `.
 
 `
 

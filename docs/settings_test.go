@@ -137,8 +137,8 @@ func TestEveryStatusFieldNamedExists(t *testing.T) {
 }
 
 var (
-	tables = regexp.MustCompile("(?m)^\\| (?:setting|key)([^\\n|]*)\\|([^\\n|]*)\\|[^\\n]*\\n\\|[-| ]+\\|\\n((?:\\|[^\\n]*\\n)+)")
-	cells  = regexp.MustCompile("(?m)^\\|([^|]*)\\|([^|]*)\\|")
+	tables = regexp.MustCompile(`(?m)^\| (?:setting|key)([^\n|]*)\|([^\n|]*)\|[^\n]*\n\|[-| ]+\|\n((?:\|[^\n]*\n)+)`)
+	cells  = regexp.MustCompile(`(?m)^\|([^|]*)\|([^|]*)\|`)
 	codes  = regexp.MustCompile("`([^`]+)`")
 )
 

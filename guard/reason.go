@@ -60,12 +60,12 @@ const (
 // CoreReasons returns the reasons that do not belong to a single guard.
 func CoreReasons() []ReasonInfo {
 	return []ReasonInfo{
-		{Malformed, 400, mcp.CodeParse, "The body is not one strictly valid JSON value.", "The decoder: not JSON, a byte order mark, invalid UTF-8, duplicate keys, trailing data and whatever else two parsers could read differently."},
+		{Malformed, 400, mcp.CodeParse, "The body is not one strictly valid JSON value.", "The decoder: not JSON, a byte order mark, invalid UTF-8, duplicate keys, trailing data and whatever else two parsers could read differently. Code -32600 for what is JSON, such as duplicate keys."},
 		{InvalidMessage, 400, mcp.CodeInvalidRequest, "The body is not one legal JSON-RPC 2.0 message.", "The decoder: a batch, an illegal id, a wrong jsonrpc member, a request that is also a response, a request without an id."},
-		{TooLarge, 413, mcp.CodeInvalidRequest, "The message is larger than this gateway accepts.", "A body, an SSE event, a nesting depth, a number or a key count beyond `limits`."},
+		{TooLarge, 413, mcp.CodeInvalidRequest, "The message is larger than this gateway accepts.", "A body, an SSE event, a nesting depth, a number or a key count beyond `limits`. HTTP 400 but for the body as a whole."},
 		{UnknownMethod, 200, mcp.CodeMethodNotFound, "Method not found.", "A method outside the protocol revision in use and not listed in `mcp.extra_methods`. HTTP 404 for 2026-07-28, 200 before."},
-		{HeaderMismatch, 400, mcp.CodeHeaderMismatch, "The HTTP headers and the body disagree.", "A required MCP header is absent, repeated, or names something else than the body."},
-		{UnsupportedVersion, 400, mcp.CodeInvalidRequest, "This MCP protocol version is not supported here.", "A protocol revision that the gateway, or the server's registration, does not list."},
+		{HeaderMismatch, 400, mcp.CodeHeaderMismatch, "The HTTP headers and the body disagree.", "A required MCP header is absent, repeated, or names something else than the body. Code -32600 before 2026-07-28."},
+		{UnsupportedVersion, 400, mcp.CodeInvalidRequest, "This MCP protocol version is not supported here.", "A protocol revision that the gateway, or the server's registration, does not list. For 2026-07-28 the code is -32022, and `error.data` says what is `supported` instead of a reason."},
 		{UnsupportedMedia, 415, mcp.CodeInvalidRequest, "Send one application/json body in UTF-8 without content encoding.", "Content-Type, charset or Content-Encoding of a request."},
 		{InvalidParams, 200, mcp.CodeInvalidParams, "Invalid params.", "Params that lack what their method requires, such as a tool name."},
 		{WrongTransport, 405, mcp.CodeInvalidRequest, "This HTTP method is not served here.", "An HTTP method, or a message kind, that the protocol revision does not have."},

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/guard/guardtest"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -23,6 +24,10 @@ func TestOnlyNamesWithinTheBoundPass(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
 	}
+}
+
+func TestItKeepsTheRulesOfGuards(t *testing.T) {
+	guardtest.Run(t, Spec(), guardtest.Config{Name: "short", Set: func(c any) { c.(*Config).Most = 8 }})
 }
 
 func TestABoundThatLetsNothingPassIsAMistake(t *testing.T) {
