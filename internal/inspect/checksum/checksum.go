@@ -1,4 +1,5 @@
-// Package checksum verifies the check digits of identifiers.
+// Package checksum checks what a pattern cannot say: the check digits of identifiers,
+// the shapes of some, and whether a text looks drawn at random, as secrets are.
 package checksum
 
 import (
@@ -7,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/internal/inspect/names"
 )
 
-// Func reports whether the check digits of an identifier are right. It reads
-// letters and digits and skips whatever separates them.
+// Func reports whether a match is what it looks like. Of an identifier it reads
+// letters and digits, and skips whatever separates them.
 type Func func(s string) bool
 
 // Lookup returns the function that recognisers call by this name.

@@ -1,4 +1,4 @@
-// Ocsfsubset reads a compiled export of the OCSF schema and writes the part of it that
+// Command ocsfsubset reads a compiled export of the OCSF schema and writes the part of it that
 // package siem's events are held to: three classes, the objects that they use, and
 // the data types, with requirements, types, enumerations and constraints as they are
 // there, and without descriptions.
