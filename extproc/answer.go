@@ -101,10 +101,13 @@ func (a *answers) chunk(b []byte, end bool) *extprocv3.ProcessingResponse {
 	return &a.resp
 }
 
-func trailers() *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseTrailers{
-		ResponseTrailers: &extprocv3.TrailersResponse{},
-	}}
+// trailers lets trailers go on without those that remove names.
+func trailers(remove []string) *extprocv3.ProcessingResponse {
+	r := &extprocv3.TrailersResponse{}
+	if len(remove) > 0 {
+		r.HeaderMutation = &extprocv3.HeaderMutation{RemoveHeaders: remove}
+	}
+	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseTrailers{ResponseTrailers: r}}
 }
 
 // immediate answers in the place of whatever was to come.

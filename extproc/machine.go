@@ -59,10 +59,12 @@ type machine struct {
 
 	// The response.
 	status    int
-	media     string // without parameters, in lower case
-	retry     string // its Retry-After header
-	change    change // to its headers
-	empty     bool   // it ended with its headers
+	media     string                        // without parameters, in lower case
+	retry     string                        // its Retry-After header
+	change    change                        // to its headers
+	empty     bool                          // it ended with its headers
+	bodied    bool                          // some of its body came
+	last      *extprocv3.ProcessingResponse // ends it, where it has trailers and no body
 	held      []byte
 	splitter  *sse.Splitter
 	buffer    []byte // for released events
@@ -112,7 +114,7 @@ func (m *machine) step(ctx context.Context, req *extprocv3.ProcessingRequest) er
 	case *extprocv3.ProcessingRequest_ResponseBody:
 		err = m.onResponseBody(ctx, r.ResponseBody)
 	case *extprocv3.ProcessingRequest_ResponseTrailers:
-		err = m.onResponseTrailers(ctx)
+		err = m.onResponseTrailers(ctx, r.ResponseTrailers)
 	default:
 		err = fmt.Errorf("extproc: unexpected message %T", req.Request)
 	}
@@ -190,6 +192,7 @@ func (m *machine) onResponseHeaders(ctx context.Context, h *extprocv3.HttpHeader
 }
 
 func (m *machine) onResponseBody(ctx context.Context, b *extprocv3.HttpBody) error {
+	m.bodied = true
 	switch m.phase {
 	case foreign:
 		m.say(m.answer.chunk(b.Body, b.EndOfStream))
@@ -209,10 +212,14 @@ func (m *machine) onResponseBody(ctx context.Context, b *extprocv3.HttpBody) err
 
 // onResponseTrailers ends a body whose last chunk did not say so. Trailers of
 // an upstream carry nothing that MCP knows, so they are never passed on.
-func (m *machine) onResponseTrailers(ctx context.Context) error {
+// A reply that has nothing else, as HTTP/2 has them, is ended by them.
+func (m *machine) onResponseTrailers(ctx context.Context, t *extprocv3.HttpTrailers) error {
+	if !m.bodied {
+		m.last = trailers(envoymap.NewHeaders(t.GetTrailers()).Names())
+	}
 	switch m.phase {
 	case foreign:
-		m.say(trailers())
+		m.say(trailers(nil))
 		m.phase = done
 	case holding:
 		m.hold(ctx, nil, true)

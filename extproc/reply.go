@@ -164,6 +164,9 @@ func (m *machine) emit(b []byte, last bool) {
 	}
 	if len(b) > 0 || last {
 		r := m.answer.chunk(b, last)
+		if len(b) == 0 && m.last != nil {
+			r = m.last // Envoy takes a body only for one that came
+		}
 		if m.untold {
 			r.DynamicMetadata, m.untold = m.facts(m.why), false
 		}

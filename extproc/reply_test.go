@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -191,4 +192,25 @@ func TestHeadersOfGuardsAreOnEveryKindOfReply(t *testing.T) {
 		}
 	}
 	t.Errorf("the refusal has %v", set)
+}
+
+// With HTTP/2 a reply may be headers and trailers. Envoy takes no body where none came,
+// and would answer 502 in the place of an acknowledgement.
+func TestAReplyOfHeadersAndTrailersIsEndedByThem(t *testing.T) {
+	f := newFixture(t)
+	e := f.asked(t, post(), `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	e.say(responseHeaders(false, ":status", "202"))
+	e.say(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseTrailers{ResponseTrailers: &extprocv3.HttpTrailers{Trailers: block("x-words", "unjudged")}}})
+	if e.hear().GetResponseHeaders() == nil {
+		t.Error("the headers did not go on")
+	}
+	if got := e.hear().GetResponseTrailers().GetHeaderMutation().GetRemoveHeaders(); !slices.Equal(got, []string{"x-words"}) {
+		t.Errorf("removed %q of the trailers", got)
+	}
+	if err := e.close(); err != nil {
+		t.Error(err)
+	}
+	if o := f.settled(t); o.Ending != guard.Completed {
+		t.Errorf("outcome %+v", o)
+	}
 }

@@ -34,6 +34,17 @@ func (h Headers) Value(name string) string {
 	return v
 }
 
+// Names returns the names of all headers, each once.
+func (h Headers) Names() []string {
+	var out []string
+	for _, f := range h.list {
+		if !slices.Contains(out, f.Key) {
+			out = append(out, f.Key)
+		}
+	}
+	return out
+}
+
 // text returns a header's value, which Envoy sends raw or as a string.
 func text(f *corev3.HeaderValue) string {
 	if len(f.RawValue) > 0 {
