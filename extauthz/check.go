@@ -39,7 +39,7 @@ func (c *check) run(ctx context.Context, a *authv3.AttributeContext) *authv3.Che
 	c.x.Verb = c.headers.Value(":method")
 	c.x.Path, _, _ = strings.Cut(c.headers.Value(":path"), "?")
 	if c.snap.Tracer != nil {
-		c.snap.Tracer.Begin(&c.x, envoymap.Ambient(ctx, c.headers))
+		c.snap.Tracer.Begin(&c.x, envoymap.Ambient(ctx, c.headers, false))
 		ctx = guard.WithTrace(ctx, &c.x.Trace)
 	}
 	c.eventsOnly = gate.EventsOnly(c.headers)

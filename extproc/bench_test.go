@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,13 +12,17 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/guard/envelope"
 	"github.com/sallyport/sallyport/internal/audit"
+	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/internal/telemetry"
+	"github.com/sallyport/sallyport/internal/trace"
 	"github.com/sallyport/sallyport/mcp"
 )
 
@@ -25,16 +30,16 @@ import (
 // its JSON answer: everything but gRPC and protobuf decoding.
 func BenchmarkExchange(b *testing.B) {
 	for _, size := range []int{200, 10 << 10} {
-		for _, observed := range []bool{false, true} {
-			b.Run(fmt.Sprintf("size=%d/observed=%v", size, observed), func(b *testing.B) {
-				snap := benchSnapshot(b, observed)
+		for _, how := range []string{"alone", "observed", "traced"} { // a tenth of the exchanges
+			b.Run(fmt.Sprintf("size=%d/%s", size, how), func(b *testing.B) {
+				snap := benchSnapshot(b, how)
 				call := benchCall(size)
-				ctx := b.Context()
+				ctx := metadata.NewIncomingContext(b.Context(), metadata.MD{})
 				b.ReportAllocs()
 				for b.Loop() {
 					answers := 0
 					m := newMachine(snap, "", func(*extprocv3.ProcessingResponse) error { answers++; return nil })
-					m.lean = true // as under our own xDS
+					m.wishes = envoymap.Wishes{Lean: true, Relayed: how == "traced"} // as under our own xDS
 					for _, msg := range call {
 						if err := m.step(ctx, msg); err != nil {
 							b.Fatal(err)
@@ -52,7 +57,12 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
-func benchSnapshot(b *testing.B, observed bool) *gate.Snapshot {
+// nobody takes spans, and loses them.
+type nobody struct{}
+
+func (nobody) UploadTraces(context.Context, []*tracev1.ResourceSpans) error { return nil }
+
+func benchSnapshot(b *testing.B, how string) *gate.Snapshot {
 	decoder := mcp.NewDecoder(mcp.Config{})
 	members, err := guard.Assemble([]guard.Spec{envelope.Spec()}, func(string) guard.Setting {
 		return guard.Setting{Timeout: time.Second, Decode: func(any) error { return nil }}
@@ -61,7 +71,7 @@ func benchSnapshot(b *testing.B, observed bool) *gate.Snapshot {
 		b.Fatal(err)
 	}
 	var observers []guard.Observer
-	if observed {
+	if how != "alone" {
 		receipts := audit.New(io.Discard, 8192, audit.Block, slog.New(slog.DiscardHandler))
 		b.Cleanup(func() { _ = receipts.Close(b.Context()) })
 		metrics, err := telemetry.New(nil, nil)
@@ -70,12 +80,22 @@ func benchSnapshot(b *testing.B, observed bool) *gate.Snapshot {
 		}
 		observers = append(observers, receipts, metrics)
 	}
-	chain, err := guard.New(guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Observers: observers}, members...)
+	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await}
+	var tracer gate.Tracer
+	if how == "traced" {
+		t := trace.New(trace.Options{Upload: nobody{}, Queue: 2048, PerSecond: 1 << 30, Timeout: time.Second, Log: slog.New(slog.DiscardHandler)})
+		b.Cleanup(func() { _ = t.Close(context.Background()) })
+		rules := t.Under(trace.Policy{Sample: 0.1, Slow: time.Minute, Key: []byte("key"), Show: trace.Show{Hashes: true, Tools: true, Tokens: true, Cost: true, Latencies: true}})
+		tracer, host.Stamp = rules, rules.Stamp
+		observers = append(observers, rules)
+	}
+	host.Observers = observers
+	chain, err := guard.New(host, members...)
 	if err != nil {
 		b.Fatal(err)
 	}
 	return &gate.Snapshot{
-		Chain: chain, Decoder: decoder,
+		Chain: chain, Decoder: decoder, Tracer: tracer,
 		Limits: gate.Limits{Body: 4 << 20, Response: 16 << 20, Event: 1 << 20, ResponseTime: time.Minute},
 		View: registry.NewView([]registry.Server{{Name: "echo", Owner: "o", Domain: "d", Classification: registry.Internal,
 			Versions: []registry.Version{{Name: "default", Weight: 100, Scheme: "http", Path: "/"}}}}),

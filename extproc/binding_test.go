@@ -104,7 +104,7 @@ func BenchmarkBoundExchange(b *testing.B) {
 	for _, bound := range []bool{false, true} {
 		for _, events := range []int{0, 10} {
 			b.Run(fmt.Sprintf("bound=%v/events=%d", bound, events), func(b *testing.B) {
-				snap := benchSnapshot(b, false)
+				snap := benchSnapshot(b, "alone")
 				call := benchCall(200)
 				if bound {
 					bind(b, snap, call, binder)
@@ -120,7 +120,7 @@ func BenchmarkBoundExchange(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					m := newMachine(snap, "", func(*extprocv3.ProcessingResponse) error { return nil })
-					m.lean = true
+					m.wishes.Lean = true
 					for _, msg := range call {
 						if err := m.step(b.Context(), msg); err != nil {
 							b.Fatal(err)

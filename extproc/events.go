@@ -155,7 +155,7 @@ func (m *machine) breakOff(ctx context.Context, out []byte, f *mcp.Fault) []byte
 }
 
 func (m *machine) refuseEvent(out []byte, d *guard.Decision) []byte {
-	m.why, m.verdict, m.untold = d.Reason, d.Action, m.logs
+	m.why, m.verdict, m.untold = d.Reason, d.Action, m.wishes.Log
 	m.end(guard.Refused)
 	if m.x.Asked.Kind != mcp.Request {
 		return out // nobody waits for a response on this stream

@@ -21,7 +21,7 @@ func TestTheIDReachesEnvoyAsAHeaderWhereItCanBeOne(t *testing.T) {
 				out = proto.Clone(r).(*extprocv3.ProcessingResponse)
 				return nil
 			})
-			m.lean = lean
+			m.wishes.Lean = lean
 			body := strings.Replace(callBody, `"id":7`, `"id":`+id, 1)
 			for _, r := range []*extprocv3.ProcessingRequest{post(envoymap.IDHeader, "666"), requestBody(body)} {
 				if err := m.step(t.Context(), r); err != nil {

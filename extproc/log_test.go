@@ -19,7 +19,7 @@ func TestTheAccessLogIsTold(t *testing.T) {
 			out = append(out, proto.Clone(r).(*extprocv3.ProcessingResponse))
 			return nil
 		})
-		m.lean, m.logs = true, logs
+		m.wishes = envoymap.Wishes{Lean: true, Log: logs}
 		step := func(r *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
 			t.Helper()
 			if err := m.step(t.Context(), r); err != nil {

@@ -36,8 +36,7 @@ const (
 type machine struct {
 	snap   *gate.Snapshot
 	server string // from the operator's route; empty: the path decides
-	lean   bool   // Envoy wants the id as a header and no dynamic metadata
-	logs   bool   // Envoy's access log says what was decided
+	wishes envoymap.Wishes
 	srv    *registry.Server
 	x      guard.Exchange
 	phase  phase

@@ -29,7 +29,7 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 	}
 	m.asked = true
 	if m.snap.Tracer != nil {
-		m.snap.Tracer.Begin(&m.x, envoymap.Ambient(ctx, h))
+		m.snap.Tracer.Begin(&m.x, envoymap.Ambient(ctx, h, m.wishes.Relayed))
 		_, n := h.Get("tracestate")
 		m.tracestate = n > 0
 	}
@@ -93,6 +93,9 @@ func (m *machine) pin() (version string, ok bool) {
 // cleaned is what becomes of the request's headers on their way upstream.
 func (m *machine) cleaned(h envoymap.Headers, version string) (c change, reroute bool) {
 	c.remove = h.Strip()
+	if m.snap.Tracer == nil && h.Value("traceparent") == envoymap.NoPlace { // of an Envoy that has not heard yet that nothing is traced any more
+		c.remove = append(c.remove, "traceparent")
+	}
 	if media := h.Value("content-type"); media != "" && media != mediaJSON {
 		c.add("content-type", mediaJSON) // spelled as the upstream surely reads it
 	}
@@ -196,7 +199,7 @@ func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 		// server of both eras must not find one by it.
 		c.remove = append(c.remove, mcp.HeaderSession)
 	}
-	if id := m.x.Asked.ID; m.lean && envoymap.HeaderID(id) {
+	if id := m.x.Asked.ID; m.wishes.Lean && envoymap.HeaderID(id) {
 		c.add(envoymap.IDHeader, string(id))
 	}
 	m.propagate(&c)
@@ -207,7 +210,7 @@ func (m *machine) requestBody(ctx context.Context, b *extprocv3.HttpBody) {
 // propagate tells the server its place in the trace, and Envoy's access log what
 // went upstream.
 func (m *machine) propagate(c *change) {
-	if m.logs {
+	if m.wishes.Log {
 		c.add(envoymap.ExchangeHeader, m.x.ID)
 		if s := m.x.Asked.Method; loggable(s) {
 			c.add(envoymap.MethodHeader, s)
@@ -224,8 +227,8 @@ func (m *machine) propagate(c *change) {
 // want any.
 func (m *machine) facts(reason guard.Reason) *structpb.Struct {
 	id := m.x.Asked.ID
-	told := m.lean && (reason != "" || len(id) == 0 || envoymap.HeaderID(id))
-	if told && (!m.logs || reason == "") {
+	told := m.wishes.Lean && (reason != "" || len(id) == 0 || envoymap.HeaderID(id))
+	if told && (!m.wishes.Log || reason == "") {
 		return nil
 	}
 	f := envoymap.Facts{ID: id, Method: m.x.Asked.Method, Server: m.x.Server.Name, Reason: string(reason)}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/internal/envoymap"
 	"github.com/sallyport/sallyport/internal/gate"
 	"github.com/sallyport/sallyport/mcp"
 )
@@ -35,6 +36,19 @@ func TestAJudgedRequestGoesOnUntouchedAndCleaned(t *testing.T) {
 	}
 	if !slices.Contains(r.GetRequestBody().GetResponse().GetHeaderMutation().GetRemoveHeaders(), "mcp-name") {
 		t.Error("a header that names another tool than a legacy body goes on")
+	}
+}
+
+// An Envoy may not have heard yet that nothing is traced any more.
+func TestWhatTellsEnvoyToMakeNoSpansReachesNoServer(t *testing.T) {
+	const theirs = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for place, removed := range map[string]bool{envoymap.NoPlace: true, theirs: false} {
+		f := newFixture(t)
+		e := f.dial(t)
+		e.say(post("traceparent", place))
+		if got := slices.Contains(e.hear().GetRequestHeaders().GetResponse().GetHeaderMutation().GetRemoveHeaders(), "traceparent"); got != removed {
+			t.Errorf("%s is removed: %t", place, got)
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 		return countBytes(ctx, g)
 	}
 	st := &stream{m: newMachine(s.source.Current(), envoymap.ServerOf(ctx), g.Send), log: s.log}
-	st.m.lean, st.m.logs = envoymap.LeanFacts(ctx)
+	st.m.wishes = envoymap.WishesOf(ctx)
 	if st.m.snap.Tracer != nil {
 		ctx = guard.WithTrace(ctx, &st.m.x.Trace)
 	}

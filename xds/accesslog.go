@@ -86,6 +86,9 @@ func (b *builder) accessLog() []*accesslogv3.AccessLog {
 		return nil
 	}
 	fields := structOf(logFields)
+	if b.Tracing != nil { // what keeps Envoy from making spans is nobody's place
+		fields.Fields["traceparent"] = structpb.NewStringValue("%CEL(request.headers['traceparent'] == '" + envoymap.NoPlace + "' ? '' : request.headers['traceparent'])%")
+	}
 	for k, v := range verdictFields {
 		fields.Fields[k] = structpb.NewStructValue(structOf(v))
 	}

@@ -64,6 +64,7 @@ var goldens = []struct {
 			{Name: "egress1", Address: "0.0.0.0", Port: 3129, TLS: &ListenerTLS{SPIFFE: true}, Workloads: []Workway{way, narrow}},
 		}
 	}},
+	{name: "traced", adjust: func(s *Settings) { s.Tracing = &Tracing{Sample: 0.1, ServiceName: "sallyport-envoy"} }},
 	{name: "versions", servers: []registry.Server{{Name: "crm", Versions: []registry.Version{
 		{Name: "v1", Weight: 90, Scheme: "http", Path: "/mcp", Endpoints: []registry.Endpoint{{Host: "10.0.0.1", Port: 80}, {Host: "10.0.0.2", Port: 80}}, IdleTimeout: time.Hour},
 		{Name: "v2", Weight: 10, Scheme: "http", Path: "/v2/mcp", Endpoints: []registry.Endpoint{{Host: "crm.example.com", Port: 8080}}},

@@ -44,10 +44,10 @@ func (b *builder) extProc(l Listener) *extprocv3.ExternalProcessor {
 	if b.AccessLog != "" { // which alone needs more than the id
 		facts = envoymap.FactsForLog
 	}
-	service.InitialMetadata = []*corev3.HeaderValue{{Key: envoymap.FactsMetadata, Value: facts}}
 	if b.Tracing != nil {
-		service.InitialMetadata = append(service.InitialMetadata, &corev3.HeaderValue{Key: envoymap.TraceMetadata, Value: envoymap.TraceRelayed})
+		facts += envoymap.TraceRelayed
 	}
+	service.InitialMetadata = []*corev3.HeaderValue{{Key: envoymap.FactsMetadata, Value: facts}}
 	return &extprocv3.ExternalProcessor{
 		StatPrefix:        l.Name,
 		GrpcService:       service,

@@ -120,8 +120,7 @@ func (f *fakeProc) answer(s extprocv3.ExternalProcessor_ProcessServer, req *extp
 			}, nil
 		}
 		common, metadata := &extprocv3.CommonResponse{}, idMetadata(r.RequestBody.GetBody())
-		lean, _ := envoymap.LeanFacts(s.Context())
-		if id := metadata.GetFields()[metadataNamespace].GetStructValue().GetFields()[metadataID].GetStringValue(); lean && envoymap.HeaderID([]byte(id)) {
+		if id := metadata.GetFields()[metadataNamespace].GetStructValue().GetFields()[metadataID].GetStringValue(); envoymap.WishesOf(s.Context()).Lean && envoymap.HeaderID([]byte(id)) {
 			metadata = nil
 			common.HeaderMutation = &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{{
 				Header: &corev3.HeaderValue{Key: envoymap.IDHeader, RawValue: []byte(id)},

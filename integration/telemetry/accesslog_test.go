@@ -18,6 +18,7 @@ type line struct {
 	Path    string
 	Status  int
 	Details string
+	Place   string `json:"traceparent"`
 	Server  string `json:"route"`
 	Allowed struct{ Exchange, Method, Name string }
 	Refused struct{ Exchange, Decision, Reason, Server, Method, Name string }
@@ -56,7 +57,8 @@ func TestTheAccessLogSaysWhatWasDecided(t *testing.T) {
 	asJSON, asEvents := startUpstream(t, false), startUpstream(t, true)
 	path := filepath.Join(t.TempDir(), "access.log")
 	conf := testenv.Config(t, fmt.Sprintf("  - {name: s0, url: %q}\n  - {name: s1, url: %q}\n", asJSON.url, asEvents.url),
-		"guards:\n  quota: {rules: [{name: rare, by: [principal], tools: [rare], limit: \"1/hour\"}]}\n")
+		"guards:\n  quota: {rules: [{name: rare, by: [principal], tools: [rare], limit: \"1/hour\"}]}\n"+
+			"telemetry: {otlp: {endpoint: \"http://"+startReceiver(t).address+"\"}, traces: {sample: 0.000001}}\n")
 	conf = strings.Replace(conf, "envoy: {", "envoy: {access_log: "+path+", ", 1)
 	file := filepath.Join(t.TempDir(), "sallyport.yaml")
 	testenv.Write(t, file, conf)
@@ -116,6 +118,9 @@ func TestTheAccessLogSaysWhatWasDecided(t *testing.T) {
 	for _, l := range all {
 		if l.Allowed.Exchange == "" && l.Refused.Exchange == "" {
 			t.Errorf("a line without a verdict: %+v", l)
+		}
+		if strings.HasPrefix(l.Place, "00-") != (l.Allowed.Exchange != "") || l.Allowed.Exchange == "" && l.Place != "" {
+			t.Errorf("the server was told %q: %+v", l.Place, l)
 		}
 	}
 	if strings.Contains(text, "very-secret") || strings.Contains(text, "forged") {

@@ -125,6 +125,9 @@ func envoyTracing(cfg *config.Config) *xds.Tracing {
 	if c.Traces.Envoy == "all" {
 		t.Sample = 1
 	}
+	if t.Sample == 0 { // refusals and the like are kept, of which Envoy cannot know beforehand
+		return nil
+	}
 	return t
 }
 

@@ -79,11 +79,22 @@ func isList(name string) bool {
 	return false
 }
 
-// LeanFacts reports whether Envoy wants [FactsInHeader], or [FactsForLog].
-func LeanFacts(ctx context.Context) (lean, log bool) {
+// Wishes are what an Envoy says of itself in [FactsMetadata].
+type Wishes struct {
+	Lean    bool // it wants [FactsInHeader], or
+	Log     bool // [FactsForLog]
+	Relayed bool // [TraceRelayed]
+}
+
+// WishesOf returns the wishes of the Envoy that calls.
+func WishesOf(ctx context.Context) (w Wishes) {
 	v := metadata.ValueFromIncomingContext(ctx, FactsMetadata)
 	if len(v) != 1 {
-		return false, false
+		return Wishes{}
 	}
-	return v[0] == FactsInHeader || v[0] == FactsForLog, v[0] == FactsForLog
+	facts := v[0]
+	facts, w.Relayed = strings.CutSuffix(facts, TraceRelayed)
+	w.Log = facts == FactsForLog
+	w.Lean = w.Log || facts == FactsInHeader
+	return w
 }

@@ -23,11 +23,9 @@ const (
 	// TraceHeader carries the traceparent that the client sent, where Envoy makes
 	// spans itself.
 	TraceHeader = "x-sallyport-traceparent"
-	// TraceMetadata is the gRPC initial metadata key by which an Envoy says, with
-	// [TraceRelayed], that it sends its spans to the gateway and keeps the client's
-	// place in a trace from itself, in [TraceHeader].
-	TraceMetadata = "x-sallyport-trace"
-	TraceRelayed  = "relayed"
+	// NoPlace is the traceparent of requests that Envoy is to make no spans of. It
+	// goes nowhere else.
+	NoPlace = "none"
 	// IDHeader carries the lexeme of a request's JSON-RPC id, which the body
 	// says too, to Envoy's local replies.
 	IDHeader = "x-sallyport-id"
@@ -41,6 +39,10 @@ const (
 	// FactsForLog is the same, and has ext_proc set [ExchangeHeader] and the like on
 	// what it lets go upstream, and send metadata about what it refuses.
 	FactsForLog = "log"
+	// TraceRelayed stands behind either where Envoy sends its spans to the gateway and
+	// keeps the client's place in a trace from itself, in [TraceHeader]. A key of its
+	// own would cost Envoy as much as all that decides which requests are traced.
+	TraceRelayed = "+relayed"
 	// ExchangeHeader, MethodHeader and NameHeader tell the access log which exchange
 	// went upstream, and what it asked for.
 	ExchangeHeader = "x-sallyport-exchange"

@@ -9,15 +9,15 @@ import (
 )
 
 // Ambient returns what Envoy says of traces: its own span, which the metadata of
-// its calls names, and in h the client's place.
-func Ambient(ctx context.Context, h Headers) gate.Ambient {
-	var a gate.Ambient
+// its calls names, and in h the client's place. relayed is what it says in
+// [Wishes].
+func Ambient(ctx context.Context, h Headers, relayed bool) gate.Ambient {
+	a := gate.Ambient{Relayed: relayed}
 	if v := metadata.ValueFromIncomingContext(ctx, "traceparent"); len(v) == 1 {
 		a.Proxy = v[0]
 	}
-	v := metadata.ValueFromIncomingContext(ctx, TraceMetadata)
 	name := "traceparent"
-	if a.Relayed = len(v) == 1 && v[0] == TraceRelayed; a.Relayed {
+	if relayed {
 		name = TraceHeader
 	}
 	if v, n := h.Get(name); n == 1 {

@@ -25,7 +25,14 @@ func (a *attributes) text(key, value string) {
 		value = value[:cut] + "..."
 	}
 	value = strings.ToValidUTF8(value, "\uFFFD") // the receiver would refuse the whole batch
-	*a = append(*a, &commonv1.KeyValue{Key: key, Value: &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: value}}})
+
+	v := &struct { // together, as there are many of them
+		kv commonv1.KeyValue
+		v  commonv1.AnyValue
+		s  commonv1.AnyValue_StringValue
+	}{}
+	v.kv.Key, v.kv.Value, v.v.Value, v.s.StringValue = key, &v.v, &v.s, value
+	*a = append(*a, &v.kv)
 }
 
 func (a *attributes) texts(key string, values []string) {
