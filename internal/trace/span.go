@@ -27,7 +27,7 @@ func (rec *record) span() *tracev1.Span {
 	if rec.link.ok {
 		s.Links = []*tracev1.Span_Link{{TraceId: slices.Clone(rec.link.trace[:]), SpanId: slices.Clone(rec.link.span[:])}}
 	}
-	var a attributes
+	a := make(attributes, 0, 32)
 	rec.protocol(&a)
 	rec.caller(&a)
 	rec.verdict(&a)
@@ -192,7 +192,7 @@ func (rec *record) events() []*tracev1.Span_Event {
 		for j := d.first; j < d.last; j++ {
 			e := &rec.entries[j]
 			at = at.Add(e.Took)
-			var a attributes
+			a := make(attributes, 0, 7)
 			a.text("sallyport.guard", e.Guard)
 			a.text("sallyport.action", e.Action.String())
 			a.text("sallyport.reason", string(e.Reason))
@@ -212,7 +212,7 @@ func (rec *record) events() []*tracev1.Span_Event {
 			a.text("sallyport.event", e.Kind)
 			out = append(out, &tracev1.Span_Event{Name: "event", TimeUnixNano: nano(d.at.Add(d.took)), Attributes: a})
 		}
-		var a attributes
+		a := make(attributes, 0, 6)
 		a.text("sallyport.action", d.action.String())
 		a.text("sallyport.reason", string(d.reason))
 		a.text("sallyport.guard", d.guard)
