@@ -60,7 +60,7 @@ func TestNothingGoesOutWithoutAWholeAnswer(t *testing.T) {
 	s := DefaultSettings()
 	s.Listeners[0].Name, s.Listeners[0].Port = "other", 0
 	s.ExtProc = lis.Addr().String()
-	s.Egress = []Egress{{Name: "mcp", Address: "127.0.0.1", Workloads: []Workway{{Name: "crm", MaxConnections: 10, ConnectTimeout: time.Second, Idle: time.Minute}}}}
+	s.Egress = []Egress{{Name: "mcp", Address: "127.0.0.1", Workloads: []Workway{{Name: "crm", MaxConnections: 10, ConnectTimeout: time.Minute, Idle: time.Minute}}}}
 	p := startPlane(t, "127.0.0.1:0", Options{})
 	push(t, p, s)
 	proxy := adsEnvoy(t, p, "a").listener(t)

@@ -98,7 +98,9 @@ func TestChangesLoseNoRequest(t *testing.T) {
 	proc := startProc(t)
 	set := testSettings()
 	set.NoExtProc, set.ExtProc = false, proc.address
-	p := startPlane(t, "127.0.0.1:0", quick)
+	o := quick
+	o.Grace = 10 * time.Second // a busy machine may keep a request between its route and its cluster
+	p := startPlane(t, "127.0.0.1:0", o)
 	e := adsEnvoy(t, p, "envoy-1")
 	apply := func(servers ...registry.Server) {
 		t.Helper()
@@ -143,8 +145,10 @@ func TestRequestsUnderWayOutliveTheirServer(t *testing.T) {
 	proc.delay.Store(int64(200 * time.Millisecond))
 	set := testSettings()
 	set.NoExtProc, set.ExtProc = false, proc.address
-	base, _, p := serveView(t, set, server(t, "a", up.URL))
-	for range 3 {
+	o := quick
+	o.Grace = 1500 * time.Millisecond // far longer than the delay, on a busy machine too
+	base, _, p := serveBy(t, o, set, server(t, "a", up.URL))
+	for range 2 {
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guard"
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 // Every answer that Envoy makes by itself must be a JSON-RPC error, with the
@@ -22,10 +24,12 @@ func TestEnvoysOwnRepliesAreJSONRPC(t *testing.T) {
 
 func testOwnReplies(t *testing.T, accessLog string) {
 	up := upstream(t, "a")
-	gone := httptest.NewServer(echo("gone"))
-	goneURL := gone.URL
-	gone.Close()
+	goneURL := "http://" + testenv.FreeAddress(t)
+	waiting := make(chan struct{}, 100)
 	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			waiting <- struct{}{}
+		}
 		_, _ = io.Copy(io.Discard, r.Body) // only then is the end of the connection noticed
 		<-r.Context().Done()
 	}))
@@ -34,12 +38,12 @@ func testOwnReplies(t *testing.T, accessLog string) {
 	s := DefaultSettings()
 	s.Listeners[0].Port = 0
 	s.ExtProc = proc.address
-	s.MessageTimeout = 400 * time.Millisecond
+	s.MessageTimeout = time.Second
 	s.AccessLog = accessLog
 	slowServer := server(t, "slow", slow.URL)
 	slowServer.Versions[0].IdleTimeout = 400 * time.Millisecond
 	full := server(t, "full", slow.URL)
-	full.Versions[0].IdleTimeout = 2 * time.Second
+	full.Versions[0].IdleTimeout = time.Minute
 	full.Versions[0].Limits.MaxRequests = 1
 	unrotated := server(t, "none", up.URL)
 	unrotated.Versions[0].Weight = 0
@@ -48,15 +52,25 @@ func testOwnReplies(t *testing.T, accessLog string) {
 	unrotated.Versions = append(unrotated.Versions, second)
 	base, _, _ := serveView(t, s, server(t, "a", up.URL), server(t, "gone", goneURL), slowServer, full, unrotated)
 
+	taking, leave := context.WithCancel(context.Background())
+	first, err := http.NewRequestWithContext(taking, http.MethodPost, base+"/mcp/full", strings.NewReader(`{"id":0}`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	busy := make(chan struct{})
 	go func() { // takes the only place
 		defer close(busy)
-		resp, err := http.Post(base+"/mcp/full", "application/json", strings.NewReader(`{"id":0}`))
+		resp, err := http.DefaultClient.Do(first)
 		if err == nil {
 			_ = resp.Body.Close()
 		}
 	}()
-	t.Cleanup(func() { <-busy })
+	t.Cleanup(func() { leave(); <-busy })
+	select {
+	case <-waiting:
+	case <-time.After(time.Minute):
+		t.Fatal("the only place is not taken")
+	}
 
 	const id = `"abc\u00e9 % %ID% \"q\""`
 	call := `{"jsonrpc":"2.0","id":` + id + `,"method":"tools/call"}`

@@ -17,7 +17,12 @@ import (
 // the URL of the listener.
 func serveView(t testing.TB, s Settings, servers ...registry.Server) (string, *envoy, *plane) {
 	t.Helper()
-	p := startPlane(t, "127.0.0.1:0", quick)
+	return serveBy(t, quick, s, servers...)
+}
+
+func serveBy(t testing.TB, o Options, s Settings, servers ...registry.Server) (string, *envoy, *plane) {
+	t.Helper()
+	p := startPlane(t, "127.0.0.1:0", o)
 	e := adsEnvoy(t, p, "envoy-1")
 	push(t, p, s, servers...)
 	base := "http://" + e.listener(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/registry"
 )
 
-var quick = Options{Debounce: 10 * time.Millisecond, StepTimeout: 5 * time.Second, Grace: 300 * time.Millisecond}
+var quick = Options{Debounce: 10 * time.Millisecond, StepTimeout: 30 * time.Second, Grace: 300 * time.Millisecond}
 
 // patient is quick, but no step ends because its time does.
 func patient() Options {
@@ -126,6 +126,7 @@ func TestAllEnvoysOfAFleetGetTheSame(t *testing.T) {
 func TestUnchangedConfigurationsAreNotSent(t *testing.T) {
 	up := upstream(t, "a")
 	_, e, p := serveView(t, testSettings(), server(t, "a", up.URL), server(t, "b", up.URL))
+	eventually(t, "acceptance", func() bool { s := p.Status(); return s.Good != "" && s.Step == "" })
 	before := p.Status().Counters
 	for range 5 {
 		push(t, p, testSettings(), server(t, "a", up.URL), server(t, "b", up.URL))
@@ -144,13 +145,21 @@ func TestUnchangedConfigurationsAreNotSent(t *testing.T) {
 
 func TestABurstOfChangesIsPushedOnce(t *testing.T) {
 	up := upstream(t, "a")
-	_, _, p := serveView(t, testSettings(), server(t, "a", up.URL))
+	o := quick
+	o.Debounce = 500 * time.Millisecond // longer than a busy machine takes for the burst
+	_, _, p := serveBy(t, o, testSettings(), server(t, "a", up.URL))
 	eventually(t, "acceptance", func() bool { return p.Status().Good != "" })
 	before := p.Status().Counters.Pushes
 	servers := []registry.Server{server(t, "a", up.URL)}
+	var burst []*Resources
 	for i := range 10 {
 		servers = append(servers, server(t, fmt.Sprintf("b%d", i), up.URL))
-		push(t, p, testSettings(), append([]registry.Server(nil), servers...)...)
+		burst = append(burst, build(t, append([]registry.Server(nil), servers...), func(s *Settings) { *s = testSettings() }))
+	}
+	for _, r := range burst {
+		if err := p.Push(r); err != nil {
+			t.Fatal(err)
+		}
 	}
 	eventually(t, "all of them", func() bool { return p.Status().Resources["clusters"] == 11 })
 	if n := p.Status().Counters.Pushes - before; n > 3 {

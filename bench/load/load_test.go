@@ -84,7 +84,7 @@ func TestTheOpenLoopMakesEveryCallThatIsDue(t *testing.T) {
 
 func TestCallsThatNobodyAnswersAreCountedAndTheRunEnds(t *testing.T) {
 	never := func(ctx context.Context, _ int) (Caller, error) { return hanging{ctx}, nil }
-	r, err := Run(context.Background(), Plan{Connections: 3, Rate: 1000, Duration: 20 * time.Millisecond, Grace: 10 * time.Millisecond}, never)
+	r, err := Run(context.Background(), Plan{Connections: 3, Rate: 1000, Duration: 20 * time.Millisecond, Grace: 500 * time.Millisecond}, never)
 	if err != nil {
 		t.Fatal(err)
 	}

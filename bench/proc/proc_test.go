@@ -66,7 +66,7 @@ func TestAProcessIsStartedFoundAndStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Wait(t.Context(), 20*time.Second, func() bool { return said.Load() == "ready" }); err != nil {
+	if err := p.Wait(t.Context(), time.Minute, func() bool { return said.Load() == "ready" }); err != nil {
 		t.Fatal(err)
 	}
 	children, err := Children(os.Getpid())
@@ -94,7 +94,7 @@ func TestAProcessThatFailsSaysWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.Wait(t.Context(), 20*time.Second, func() bool { return false })
+	err = p.Wait(t.Context(), time.Minute, func() bool { return false })
 	if err == nil || !strings.Contains(err.Error(), "no such thing") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Error(err)
 	}

@@ -68,6 +68,18 @@ func (c *collected) take(text string) {
 	c.seen[seq], c.last = true, max(c.last, seq)
 }
 
+// lacks counts the receipts up to last that did not come.
+func (c *collected) lacks(last uint64) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for seq := uint64(1); seq <= last; seq++ {
+		if !c.seen[seq] {
+			n++
+		}
+	}
+	return n
+}
+
 // pause does what the state says, and reports whether the system is up.
 func (c *collected) pause() bool {
 	if c.state.Load() == slow {
@@ -189,8 +201,9 @@ func (c *collected) syslog(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-// kafka is a broker in this process; collect reads its topic to the end.
-func (c *collected) kafka(t testing.TB) (broker string, collect func()) {
+// kafka is a broker in this process; collect reads its topic until it has the
+// receipts up to last, or nothing comes any more.
+func (c *collected) kafka(t testing.TB) (broker string, collect func(last uint64)) {
 	t.Helper()
 	k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "receipts"))
 	if err != nil {
@@ -205,14 +218,14 @@ func (c *collected) kafka(t testing.TB) (broker string, collect func()) {
 		return nil, errors.New("down"), c.state.Load() == down
 	})
 	broker = k.ListenAddrs()[0]
-	return broker, func() {
+	return broker, func(last uint64) {
 		client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics("receipts"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		for {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		for c.lacks(last) > 0 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			f := client.PollFetches(ctx)
 			cancel()
 			if f.NumRecords() == 0 {

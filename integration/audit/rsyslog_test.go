@@ -65,7 +65,7 @@ input(type="imtcp" address="127.0.0.1" port="%d" ruleset="receipts" SupportOctet
 `, dir, cert, cert, key, out, port))
 	start := func() *testenv.Process {
 		p := testenv.Launch(t, "/usr/bin/env", append(env, daemon, "-n", "-f", conf, "-i", filepath.Join(dir, "pid"), "-M", modules)...)
-		testenv.Eventually(t, 20*time.Second, "rsyslog", func() bool {
+		testenv.Eventually(t, time.Minute, "rsyslog", func() bool {
 			c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err == nil {
 				_ = c.Close()
@@ -88,7 +88,7 @@ input(type="imtcp" address="127.0.0.1" port="%d" ruleset="receipts" SupportOctet
 	p.calls(t, 10)
 	p.caughtUp(t, "siem")
 	got := newCollected("siem")
-	testenv.Eventually(t, 20*time.Second, "60 receipts", func() bool {
+	testenv.Eventually(t, time.Minute, "60 receipts", func() bool {
 		b, err := os.ReadFile(out)
 		if err != nil {
 			return false

@@ -102,7 +102,7 @@ func (p *plant) sinks(t testing.TB) map[string]sinkState {
 
 func (p *plant) calls(t testing.TB, n int) {
 	t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	for i := range n {
 		if !acknowledged(client, p.MCP+"/mcp/a", fmt.Sprintf("c%d", i)) {
@@ -113,7 +113,7 @@ func (p *plant) calls(t testing.TB, n int) {
 
 func (p *plant) caughtUp(t testing.TB, name string) {
 	t.Helper()
-	testenv.Eventually(t, 20*time.Second, name+" has everything", func() bool { s := p.sinks(t)[name]; return s.State == "running" && s.Lag == 0 && s.Delivered > 0 })
+	testenv.Eventually(t, time.Minute, name+" has everything", func() bool { s := p.sinks(t)[name]; return s.State == "running" && s.Lag == 0 && s.Delivered > 0 })
 }
 
 func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
@@ -160,7 +160,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	h.status = http.StatusServiceUnavailable
 	h.mu.Unlock()
 	p.calls(t, 5)
-	testenv.Eventually(t, 20*time.Second, "it fails", func() bool { return p.sinks(t)["hook"].State == "failing" })
+	testenv.Eventually(t, time.Minute, "it fails", func() bool { return p.sinks(t)["hook"].State == "failing" })
 	if m := p.get(t, "/metrics"); !strings.Contains(m, "\n"+`mcp_gateway_sink_failing{sink="hook"} 1`) || !strings.Contains(m, "\n"+`mcp_gateway_sink_lag{sink="disk"}`) {
 		t.Error("the metrics do not say so")
 	}
@@ -190,7 +190,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	// A sink that is added while the gateway runs, and one that cannot be.
 	text := string(read(t, p.Config))
 	testenv.Write(t, p.Config, text+"  - {name: later, file: {path: later.jsonl}, batch: {wait: 20ms}}\n")
-	testenv.Eventually(t, 20*time.Second, "the new sink", func() bool { s := p.sinks(t)["later"]; return s.State == "running" && s.Lag == 0 && s.Delivered > 0 })
+	testenv.Eventually(t, time.Minute, "the new sink", func() bool { s := p.sinks(t)["later"]; return s.State == "running" && s.Lag == 0 && s.Delivered > 0 })
 	if n := len(seqs(t, linesOf(t, filepath.Join(p.dir, "later.jsonl")))); n < 73 {
 		t.Errorf("%d receipts in the new sink", n)
 	}

@@ -133,7 +133,7 @@ func TestTheGuidesBlocksTakeEffect(t *testing.T) {
 		}
 	}
 	// budget_alerts: "80%_threshold"
-	testenv.Eventually(t, 10*time.Second, "the alert is an event", func() bool {
+	testenv.Eventually(t, time.Minute, "the alert is an event", func() bool {
 		return strings.Contains(g.Receipts(t), "budget_low") && strings.Contains(g.Receipts(t), "budget.sandbox.low")
 	})
 	if n := strings.Count(g.Receipts(t), `"budget sandbox is used to 80 % or more"`); n > 2 { // of the caller's own and of the sum, once each
@@ -164,7 +164,7 @@ func TestTheGuidesBlocksTakeEffect(t *testing.T) {
 	}
 	// People can let the caller go on, and that leaves a receipt.
 	command(t, "usage", "grant", "--admin", g.Admin, "--budget", "sandbox", "--calls", "2", "--because", "a test")
-	testenv.Eventually(t, 10*time.Second, "a grant takes effect", func() bool { return caller(t, g, "2026-07-28", "")("cheap", 0) == nil })
+	testenv.Eventually(t, time.Minute, "a grant takes effect", func() bool { return caller(t, g, "2026-07-28", "")("cheap", 0) == nil })
 	if s := g.Receipts(t); !strings.Contains(s, "budget_grant") || !strings.Contains(s, "a test") {
 		t.Error("no receipt of the grant")
 	}
@@ -182,7 +182,11 @@ func TestEachLineOfTheGuideIsABoundOfItsOwn(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := gateway(t, url, c.line+"\nguards: {budget: {task: {header: x-task-id}, "+prices+"}}\n")
-			for i := range 3 {
+			before := 3
+			if c.name == "max_duration" {
+				before = 1 // its time begins with the first, and may have passed at any other
+			}
+			for i := range before {
 				if code, body := stateless(t, g, "cheap", 0); code != 200 || strings.Contains(body, "budget_exhausted") {
 					t.Fatalf("call %d: %d %s", i, code, body)
 				}
@@ -209,14 +213,14 @@ func TestTokensThatAToolReportsArePaidByAllReplicas(t *testing.T) {
 	if code, body := stateless(t, one, "llm", 30_000); code != 200 || strings.Contains(body, "error") {
 		t.Fatalf("%d %s", code, body)
 	}
-	testenv.Eventually(t, 10*time.Second, "$0.03 are counted", func() bool {
+	testenv.Eventually(t, time.Minute, "$0.03 are counted", func() bool {
 		var show []struct{ Used map[string]int64 }
 		return json.Unmarshal([]byte(command(t, "usage", "show", "--admin", two.Admin, "--budget", "all")), &show) == nil && show[0].Used["cost"] == 30_000
 	})
 	if _, body := stateless(t, two, "llm", 25_000); strings.Contains(body, "budget_exhausted") {
 		t.Fatal(body)
 	}
-	testenv.Eventually(t, 10*time.Second, "nothing is left for anybody", func() bool {
+	testenv.Eventually(t, time.Minute, "nothing is left for anybody", func() bool {
 		_, body := stateless(t, one, "llm", 1)
 		return strings.Contains(body, "budget_exhausted")
 	})
@@ -227,7 +231,7 @@ func TestTokensThatAToolReportsArePaidByAllReplicas(t *testing.T) {
 		t.Errorf("%+v, %v", show, err)
 	}
 	r.Stop()
-	testenv.Eventually(t, 20*time.Second, "nobody can keep account", func() bool {
+	testenv.Eventually(t, time.Minute, "nobody can keep account", func() bool {
 		code, body := stateless(t, one, "cheap", 0)
 		return code == 503 && strings.Contains(body, "budget_unavailable") && !strings.Contains(body, r.Address)
 	})

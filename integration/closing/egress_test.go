@@ -63,7 +63,7 @@ func tunnel(t testing.TB, proxy string, port int, say string, read int64, wait b
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = fmt.Fprintf(c, "CONNECT 127.0.0.2:%d HTTP/1.1\r\nHost: x\r\n\r\n", port)
 	r := bufio.NewReader(c)
 	if _, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect}); err != nil {
@@ -79,7 +79,7 @@ func tunnel(t testing.TB, proxy string, port int, say string, read int64, wait b
 }
 
 func TestATunnelsBytesAndEndAreOnRecord(t *testing.T) {
-	web := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	web := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		_, _ = w.Write(append(b, b...))
 	})}
@@ -89,18 +89,13 @@ func TestATunnelsBytesAndEndAreOnRecord(t *testing.T) {
 	}
 	go func() { _ = web.Serve(ln) }()
 	t.Cleanup(func() { _ = web.Close() })
-	none, err := net.Listen("tcp", "127.0.0.2:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, plain, nobody := site(t), ln.Addr().(*net.TCPAddr).Port, none.Addr().(*net.TCPAddr).Port
-	_ = none.Close()
-	g := testenv.Start(t, "  - {name: one, url: "+server(t)+"/}\n", fmt.Sprintf(`egress:
+	port, plain, nobody := site(t), ln.Addr().(*net.TCPAddr).Port, testenv.FreePort(t)
+	g := testenv.Start(t, "  - {name: one, url: "+server(t).url+"/}\n", fmt.Sprintf(`egress:
   listeners: [{address: "127.0.0.1:0", workload: sandbox}, {address: "127.0.0.1:0", workload: counted}, {address: "127.0.0.1:0", workload: hasty}]
   workloads:
     - {name: sandbox, allow: [{host: 127.0.0.2, ports: [%[1]d, %[2]d, %[3]d], schemes: [https, http], addresses: [127.0.0.2]}]}
     - {name: counted, max_response: 10KiB, allow: [{host: 127.0.0.2, ports: [%[1]d], addresses: [127.0.0.2]}]}
-    - {name: hasty, idle_time: 300ms, allow: [{host: 127.0.0.2, ports: [%[1]d], addresses: [127.0.0.2]}]}
+    - {name: hasty, idle_time: 1500ms, allow: [{host: 127.0.0.2, ports: [%[1]d], addresses: [127.0.0.2]}]}
 `, port, plain, nobody))
 	post := func() {
 		c, err := net.Dial("tcp", g.Egress[0])
@@ -132,7 +127,7 @@ func TestATunnelsBytesAndEndAreOnRecord(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.goes()
 			var ends, lets []receipt
-			testenv.Eventually(t, 10*time.Second, "the closing receipt", func() bool {
+			testenv.Eventually(t, time.Minute, "the closing receipt", func() bool {
 				ends, lets = nil, nil
 				for _, r := range kept(t, g) {
 					if r.Closed != "" {
@@ -156,7 +151,7 @@ func TestATunnelsBytesAndEndAreOnRecord(t *testing.T) {
 		tunnel(t, g.Egress[0], 1, "", 0, true)
 		tunnel(t, g.Egress[0], port, "bye\n", 0, true) // whose end comes later
 		ends := 0
-		testenv.Eventually(t, 10*time.Second, "the last closing receipt", func() bool {
+		testenv.Eventually(t, time.Minute, "the last closing receipt", func() bool {
 			ends = 0
 			for _, r := range kept(t, g) {
 				if r.Closed != "" {

@@ -20,9 +20,16 @@ import (
 
 const event = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":1,\"progress\":1}}\n\n"
 
-// server answers each tool in the way that its name says.
-func server(t testing.TB) string {
+// upstream answers each tool in the way that its name says.
+type upstream struct {
+	url    string
+	silent chan struct{} // gets one for each call of the tool silent that came
+	passed chan struct{} // the tool breaks waits for one, when its event has passed
+}
+
+func server(t testing.TB) *upstream {
 	t.Helper()
+	u := &upstream{silent: make(chan struct{}, 10), passed: make(chan struct{}, 10)}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		var m struct {
@@ -48,15 +55,19 @@ func server(t testing.TB) string {
 			<-r.Context().Done()
 		case "breaks":
 			events()
-			time.Sleep(50 * time.Millisecond) // so that the event has passed
+			select {
+			case <-u.passed:
+			case <-r.Context().Done():
+			}
 			panic(http.ErrAbortHandler)
 		case "half":
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "1000")
 			say(answer[:10])
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(500 * time.Millisecond) // so that the gateway has its head, which nobody else can see
 			panic(http.ErrAbortHandler)
 		case "silent":
+			u.silent <- struct{}{}
 			<-r.Context().Done()
 		default:
 			if r.Method == http.MethodGet {
@@ -68,7 +79,8 @@ func server(t testing.TB) string {
 	}))
 	t.Cleanup(s.Close)
 	t.Cleanup(s.CloseClientConnections)
-	return s.URL
+	u.url = s.URL
+	return u
 }
 
 // receipt is what the tests look at.
@@ -113,7 +125,7 @@ func readable(t testing.TB, text []byte) (out []receipt) {
 // closed waits for the closing receipt of the call of a tool.
 func closed(t testing.TB, g *testenv.Gateway, tool string) (end receipt, before []receipt) {
 	t.Helper()
-	testenv.Eventually(t, 15*time.Second, "the closing receipt of "+tool, func() bool {
+	testenv.Eventually(t, time.Minute, "the closing receipt of "+tool, func() bool {
 		before = nil
 		for _, r := range kept(t, g) {
 			if r.Name != tool && r.Method != tool {
@@ -130,20 +142,24 @@ func closed(t testing.TB, g *testenv.Gateway, tool string) (end receipt, before 
 	return end, before
 }
 
-// call asks for a tool, and reads the answer until it ends, the client's patience
-// does, where it has some, or enough says so, where that is not nil.
-func call(t testing.TB, g *testenv.Gateway, tool, token string, patience time.Duration, enough func(line string) bool) {
+// call asks for a tool, and reads the answer until it ends, leave is told, or enough
+// says so, where that is not nil.
+func call(t testing.TB, g *testenv.Gateway, tool, token string, leave <-chan struct{}, enough func(line string) bool) {
 	t.Helper()
-	ask(t, g, http.MethodPost, fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{}}}`, tool), token, patience, enough)
+	ask(t, g, http.MethodPost, fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{}}}`, tool), token, leave, enough)
 }
 
-func ask(t testing.TB, g *testenv.Gateway, method, body, token string, patience time.Duration, enough func(line string) bool) {
+func ask(t testing.TB, g *testenv.Gateway, method, body, token string, leave <-chan struct{}, enough func(line string) bool) {
 	t.Helper()
-	if patience == 0 {
-		patience = 20 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	go func() {
+		select {
+		case <-leave:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	req, err := http.NewRequestWithContext(ctx, method, g.MCP+"/mcp/one", strings.NewReader(body))
 	if err != nil {
 		t.Error(err)

@@ -62,7 +62,7 @@ func server(t testing.TB, stream bool) string {
 
 func call(t testing.TB, url, tool, traceparent string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(ctx, &sdk.StreamableClientTransport{Endpoint: url, DisableStandaloneSSE: true}, nil)
 	if err != nil {
@@ -87,7 +87,7 @@ func TestACollectorShowsOneTrace(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "collector.yaml")
 			testenv.Write(t, file, fmt.Sprintf(config, ports["grpc"], ports["http"], cert, key))
 			c := testenv.Launch(t, bin, "--config="+file)
-			testenv.Eventually(t, 30*time.Second, "the collector", func() bool { return strings.Contains(c.Text(), "Everything is ready") })
+			testenv.Eventually(t, time.Minute, "the collector", func() bool { return strings.Contains(c.Text(), "Everything is ready") })
 			g := testenv.Start(t, fmt.Sprintf("  - {name: json, url: %q}\n  - {name: events, url: %q}\n", server(t, false), server(t, true)), fmt.Sprintf(
 				"telemetry:\n  otlp: {endpoint: \"https://127.0.0.1:%d\", protocol: %s, ca: %s, compression: gzip}\n  traces: {sample: 1}\n  metrics: {interval: 1s}\n"+
 					"telemetry_configuration: {traces: {ai_spans: [prompt_hashes, tool_metadata, token_usage, cost_tracking, latency_percentiles]}}\n"+
@@ -110,11 +110,11 @@ func TestACollectorShowsOneTrace(t *testing.T) {
 				}
 			}
 			const proc = "async envoy.service.ext_proc.v3.ExternalProcessor.Process egress"
-			testenv.Eventually(t, 30*time.Second, "the trace of a call answered as JSON", want(0, "tools/call read", "ingress", proc, "router mcp/json/default egress"))
-			testenv.Eventually(t, 30*time.Second, "the trace of a call answered as events", want(1, "tools/call read", "ingress", proc, "router mcp/events/default egress"))
-			testenv.Eventually(t, 30*time.Second, "the trace of a refusal", want(3, "tools/call rare", "ingress", proc))
+			testenv.Eventually(t, time.Minute, "the trace of a call answered as JSON", want(0, "tools/call read", "ingress", proc, "router mcp/json/default egress"))
+			testenv.Eventually(t, time.Minute, "the trace of a call answered as events", want(1, "tools/call read", "ingress", proc, "router mcp/events/default egress"))
+			testenv.Eventually(t, time.Minute, "the trace of a refusal", want(3, "tools/call rare", "ingress", proc))
 			for _, text := range []string{"sallyport.guard: Str(quota)", "error.type: Str(quota_exceeded)", "gen_ai.operation.name: Str(execute_tool)", "mcp.server.operation.duration", "service.name: Str(sallyport-envoy)"} {
-				testenv.Eventually(t, 10*time.Second, text, func() bool { return strings.Contains(c.Text(), text) })
+				testenv.Eventually(t, time.Minute, text, func() bool { return strings.Contains(c.Text(), text) })
 			}
 		})
 	}

@@ -276,7 +276,7 @@ func TestTheHealthCheckOfEnvoyAnswersByItsState(t *testing.T) {
 			if script == check[3] {
 				t.Fatalf("%s does not ask port %s: %s", name, admin, script)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			out, err := exec.CommandContext(ctx, "bash", "-c", script).CombinedOutput()
 			cancel()
 			if (err == nil) != healthy {

@@ -66,7 +66,7 @@ func start(t testing.TB, url, more string) *gateway {
 	path := t.TempDir() + "/sallyport.yaml"
 	testenv.Write(t, path, text)
 	g := &gateway{Gateway: testenv.StartFile(t, path), t: t, receipts: receiptsPath.FindStringSubmatch(text)[1]}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	c, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(ctx, &sdk.StreamableClientTransport{Endpoint: g.MCP + "/mcp/crm", DisableStandaloneSSE: true}, nil)
 	if err != nil {
@@ -85,7 +85,7 @@ func (g *gateway) in(t testing.TB) *gateway {
 }
 
 func (g *gateway) call(tool, text string, meta sdk.Meta) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err := g.client.CallTool(ctx, &sdk.CallToolParams{Name: tool, Arguments: arguments{text}, Meta: meta})
 	return err
@@ -115,7 +115,7 @@ type receipt struct {
 // with the words.
 func (g *gateway) until(tool, label, event, words string) {
 	g.t.Helper()
-	testenv.Eventually(g.t, 20*time.Second, fmt.Sprintf("a receipt of %s with %s and %s", tool, label, event), func() bool {
+	testenv.Eventually(g.t, time.Minute, fmt.Sprintf("a receipt of %s with %s and %s", tool, label, event), func() bool {
 		b, err := os.ReadFile(g.receipts)
 		if err != nil {
 			return false
@@ -219,14 +219,14 @@ func TestALoopOverTwoGateways(t *testing.T) {
 		[]*gateway{one, two}[i%2].allow("search", "the same", nil)
 	}
 	for _, g := range []*gateway{one, two} {
-		testenv.Eventually(t, 20*time.Second, "each learns what the other saw", func() bool {
+		testenv.Eventually(t, time.Minute, "each learns what the other saw", func() bool {
 			err := g.call("search", "the same", nil)
 			return err != nil && strings.Contains(err.Error(), "You are going in circles")
 		})
 	}
 	// While Redis is away, each has its own memory, and no call waits.
 	r.Stop()
-	testenv.Eventually(t, 20*time.Second, "the metrics say so", func() bool {
+	testenv.Eventually(t, time.Minute, "the metrics say so", func() bool {
 		return strings.Contains(one.Get(t, "/metrics"), "\nmcp_gateway_conduct_alone 1\n")
 	})
 	one.refuse("search", "the same", nil, "You are going in circles")

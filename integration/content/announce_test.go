@@ -22,7 +22,7 @@ func TestAnAnnouncedChangeIsLookedAtBeforeTheNextCall(t *testing.T) {
 	add(s, "send", "Sends a letter.", echo)
 	g := testenv.Start(t, "  - {name: post, url: "+h.URL+"}\n", "guards:\n  catalog: {announced: refuse}\n")
 	heard := make(chan struct{}, 8)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, &sdk.ClientOptions{ToolListChangedHandler: func(context.Context, *sdk.ToolListChangedRequest) { heard <- struct{}{} }}).
 		Connect(ctx, &sdk.StreamableClientTransport{Endpoint: g.MCP + "/mcp/post"}, &sdk.ClientSessionOptions{ProtocolVersion: "2025-11-25"})
@@ -46,9 +46,7 @@ func TestAnAnnouncedChangeIsLookedAtBeforeTheNextCall(t *testing.T) {
 	if _, err := call(t, c, "send", "x"); err == nil || !strings.Contains(err.Error(), "List them") {
 		t.Errorf("called before anybody listed: %v", err)
 	}
-	if !strings.Contains(g.Log(), "definitions_announced") {
-		t.Error("no event")
-	}
+	g.LogWith(t, "definitions_announced")
 	names(t, c)
 	if got, err := call(t, c, "send", "x"); err != nil || got != "x" {
 		t.Errorf("after the list: %q, %v", got, err)

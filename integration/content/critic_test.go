@@ -52,7 +52,7 @@ func TestASecondOpinionAboutWhatAServerSays(t *testing.T) {
   dlp: {to_client: {pii: mask}}
   injection:
     results: {alert: 0.5, refuse: 0.95}
-    critic: {url: "`+critic.URL+`/judge", token: "file:`+token+`", from: 0.3, timeout: 150ms}
+    critic: {url: "`+critic.URL+`/judge", token: "file:`+token+`", from: 0.3, timeout: 900ms}
 `)
 	c := connect(t, g.MCP+"/mcp/tickets")
 	n := 0
@@ -76,7 +76,5 @@ func TestASecondOpinionAboutWhatAServerSays(t *testing.T) {
 	if err := read(fmt.Sprint(n)); err != nil || asked.Load() != before {
 		t.Errorf("asked again about the same text: %v", err)
 	}
-	if !strings.Contains(g.Log(), "critic_silent") {
-		t.Error("nobody learns that the critic is silent")
-	}
+	g.LogWith(t, "critic_silent")
 }

@@ -41,7 +41,7 @@ func streaming(t *testing.T, tools map[string]func(say func(string))) string {
 // listen calls a tool and hands every data line that comes to each.
 func listen(t *testing.T, url, tool string, each func(data string)) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"`+tool+`","arguments":{},"_meta":{"progressToken":1}}}`))
 	if err != nil {
@@ -130,7 +130,7 @@ func TestALongStreamUnderRedaction(t *testing.T) {
 					say("data: out of order\n\n")
 					return
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				say("data: event " + strconv.Itoa(i) + " is held back\n\n")
 				return
 			}

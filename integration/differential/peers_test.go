@@ -114,7 +114,7 @@ func markSDK(t testing.TB) peer {
 }
 
 func fetchRuns(t testing.TB, url string) []run {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -180,8 +180,8 @@ func child(t testing.TB, name string, args ...string) map[string]string {
 		if err := json.Unmarshal([]byte(line), &out); err != nil {
 			t.Fatalf("%s %v: %v: %q", name, args, err, line)
 		}
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s %v: said nothing in 30 s", name, args)
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("%s %v: said nothing in 2 minutes", name, args)
 	}
 	return out
 }

@@ -126,12 +126,12 @@ func post(target string, lines []string, body []byte) (*reply, error) {
 	}
 	b.WriteString("\r\n")
 	b.Write(body)
-	return exchange(u.Host, b.Bytes(), 15*time.Second)
+	return exchange(u.Host, b.Bytes(), time.Minute)
 }
 
 // exchange writes bytes to a connection and reads the final response.
 func exchange(host string, request []byte, patience time.Duration) (*reply, error) {
-	conn, err := net.DialTimeout("tcp", host, 5*time.Second)
+	conn, err := net.DialTimeout("tcp", host, time.Minute)
 	if err != nil {
 		return nil, err
 	}

@@ -107,13 +107,14 @@ func startSite(t testing.TB, address string, h http.Handler) *site {
 		s.hits.Add(1)
 		s.last.Store(r)
 		h.ServeHTTP(w, r)
-	}), ReadHeaderTimeout: 5 * time.Second}
+	}), ReadHeaderTimeout: time.Minute}
 	go func() { _ = srv.Serve(ln) }()
 	t.Cleanup(func() { _ = srv.Close() })
 	return s
 }
 
-// raw sends bytes to an address and returns all that comes back within 2 s.
+// raw sends bytes to an address and returns what comes back: a head within a minute,
+// and as much of a body as comes within 2 s of it.
 func raw(t testing.TB, address, send string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
@@ -121,7 +122,7 @@ func raw(t testing.TB, address, send string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(c, send); err != nil {
 		return err.Error()
 	}
@@ -131,6 +132,7 @@ func raw(t testing.TB, address, send string) string {
 		return err.Error()
 	}
 	defer resp.Body.Close()
+	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 	b, _ := io.ReadAll(resp.Body) // as far as it came
 	return fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("x-sallyport-reason"), b)
 }
@@ -139,7 +141,7 @@ func raw(t testing.TB, address, send string) string {
 func receipts(t testing.TB, g *testenv.Gateway, want string) string {
 	t.Helper()
 	var out string
-	testenv.Eventually(t, 10*time.Second, "a receipt with "+want, func() bool {
+	testenv.Eventually(t, time.Minute, "a receipt with "+want, func() bool {
 		out = ""
 		for line := range strings.Lines(g.Receipts(t)) {
 			if strings.Contains(line, `"egress":{`) {
@@ -172,7 +174,7 @@ var exchangeID = regexp.MustCompile(`"exchange":"([0-9a-f]+)"`)
 func exchangeOf(t testing.TB, g *testenv.Gateway, trace string) string {
 	t.Helper()
 	var id string
-	testenv.Eventually(t, 10*time.Second, "the receipt of the call", func() bool {
+	testenv.Eventually(t, time.Minute, "the receipt of the call", func() bool {
 		for line := range strings.Lines(g.Receipts(t)) {
 			if strings.Contains(line, `"method":"tools/call"`) && strings.Contains(line, trace) {
 				id = exchangeID.FindStringSubmatch(line)[1]

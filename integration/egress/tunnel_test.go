@@ -94,7 +94,7 @@ func dig(t testing.TB, proxy string, conf *tls.Config, authority string) (*tunne
 		return nil, err.Error()
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", authority)
 	r := bufio.NewReader(c)
 	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
@@ -130,7 +130,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "secure "+r.Host) }), ReadHeaderTimeout: time.Second}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "secure "+r.Host) }), ReadHeaderTimeout: time.Minute}
 	go func() { _ = srv.Serve(tlsLn) }()
 	t.Cleanup(func() { _ = srv.Close() })
 	tlsPort := tlsLn.Addr().(*net.TCPAddr).Port
@@ -271,7 +271,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 			t.Errorf("%d bytes got out", n)
 		}
 		_ = u.Close()
-		testenv.Eventually(t, 10*time.Second, "the one connection", func() bool { u, why = dig(t, mutual, company.Trusting(batch), at("b.example")); return u != nil })
+		testenv.Eventually(t, time.Minute, "the one connection", func() bool { u, why = dig(t, mutual, company.Trusting(batch), at("b.example")); return u != nil })
 		if got := u.says("mine"); got != "mine" {
 			t.Error(got)
 		}
@@ -287,7 +287,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 				next <- why
 			}()
 		}
-		testenv.Eventually(t, 10*time.Second, "others waiting", func() bool {
+		testenv.Eventually(t, time.Minute, "others waiting", func() bool {
 			return strings.Count(receipts(t, g, "batch"), `"host":"b.example"`) >= judged+cap(next)
 		})
 		_, _ = io.WriteString(u, "send 1000000\n")
@@ -308,7 +308,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 		}
 		conf := company.Trusting(batch)
 		c := &http.Client{Transport: &http.Transport{TLSClientConfig: conf, Proxy: http.ProxyURL(&url.URL{Scheme: "https", Host: mutual}), DisableKeepAlives: true}}
-		testenv.Eventually(t, 10*time.Second, "a plain request that is too large", func() bool {
+		testenv.Eventually(t, time.Minute, "a plain request that is too large", func() bool {
 			resp, err := c.Post(fmt.Sprintf("http://b.example:%d/", secure.port), "text/plain", bytes.NewReader(make([]byte, 100<<10)))
 			if err != nil {
 				return false
@@ -346,7 +346,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 		write(t, g, func(s string) string {
 			return strings.Replace(s, "        - {host: inside.example", fmt.Sprintf("        - {host: later.example, ports: [%d], addresses: [127.0.0.2]}\n        - {host: inside.example", public.port), 1) + "    - {name: extra, ids: [\"spiffe://company.example/extra\"], allow: [{host: a.example}]}\n"
 		})
-		testenv.Eventually(t, 20*time.Second, "the new list", func() bool {
+		testenv.Eventually(t, time.Minute, "the new list", func() bool {
 			v, _ := dig(t, open, nil, at("later.example"))
 			return v != nil && v.says("hello") == "hello"
 		})
@@ -361,7 +361,7 @@ func TestTunnelsLeadWhereTheirWorkloadMayGo(t *testing.T) {
 //nolint:staticcheck // net/http has no other way to say :protocol
 func overHTTP2(t testing.TB, proxy string, conf *tls.Config, authority, protocol string) (int, string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	transport := &http2.Transport{TLSClientConfig: conf}
 	defer transport.CloseIdleConnections()

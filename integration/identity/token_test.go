@@ -53,7 +53,7 @@ func TestOnlyATokenForThisServerOpensIt(t *testing.T) {
 	t.Cleanup(h.Close)
 	g := gateway(t, p, "  - {name: crm, url: "+h.URL+"}\n  - {name: data, url: "+h.URL+"}\n")
 	url := g.MCP + "/mcp/crm"
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
 	client := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil)
@@ -139,7 +139,7 @@ func send(t testing.TB, ctx context.Context, verb, url, token, body string) *htt
 func TestAStrangersBodyIsNotRead(t *testing.T) {
 	p := startIssuer(t)
 	g := gateway(t, p, "  - {name: crm, url: http://127.0.0.1:9}\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	endless, stop := io.Pipe()
 	defer stop.Close()
@@ -162,7 +162,7 @@ func TestAStrangersBodyIsNotRead(t *testing.T) {
 func TestAStreamEndsReadablyWhenItsTokenExpires(t *testing.T) {
 	p := startIssuer(t)
 	g := gateway(t, p, "  - {name: crm, url: "+watching(t)+"}\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	resp := send(t, ctx, http.MethodPost, g.MCP+"/mcp/crm", p.Token(t, public+"/mcp/crm", 4*time.Second, nil), `{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"watch"}}`)
 	if resp.StatusCode != http.StatusOK {

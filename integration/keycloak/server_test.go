@@ -152,7 +152,7 @@ func (s *server) words() string {
 // form posts a form and decodes the JSON of the answer.
 func form(t testing.TB, to string, values url.Values, into any) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(values.Encode()))
 	if err != nil {

@@ -33,7 +33,7 @@ func (r realm) person(t testing.TB, scopes ...string) (access, id, refresh strin
 	t.Helper()
 	c := oauth2.Config{ClientID: "desk", RedirectURL: oauth.Redirect, Scopes: scopes, Endpoint: oauth2.Endpoint{AuthURL: r.issuer + "/protocol/openid-connect/auth"}}
 	verifier := oauth2.GenerateVerifier()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	place, err := oauth.NewBrowser(t, "ana", password).Authorize(ctx, c.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier)))
 	if err != nil {
@@ -109,7 +109,7 @@ func (r realm) hmac(t testing.TB, token string) string {
 	var about struct {
 		PublicKey string `json:"public_key"`
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.issuer, nil)
 	if err != nil {

@@ -26,7 +26,7 @@ type receipt struct {
 func (g gateway) receipts(t *testing.T, what string, want map[string]int, kind func(receipt) bool) {
 	t.Helper()
 	var got map[string]int
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		got = g.count(t, kind) // they are written behind the data path
 		if maps.Equal(got, want) {
 			return

@@ -86,7 +86,7 @@ func node(which string) func(testing.TB, Task, *Browser) Done {
 }
 
 // life bounds one client's task.
-const life = 90 * time.Second
+const life = 3 * time.Minute
 
 // open has the person's browser open an authorization URL.
 func open(ctx context.Context, done *Done, person *Browser, to string) (string, error) {

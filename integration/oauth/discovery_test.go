@@ -5,8 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/integration/oauth/provider"
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 // identity is the configuration that believes the provider.
@@ -51,6 +53,8 @@ func TestAClientThatKnowsTheURLOnlyGetsInAndStepsUpOnce(t *testing.T) {
 				if !slices.Contains(c.Settled, grant) {
 					stepUps++
 				}
+				// They are written behind the data path, and one too many would be told by the next.
+				testenv.Eventually(t, time.Minute, "receipts of the challenges", func() bool { return challenged() >= stepUps })
 				if seen := challenged(); seen != stepUps {
 					t.Errorf("%d challenges for scopes, want %d", seen, stepUps)
 				}

@@ -6,7 +6,6 @@ package oauth
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -40,12 +39,7 @@ const organisation = `{
 // starts, since tokens name it.
 func Address(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return testenv.FreeAddress(t)
 }
 
 // Gateway runs a gateway at an address, in front of two MCP servers: crm and

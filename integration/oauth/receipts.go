@@ -21,7 +21,7 @@ func Receipts(t testing.TB, g *testenv.Gateway, want string) string {
 	}
 	path := receiptsPath.FindSubmatch(b)[1]
 	var text []byte
-	testenv.Eventually(t, 10*time.Second, "a receipt with "+want, func() bool {
+	testenv.Eventually(t, time.Minute, "a receipt with "+want, func() bool {
 		text, err = os.ReadFile(string(path))
 		return err == nil && bytes.Contains(text, []byte(want))
 	})

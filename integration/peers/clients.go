@@ -11,7 +11,7 @@ import (
 )
 
 // clientLife is how long one conversation may take.
-const clientLife = time.Minute
+const clientLife = 3 * time.Minute
 
 // Run takes the steps of a plan against the MCP server at url.
 type Run func(t testing.TB, url string, p scenario.Plan) scenario.Steps

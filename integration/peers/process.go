@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	startLimit = 30 * time.Second // a Python server on a busy machine takes several seconds
+	startLimit = 2 * time.Minute // a Python server on a busy machine takes several seconds
 	stopLimit  = 5 * time.Second
 )
 
@@ -28,7 +28,7 @@ type process struct {
 
 // start runs a server in a process group of its own, which ends with the test:
 // first by SIGTERM, then by SIGKILL. It returns what ready makes of the line that
-// it accepts; a test fails when there is none within 30 seconds.
+// it accepts; a test fails when there is none within startLimit.
 func start(t testing.TB, cmd *exec.Cmd, ready func(line string) (string, bool)) string {
 	t.Helper()
 	p := &process{cmd: cmd, ended: make(chan struct{})}
@@ -85,8 +85,11 @@ func (p *process) text() string {
 
 func (p *process) stop(t testing.TB) {
 	group := -p.cmd.Process.Pid
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		_ = syscall.Kill(group, signal) // it may have ended by itself
+	for _, s := range []struct {
+		signal syscall.Signal
+		limit  time.Duration
+	}{{syscall.SIGTERM, stopLimit}, {syscall.SIGKILL, time.Minute}} {
+		_ = syscall.Kill(group, s.signal) // it may have ended by itself
 		select {
 		case <-p.ended:
 			_ = syscall.Kill(group, syscall.SIGKILL) // and so may its children not have
@@ -94,7 +97,7 @@ func (p *process) stop(t testing.TB) {
 				t.Logf("%s:\n%s", p.cmd, tail(p.text()))
 			}
 			return
-		case <-time.After(stopLimit):
+		case <-time.After(s.limit):
 		}
 	}
 	t.Errorf("peers: %s did not end", p.cmd)

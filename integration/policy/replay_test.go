@@ -38,7 +38,7 @@ func record(t testing.TB, p guardpolicy.Decider, keep audit.Content, hide bool) 
 		Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
 			return wait(ctx)
 		},
-	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second})
+	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

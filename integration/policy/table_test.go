@@ -112,7 +112,7 @@ func chain(t testing.TB, p guardpolicy.Decider) *guard.Chain {
 		Await: func(ctx context.Context, _ time.Duration, wait func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
 			return wait(ctx)
 		},
-	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Second})
+	}, guard.Member{Spec: spec, Guard: g, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 		before := g.Get(t, "/v1/status")
 		testenv.Write(t, filepath.Join(dir, "org", "data.json"), string(as(t, role)))
 		if role != "anonymous" {
-			testenv.Eventually(t, 30*time.Second, "the bundle for "+role, func() bool { return revision(t, g.Get(t, "/v1/status")) != revision(t, before) })
+			testenv.Eventually(t, time.Minute, "the bundle for "+role, func() bool { return revision(t, g.Get(t, "/v1/status")) != revision(t, before) })
 		}
 		for _, r := range all {
 			if !fits(r, role) {
@@ -188,7 +188,7 @@ func TestTheDecisionTableThroughEnvoy(t *testing.T) {
 	}
 	good := revision(t, g.Get(t, "/v1/status"))
 	testenv.Write(t, filepath.Join(dir, "sallyport", "main.rego"), "package sallyport\naccess := {")
-	testenv.Eventually(t, 30*time.Second, "the status says what is wrong", func() bool { return strings.Contains(g.Get(t, "/v1/status"), "rego_parse_error") })
+	testenv.Eventually(t, time.Minute, "the status says what is wrong", func() bool { return strings.Contains(g.Get(t, "/v1/status"), "rego_parse_error") })
 	if now := revision(t, g.Get(t, "/v1/status")); now != good {
 		t.Errorf("the revision became %s", now)
 	}

@@ -172,7 +172,7 @@ func TestTheReadmeIsTrue(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatal("still running")
 		}
-		testenv.Eventually(t, 5*time.Second, "the process group is empty", func() bool {
+		testenv.Eventually(t, time.Minute, "the process group is empty", func() bool {
 			return syscall.Kill(-group, 0) == syscall.ESRCH
 		})
 		if c, err := net.DialTimeout("tcp", strings.TrimPrefix(g.url, "http://"), time.Second); err == nil {

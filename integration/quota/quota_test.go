@@ -62,7 +62,7 @@ const modern = `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"
 // stateless calls a tool as a client of 2026-07-28 does, without a session.
 func stateless(t testing.TB, g *testenv.Gateway, tool, name string) (int, http.Header, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	code, h, body := post(ctx, g, tool, name)
 	if code == 0 {
@@ -89,7 +89,7 @@ func caller(t testing.TB, g *testenv.Gateway, revision string) func(tool string)
 }
 
 func TestAnIdleServerLendsWhatTheLimitAllows(t *testing.T) {
-	g := gateway(t, server(t), "  rate_limiting: {per_principal: 10/hour, adaptive_surge: true}\n", "guards: {quota: {lend: 50}}\n")
+	g := gateway(t, server(t), "  rate_limiting: {per_principal: 10/hour, adaptive_surge: true}\n", "guards: {quota: {lend: 50}, surge: {tolerance: 1000}}\n") // a busy machine is not taken for a busy server
 	for i := range 16 {
 		code, h, body := stateless(t, g, "echo", "x")
 		if want := map[bool]int{true: 200, false: 429}[i < 15]; code != want {
@@ -177,10 +177,10 @@ func TestCallsInFlightAreOverWhenTheirReplyIs(t *testing.T) {
 			answers <- code
 		}()
 	}
-	testenv.Eventually(t, 20*time.Second, "both are at the server", func() bool { return here.Load() == 2 })
+	testenv.Eventually(t, time.Minute, "both are at the server", func() bool { return here.Load() == 2 })
 	var h http.Header
 	var body string
-	testenv.Eventually(t, 20*time.Second, "a third is refused", func() bool {
+	testenv.Eventually(t, time.Minute, "a third is refused", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		var code int
@@ -196,7 +196,7 @@ func TestCallsInFlightAreOverWhenTheirReplyIs(t *testing.T) {
 			t.Errorf("a call in flight: %d", code)
 		}
 	}
-	testenv.Eventually(t, 20*time.Second, "there is room again", func() bool {
+	testenv.Eventually(t, time.Minute, "there is room again", func() bool {
 		code, _, _ := stateless(t, g, "echo", "x")
 		return code == 200
 	})
@@ -229,7 +229,7 @@ func TestOpenStreamsAndBytes(t *testing.T) {
 	}
 	leave()
 	_ = one.Close()
-	testenv.Eventually(t, 20*time.Second, "the place is free", func() bool {
+	testenv.Eventually(t, time.Minute, "the place is free", func() bool {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		code, again := listen(ctx)
@@ -238,7 +238,7 @@ func TestOpenStreamsAndBytes(t *testing.T) {
 	})
 	close(over)
 	calls := 0
-	testenv.Eventually(t, 20*time.Second, "2 KiB are used up", func() bool {
+	testenv.Eventually(t, time.Minute, "2 KiB are used up", func() bool {
 		calls++
 		code, _, body := stateless(t, g, "echo", "x")
 		if code == 429 && !strings.Contains(body, "Limit volume: 2048 bytes/hour.") {
@@ -254,7 +254,7 @@ func TestOpenStreamsAndBytes(t *testing.T) {
 // The official Go SDK reads a refusal where the gateway sends it as a result.
 func TestTheOfficialSDKReadsARefusalThatIsAResult(t *testing.T) {
 	g := gateway(t, server(t), "  rate_limiting: {per_tool: 1/hour}\n", "mcp: {refusals: results}\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(ctx, &sdk.StreamableClientTransport{Endpoint: g.MCP + "/mcp/echo"}, nil)
 	if err != nil {
@@ -272,7 +272,7 @@ func TestTheOfficialSDKReadsARefusalThatIsAResult(t *testing.T) {
 // The official Go SDK does not read the body of a 429; its session lives on.
 func TestTheOfficialSDKSurvivesARefusal(t *testing.T) {
 	g := gateway(t, server(t), "  rate_limiting: {per_tool: 1/hour}\n", "")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s, err := sdk.NewClient(&sdk.Implementation{Name: "test", Version: "1"}, nil).Connect(ctx, &sdk.StreamableClientTransport{Endpoint: g.MCP + "/mcp/echo"}, nil)
 	if err != nil {
@@ -318,7 +318,7 @@ func TestTwoGatewaysShareAQuota(t *testing.T) {
 	}
 	// Redis goes away: what must be counted is refused, what has a local share is not.
 	r.Stop()
-	testenv.Eventually(t, 20*time.Second, "the metrics say so", func() bool {
+	testenv.Eventually(t, time.Minute, "the metrics say so", func() bool {
 		stateless(t, one, "echo", "x")
 		return strings.Contains(one.Get(t, "/metrics"), "\nmcp_gateway_quota_degraded 1")
 	})
@@ -326,7 +326,7 @@ func TestTwoGatewaysShareAQuota(t *testing.T) {
 	if err := json.Unmarshal([]byte(one.Get(t, "/v1/status")), &status); err != nil || status.Quota.Trouble == "" || strings.Contains(status.Quota.Trouble, "secret-word") {
 		t.Errorf("the status tells of %q: %v", status.Quota.Trouble, err)
 	}
-	testenv.Eventually(t, 5*time.Second, "what was last heard of a full window is forgotten", func() bool {
+	testenv.Eventually(t, time.Minute, "what was last heard of a full window is forgotten", func() bool {
 		code, _, body := stateless(t, one, "echo", "x")
 		return code == 503 && strings.Contains(body, "quota_unavailable") && !strings.Contains(body, r.Address)
 	})
@@ -334,7 +334,7 @@ func TestTwoGatewaysShareAQuota(t *testing.T) {
 		t.Errorf("local: %d %s", code, body)
 	}
 	r.Start(t)
-	testenv.Eventually(t, 30*time.Second, "counting goes on", func() bool {
+	testenv.Eventually(t, time.Minute, "counting goes on", func() bool {
 		code, _, _ := stateless(t, one, "echo", "x")
 		return code == 200
 	})

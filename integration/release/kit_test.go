@@ -182,7 +182,7 @@ func policyOf(t testing.TB, g *testenv.Gateway) status {
 func await(t testing.TB, g *testenv.Gateway, what string, ok func(status) bool) status {
 	t.Helper()
 	var s status
-	testenv.Eventually(t, 20*time.Second, what, func() bool { s = policyOf(t, g); return ok(s) })
+	testenv.Eventually(t, time.Minute, what, func() bool { s = policyOf(t, g); return ok(s) })
 	return s
 }
 

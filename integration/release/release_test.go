@@ -31,10 +31,10 @@ func TestTheLifeOfAPolicy(t *testing.T) {
 	guard := `
     bundle: ` + server.URL + `/policy.tar.gz
     keys: [{id: k1, algorithm: EdDSA, key: "file:` + keys.public + `"}]
-    fetch: {token: "env:BUNDLE_TOKEN", timeout: 1s}
+    fetch: {token: "env:BUNDLE_TOKEN", timeout: 2s}
     store: store
     poll: 100ms
-    deadline: 20ms
+    deadline: 200ms
     canary: {stages: [{tenants: [pilot], decisions: 20}], max_disagreement: 1, after: 10}`
 	path, out := write(t, issuer, guard, "")
 	g := testenv.StartFile(t, path)
@@ -80,7 +80,7 @@ func TestTheLifeOfAPolicy(t *testing.T) {
 	server.offer(keys.sign(t, "1.1.0", rules("2")), nil)
 	await(t, g, "the canary", func(s status) bool { return version(s.Candidate) == "1.1.0" && s.Stage == 1 })
 	// The status tells of a stage when it is decided, a moment before it judges.
-	testenv.Eventually(t, 10*time.Second, "the pilot is judged by the canary", func() bool {
+	testenv.Eventually(t, time.Minute, "the pilot is judged by the canary", func() bool {
 		got, err := send(g, pilot, listTool)
 		return err == nil && strings.Contains(got, "only-2") && strings.Count(got, "only-") == 1
 	})
@@ -102,7 +102,7 @@ func TestTheLifeOfAPolicy(t *testing.T) {
 	// One that never answers is rejected; only the pilot met it.
 	server.offer(keys.sign(t, "1.2.0", endless), nil)
 	await(t, g, "the next canary", func(s status) bool { return version(s.Candidate) == "1.2.0" })
-	testenv.Eventually(t, 10*time.Second, "the pilot gets no answer in time", func() bool {
+	testenv.Eventually(t, time.Minute, "the pilot gets no answer in time", func() bool {
 		got, err := send(g, pilot, callAny)
 		return err == nil && strings.Contains(got, "error")
 	})
@@ -125,9 +125,10 @@ func TestTheLifeOfAPolicy(t *testing.T) {
 	if got := say("rollback"); version(got) != "1.0.0" {
 		t.Errorf("rolled back to %s", got)
 	}
-	if b, err := os.ReadFile(out); err != nil || !strings.Contains(string(b), `"policy_rollback"`) {
-		t.Errorf("no receipt says that somebody rolled back: %v", err)
-	}
+	testenv.Eventually(t, time.Minute, "a receipt that says that somebody rolled back", func() bool {
+		b, err := os.ReadFile(out)
+		return err == nil && strings.Contains(string(b), `"policy_rollback"`)
+	})
 	if got, err := send(g, other, listTool); err != nil || !strings.Contains(got, "only-1") {
 		t.Errorf("after the rollback: %s, %v", got, err)
 	}
@@ -144,7 +145,7 @@ func TestTheLifeOfAPolicy(t *testing.T) {
 	select {
 	case err := <-g.Exited:
 		g.Exited <- err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the gateway did not end")
 	}
 	server.Close()
@@ -214,7 +215,7 @@ func TestAFleet(t *testing.T) {
 	token := issuer.Token(t, public+"/mcp/crm", 10*time.Minute, nil)
 	for _, g := range all {
 		await(t, g, "the new version", func(s status) bool { return version(s.Live) == "1.1.0" })
-		testenv.Eventually(t, 20*time.Second, "both in the status", func() bool { return replicas(t, g, "1.1.0") == 2 })
+		testenv.Eventually(t, time.Minute, "both in the status", func() bool { return replicas(t, g, "1.1.0") == 2 })
 		if _, err := send(g, token, callAny); err != nil {
 			t.Fatal(err)
 		}
@@ -224,12 +225,12 @@ func TestAFleet(t *testing.T) {
 	}
 	for _, g := range all {
 		await(t, g, "the rollback everywhere", func(s status) bool { return version(s.Live) == "1.0.0" && s.Held != "" })
-		testenv.Eventually(t, 20*time.Second, "both in the status", func() bool { return replicas(t, g, "1.0.0") == 2 })
+		testenv.Eventually(t, time.Minute, "both in the status", func() bool { return replicas(t, g, "1.0.0") == 2 })
 		if _, err := send(g, token, callAny); err != nil {
 			t.Fatal(err)
 		}
 	}
-	testenv.Eventually(t, 10*time.Second, "the decision logs", func() bool {
+	testenv.Eventually(t, time.Minute, "the decision logs", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(logged) == 4

@@ -20,7 +20,7 @@ import (
 
 // follow opens an event stream and returns all it holds when it has ended.
 func follow(url, id string, open func()) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{"name":"stream"}}`, id)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
@@ -49,7 +49,7 @@ func follow(url, id string, open func()) (string, error) {
 }
 
 // endWell checks open streams and slow calls across stop.
-func endWell(t *testing.T, url string, stop func()) {
+func endWell(t *testing.T, a *upstream, url string, stop func()) {
 	t.Helper()
 	var started, all sync.WaitGroup
 	for i := range 5 {
@@ -68,15 +68,13 @@ func endWell(t *testing.T, url string, stop func()) {
 	}
 	started.Wait()
 	for range 5 {
-		started.Add(1)
 		all.Go(func() {
-			time.AfterFunc(200*time.Millisecond, started.Done) // it is under way by then
 			if r := call(&http.Client{Transport: &http.Transport{}}, url, "slow"); r.from() != "a" {
 				t.Errorf("an open call: %v", r)
 			}
 		})
 	}
-	started.Wait()
+	testenv.Eventually(t, time.Minute, "calls under way", func() bool { return a.slow.Load() == 5 || t.Failed() })
 	stop()
 	all.Wait()
 }
@@ -124,7 +122,7 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 	t.Setenv("TMPDIR", tmp)
 	p := testenv.Launch(t, binary, "run", "-c", path, "--envoy", testenv.Envoy(t))
 	mcp := ""
-	testenv.Eventually(t, 30*time.Second, "readiness", func() bool {
+	testenv.Eventually(t, time.Minute, "readiness", func() bool {
 		_, rest, ok := strings.Cut(p.Text(), "sallyport ready mcp=")
 		mcp, _, _ = strings.Cut(rest, " ")
 		return ok
@@ -151,7 +149,7 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 		testenv.Write(t, path, strings.Replace(text, "  - {name: a", fmt.Sprintf("  - {name: other%d, url: %q}\n  - {name: a", i, a.url), 1))
 		time.Sleep(300 * time.Millisecond)
 	}
-	endWell(t, mcp+"/mcp/a", func() {
+	endWell(t, a, mcp+"/mcp/a", func() {
 		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
@@ -186,11 +184,11 @@ func TestSIGTERMUnderLoadEndsEverythingReadably(t *testing.T) {
 func TestSIGTERMOfServeLetsOpenCallsFinish(t *testing.T) {
 	a := startUpstream(t, "a")
 	p := startPlant(t, "  - {name: a, url: "+a.url+"}\n", "limits: {drain: 4s}\n")
-	endWell(t, p.MCP+"/mcp/a", func() {
+	endWell(t, a, p.MCP+"/mcp/a", func() {
 		if err := p.Gateway.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-		testenv.Eventually(t, 2*time.Second, "unreadiness", func() bool {
+		testenv.Eventually(t, time.Minute, "unreadiness", func() bool {
 			code, why := get(p.Admin + "/readyz")
 			return code == 503 && strings.Contains(why, "stopping")
 		})

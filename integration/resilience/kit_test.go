@@ -21,8 +21,8 @@ func exit(t testing.TB, p *testenv.Process) int {
 	select {
 	case <-p.Ended:
 		return p.ProcessState.ExitCode()
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s did not end in 30 s\n%s", p.Path, p.Text())
+	case <-time.After(time.Minute):
+		t.Fatalf("%s did not end in a minute\n%s", p.Path, p.Text())
 		return 0
 	}
 }
@@ -34,7 +34,7 @@ func startPlant(t testing.TB, servers, more string) *testenv.Plant {
 }
 
 func get(url string) (int, string) {
-	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := c.Get(url)
 	if err != nil {
 		return 0, err.Error()
@@ -114,6 +114,14 @@ func children(t testing.TB, pid int) []int {
 
 // alive reports whether a process runs that is not just waiting to be reaped.
 func alive(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && !strings.Contains(string(b), ") Z ")
+	s := state(pid)
+	return s != "" && s != "Z"
+}
+
+// state is the letter that the kernel has for what a process does, "" when it is gone.
+func state(pid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(b), ") ")
+	letter, _, _ := strings.Cut(rest, " ")
+	return letter
 }

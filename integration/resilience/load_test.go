@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,15 +89,16 @@ type load struct {
 	kind map[string]int // by what they are
 	lost map[string]int
 	ids  map[string]bool // of calls that were answered by the server
+	each []int           // calls that are over, by client
 }
 
 // startLoad has fine name each reply, or return "" for a lost one.
 func startLoad(t testing.TB, url string, clients int, fine func(reply) string) *load {
 	t.Helper()
-	l := &load{kind: map[string]int{}, lost: map[string]int{}, ids: map[string]bool{}}
+	l := &load{kind: map[string]int{}, lost: map[string]int{}, ids: map[string]bool{}, each: make([]int, clients)}
 	done := make(chan struct{})
 	var all sync.WaitGroup
-	for range clients {
+	for n := range clients {
 		all.Go(func() {
 			c := &http.Client{Transport: &http.Transport{}}
 			defer c.CloseIdleConnections()
@@ -105,7 +108,7 @@ func startLoad(t testing.TB, url string, clients int, fine func(reply) string) *
 					return
 				case <-time.After(2 * time.Millisecond):
 				}
-				l.note(call(c, url, "echo"), fine)
+				l.note(n, call(c, url, "echo"), fine)
 			}
 		})
 	}
@@ -114,11 +117,12 @@ func startLoad(t testing.TB, url string, clients int, fine func(reply) string) *
 	return l
 }
 
-func (l *load) note(r reply, fine func(reply) string) {
+func (l *load) note(client int, r reply, fine func(reply) string) {
 	what := fine(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent++
+	l.each[client]++
 	if r.from() != "" {
 		l.ids[r.id] = true
 	}
@@ -127,6 +131,26 @@ func (l *load) note(r reply, fine func(reply) string) {
 		return
 	}
 	l.kind[what]++
+}
+
+// turn waits until whatever is under way is over: each client has a call behind it
+// that it began later.
+func (l *load) turn(t testing.TB) {
+	t.Helper()
+	over := func() []int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return slices.Clone(l.each)
+	}
+	before := over()
+	testenv.Eventually(t, time.Minute, "a turn of each client", func() bool {
+		for n, calls := range over() {
+			if calls < before[n]+2 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func (l *load) count(what string) int {
@@ -179,12 +203,13 @@ func readable(reasons ...string) func(reply) string {
 // refused reports a connection that nobody took, which is no lost request.
 func refused(r reply) bool { return errors.Is(r.err, syscall.ECONNREFUSED) }
 
-// dropped reports a new connection that was reset before any answer: the kernel
-// had taken it in the listener's stead, and resets it when that closes, perhaps
-// while the client still connects. Whether the gateway had read anything of it is
-// for the receipts to say.
+// dropped reports a new connection that ended before any answer: the kernel had
+// taken it in the listener's stead, and resets it when that closes, perhaps while
+// the client still connects, or still writes; or Envoy had taken it, and ends before
+// it reads. Whether the gateway had read anything of it is for the receipts to say.
 func dropped(r reply) bool {
 	var op *net.OpError
 	connecting := errors.As(r.err, &op) && op.Op == "dial"
-	return (r.fresh || connecting) && r.status == 0 && errors.Is(r.err, syscall.ECONNRESET)
+	ended := errors.Is(r.err, syscall.ECONNRESET) || errors.Is(r.err, syscall.EPIPE) || errors.Is(r.err, io.EOF)
+	return (r.fresh || connecting) && r.status == 0 && ended
 }

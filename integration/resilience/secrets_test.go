@@ -135,14 +135,14 @@ guards:
 	}
 	// A secret that stands where its reference belongs is not repeated either.
 	testenv.Write(t, path, strings.Replace(text, "env:SALLYPORT_TEST_KEY", n.add(t, "a key in the configuration", "pasted-key-aa11bb22cc33"), 1))
-	testenv.Eventually(t, 20*time.Second, "a word about the configuration", func() bool {
+	testenv.Eventually(t, time.Minute, "a word about the configuration", func() bool {
 		return statusOf(t, g.Admin).Config.Error != ""
 	})
 	testenv.Write(t, path, text)
-	testenv.Eventually(t, 20*time.Second, "the repair", func() bool { return statusOf(t, g.Admin).Config.Error == "" })
+	testenv.Eventually(t, time.Minute, "the repair", func() bool { return statusOf(t, g.Admin).Config.Error == "" })
 
 	for place, file := range map[string]string{"the access log": access, "the receipts": kept} {
-		testenv.Eventually(t, 20*time.Second, "lines in "+place, func() bool {
+		testenv.Eventually(t, time.Minute, "lines in "+place, func() bool {
 			b, err := os.ReadFile(file)
 			return err == nil && strings.Count(string(b), "\n") >= 100
 		})

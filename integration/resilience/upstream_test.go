@@ -16,6 +16,7 @@ import (
 type upstream struct {
 	url  string
 	seen atomic.Int64
+	slow atomic.Int64 // calls of the tool slow
 }
 
 func startUpstream(t testing.TB, name string) *upstream {
@@ -33,6 +34,7 @@ func startUpstream(t testing.TB, name string) *upstream {
 		}
 		switch call.Params.Name {
 		case "slow":
+			u.slow.Add(1)
 			time.Sleep(time.Second)
 		case "stream":
 			events(w, r)

@@ -29,7 +29,7 @@ service:
   pipelines: {logs: {receivers: [otlp], exporters: [debug]}}
 `, grpc, http))
 	c := testenv.Launch(t, binary, "--config", "file:"+config)
-	testenv.Eventually(t, 30*time.Second, "the collector", func() bool {
+	testenv.Eventually(t, time.Minute, "the collector", func() bool {
 		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", grpc))
 		if err == nil {
 			_ = conn.Close()
@@ -43,7 +43,7 @@ service:
 		g.receipts(t, 20)
 		g.delivered(t)
 		total += 20
-		testenv.Eventually(t, 20*time.Second, "the collector prints", func() bool { return len(uid.FindAllString(c.Text(), -1)) >= total })
+		testenv.Eventually(t, time.Minute, "the collector prints", func() bool { return len(uid.FindAllString(c.Text(), -1)) >= total })
 	}
 	if n := len(uid.FindAllString(c.Text(), -1)); n != 40 {
 		t.Errorf("%d log records, want 40", n)

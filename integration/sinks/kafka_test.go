@@ -95,7 +95,7 @@ func TestKafkaHasEveryReceiptThoughItWasKilled(t *testing.T) {
 	}
 	<-b.process.Ended
 	g.receipts(t, 50)
-	testenv.Eventually(t, 30*time.Second, "the sink fails", func() bool { s, _ := g.state(); return s.State == "failing" })
+	testenv.Eventually(t, time.Minute, "the sink fails", func() bool { s, _ := g.state(); return s.State == "failing" })
 	b.start(t)
 	g.receipts(t, 50)
 	g.delivered(t)
@@ -103,7 +103,7 @@ func TestKafkaHasEveryReceiptThoughItWasKilled(t *testing.T) {
 	reader := b.client(t, kgo.ConsumeTopics("receipts"))
 	defer reader.Close()
 	seen := make(map[string]bool)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for len(seen) < 150 && ctx.Err() == nil {
 		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) {

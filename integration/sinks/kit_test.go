@@ -42,7 +42,7 @@ sinks:
 `, testenv.FreePort(t), admin, testenv.FreePort(t), filepath.Join(dir, "sign.key"), sink))
 	testenv.Launch(t, testenv.Binary(t), "serve", "-c", path)
 	g := &gateway{admin: fmt.Sprintf("http://127.0.0.1:%d", admin)}
-	testenv.Eventually(t, 30*time.Second, "the gateway", func() bool { _, ok := g.state(); return ok })
+	testenv.Eventually(t, time.Minute, "the gateway", func() bool { _, ok := g.state(); return ok })
 	return g
 }
 

@@ -64,11 +64,11 @@ func TestWhatIsSecretInAURIIsWrittenNowhere(t *testing.T) {
 		}
 	}
 	var all strings.Builder
-	testenv.Eventually(t, 20*time.Second, "the access log", func() bool { // Envoy writes it when it is long
+	testenv.Eventually(t, time.Minute, "the access log", func() bool { // Envoy writes it when it is long
 		_, text := lines(t, access)
 		return strings.Count(text, `"name":"crm://h/plain"`) > 3 && strings.Contains(text, `"reason":"secret_blocked"`)
 	})
-	testenv.Eventually(t, 10*time.Second, "the traces", func() bool {
+	testenv.Eventually(t, time.Minute, "the traces", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		all.Reset()

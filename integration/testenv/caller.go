@@ -12,10 +12,10 @@ import (
 
 // Caller returns what calls tools by an SDK's client of one revision: with a
 // session up to 2025-11-25, and without one from 2026-07-28 on. The client gives
-// up after a minute.
+// up on a call after a minute.
 func Caller(t testing.TB, url, revision string, headers map[string]string) func(tool string, arguments map[string]any) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	wire, err := transport.NewStreamableHTTP(url, transport.WithHTTPHeaders(headers))
 	if err != nil {
@@ -29,12 +29,16 @@ func Caller(t testing.TB, url, revision string, headers map[string]string) func(
 	var begin mcp.InitializeRequest
 	begin.Params.ProtocolVersion = revision
 	begin.Params.ClientInfo = mcp.Implementation{Name: "test", Version: "1"}
-	if r, err := c.Initialize(ctx, begin); err != nil || r.ProtocolVersion != revision {
+	starting, started := context.WithTimeout(ctx, time.Minute)
+	defer started()
+	if r, err := c.Initialize(starting, begin); err != nil || r.ProtocolVersion != revision {
 		t.Fatalf("initialize: %v, %v", r, err)
 	}
 	return func(tool string, arguments map[string]any) error {
 		var call mcp.CallToolRequest
 		call.Params.Name, call.Params.Arguments = tool, arguments
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
 		_, err := c.CallTool(ctx, call)
 		return err
 	}

@@ -32,7 +32,7 @@ func (g *Gateway) Receipts(t testing.TB) string {
 // ReceiptsWith is Receipts once one of them holds want.
 func (g *Gateway) ReceiptsWith(t testing.TB, want string) (text string) {
 	t.Helper()
-	Eventually(t, 10*time.Second, "a receipt with "+want, func() bool {
+	Eventually(t, time.Minute, "a receipt with "+want, func() bool {
 		text = g.Receipts(t)
 		return strings.Contains(text, want)
 	})

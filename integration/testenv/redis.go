@@ -68,14 +68,21 @@ func (r *Redis) Start(t testing.TB) {
 	done, cmd := make(chan error, 1), r.cmd
 	r.done = done
 	go func() { done <- cmd.Wait() }()
-	for range 500 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if c, err := net.DialTimeout("tcp", r.Address, time.Second); err == nil {
 			_ = c.Close()
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case err := <-done:
+			r.cmd = nil
+			t.Fatalf("redis-server ended: %v: %s", err, r.log.String())
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	_ = cmd.Process.Kill()
+	<-done //nolint:errcheck // what the kill made of it
+	r.cmd = nil
 	t.Fatalf("redis-server does not listen: %s", r.log.String())
 }
 

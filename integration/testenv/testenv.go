@@ -134,9 +134,9 @@ func StartFile(t testing.TB, path string) *Gateway {
 			if err != nil && !t.Failed() {
 				t.Errorf("the gateway ended with %v after SIGTERM", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			cancel()
-			t.Error("the gateway did not stop within 20 s of SIGTERM")
+			t.Error("the gateway did not stop within a minute of SIGTERM")
 		}
 		cancel()
 		if t.Failed() {
@@ -170,8 +170,8 @@ func StartFile(t testing.TB, path string) *Gateway {
 	case err := <-g.Exited:
 		g.Exited <- err
 		t.Fatalf("the gateway ended: %v\n%s", err, g.Log())
-	case <-time.After(30 * time.Second):
-		t.Fatalf("the gateway was not ready in 30 s\n%s", g.Log())
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("the gateway was not ready in 2 minutes\n%s", g.Log())
 	}
 	return g
 }
@@ -190,10 +190,20 @@ func (g *Gateway) Log() string {
 	return g.log.String()
 }
 
+// LogWith is Log once it holds want: what is logged before a reply may be read after it.
+func (g *Gateway) LogWith(t testing.TB, want string) (text string) {
+	t.Helper()
+	Eventually(t, time.Minute, "a log with "+want, func() bool {
+		text = g.Log()
+		return strings.Contains(text, want)
+	})
+	return text
+}
+
 // Get returns the body of an admin path.
 func (g *Gateway) Get(t testing.TB, path string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.Admin+path, nil)
 	if err != nil {

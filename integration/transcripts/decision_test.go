@@ -102,7 +102,7 @@ func (l *ledger) closing(t *testing.T, judged []receipt) string {
 		return ""
 	}
 	var r *receipt
-	testenv.Eventually(t, 10*time.Second, "the end of the exchange", func() (ended bool) {
+	testenv.Eventually(t, time.Minute, "the end of the exchange", func() (ended bool) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		r, ended = l.ends[judged[0].Exchange]
@@ -154,7 +154,7 @@ func (f *file) closing(t *testing.T, judged []receipt, expected bool) string {
 	if len(judged) == 0 {
 		return ""
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		f.receipts(t)
 		if r, ok := f.ends[judged[0].Exchange]; ok {
 			return r.text()
@@ -194,7 +194,7 @@ func (f *file) receipts(t *testing.T) (out []receipt) {
 func (f *file) until(t *testing.T, exchange string) []receipt {
 	t.Helper()
 	var out []receipt
-	testenv.Eventually(t, 20*time.Second, "the receipt of exchange "+exchange, func() bool {
+	testenv.Eventually(t, time.Minute, "the receipt of exchange "+exchange, func() bool {
 		out = f.receipts(t)[f.read:]
 		return slices.ContainsFunc(out, func(r receipt) bool { return r.Exchange == exchange })
 	})

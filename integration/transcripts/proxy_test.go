@@ -34,7 +34,7 @@ const piece = 11
 func (p *proxy) replay(t *testing.T, tr *transcript) outcome {
 	t.Helper()
 	p.server.expect(tr)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	stream, err := p.service.Process(ctx)
 	if err != nil {

@@ -40,7 +40,10 @@ func addScripted(t *testing.T, snap *gate.Snapshot, text string, seen guard.Obse
 		want.Direction = mcp.ToClient
 	}
 	m := guard.Member{
-		Spec: guard.Spec{Name: "scripted", Wants: []guard.Want{want}}, Guard: &g, Timeout: 20 * time.Millisecond,
+		Spec: guard.Spec{Name: "scripted", Wants: []guard.Want{want}}, Guard: &g, Timeout: time.Minute,
+	}
+	if g.Does == "slow" {
+		m.Timeout = 20 * time.Millisecond
 	}
 	if g.Mode == "shadow" {
 		m.Mode = guard.Shadow

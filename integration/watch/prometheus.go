@@ -33,7 +33,7 @@ func StartPrometheus(t testing.TB, address string, rules []string) *Prometheus {
 		"global: {scrape_interval: 500ms, evaluation_interval: 500ms}\nrule_files: %s\nscrape_configs: [{job_name: sallyport, static_configs: [{targets: [%q]}]}]\n", listed, address))
 	p := &Prometheus{url: fmt.Sprintf("http://127.0.0.1:%d", testenv.FreePort(t))}
 	testenv.Launch(t, testenv.Prometheus(t, "prometheus"), "--config.file="+dir+"/prometheus.yml", "--storage.tsdb.path="+dir+"/data", "--web.listen-address="+strings.TrimPrefix(p.url, "http://"), "--enable-feature=exemplar-storage", "--log.level=warn")
-	testenv.Eventually(t, 30*time.Second, "Prometheus is ready", func() bool {
+	testenv.Eventually(t, time.Minute, "Prometheus is ready", func() bool {
 		r, err := http.Get(p.url + "/-/ready")
 		if err != nil {
 			return false

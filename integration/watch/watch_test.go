@@ -166,7 +166,7 @@ func begin(t *testing.T) *Prometheus {
 	rules = slices.DeleteFunc(rules, func(f string) bool { return strings.HasSuffix(f, ".test.yaml") })
 	p := StartPrometheus(t, strings.TrimPrefix(g.Admin, "http://"), rules)
 	token := func(server, name, tenant string) map[string]string {
-		token := issuer.Token(t, "https://mcp.test/mcp/"+server, time.Minute, map[string]any{"sub": name, "org": tenant, "roles": []string{"support"}})
+		token := issuer.Token(t, "https://mcp.test/mcp/"+server, 10*time.Minute, map[string]any{"sub": name, "org": tenant, "roles": []string{"support"}})
 		return map[string]string{"Authorization": "Bearer " + token}
 	}
 	as := func(name, tenant string) agent {
@@ -295,7 +295,7 @@ func (p *Prometheus) has(t *testing.T, what, expr string) {
 	t.Helper()
 	var n int
 	var err error
-	for until := time.Now().Add(15 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		if n, err = p.Series(t, expr); n > 0 || t.Context().Err() != nil {
 			return
 		}

@@ -29,7 +29,7 @@ func let(t testing.TB, stream bool, answers ...guard.Action) *guard.Exchange {
 		fake := &says{action: v}
 		c, err := guard.New(guard.Host{Now: time.Now, Decoder: mcp.NewDecoder(mcp.Config{}), Await: func(context.Context, time.Duration, func(context.Context) (guard.Verdict, error)) (guard.Verdict, error) {
 			return guard.Verdict{}, nil
-		}}, guard.Member{Guard: fake, Timeout: time.Second, Spec: guard.Spec{Name: "says", Wants: []guard.Want{{Method: "*"}, {Method: "*", Direction: mcp.ToClient}}}})
+		}}, guard.Member{Guard: fake, Timeout: time.Minute, Spec: guard.Spec{Name: "says", Wants: []guard.Want{{Method: "*"}, {Method: "*", Direction: mcp.ToClient}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -211,7 +211,7 @@ func keep(t testing.TB, rule audit.WhenFull, change func(*ledger.Options)) (k *a
 
 func endKept(t testing.TB, k *audit.Kept) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := k.Close(ctx); err != nil {
 		t.Error(err)

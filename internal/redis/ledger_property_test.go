@@ -69,7 +69,7 @@ func (f *fleet) kill(i int, k budget.Key) (lost int64) {
 // the budget and what the statement of docs/budgets.md adds to it.
 func TestBudgetsHoldWhateverReplicasDo(t *testing.T) {
 	r := testenv.StartRedis(t)
-	f := newFleet(t, 4, Options{Addresses: []string{r.Address}, Timeout: 5 * time.Second, Prefix: "p"})
+	f := newFleet(t, 4, Options{Addresses: []string{r.Address}, Timeout: 30 * time.Second, Prefix: "p"})
 	type play struct {
 		l   *budget.Limit
 		key string
@@ -79,7 +79,7 @@ func TestBudgetsHoldWhateverReplicasDo(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		total := rapid.Int64Range(1, 2000).Draw(rt, "limit")
 		l := budgettest.Limit("x", rapid.Bool().Draw(rt, "exact"), budget.Amounts{budget.Cost: total})
-		l.Lease.Hold = 1500 * time.Millisecond
+		l.Lease.Hold = 3 * time.Second
 		key := fmt.Sprintf("%016x", rand.Uint64())
 		plays = append(plays, play{l, key})
 		type call struct {
@@ -151,17 +151,16 @@ func TestBudgetsHoldWhateverReplicasDo(t *testing.T) {
 	})
 	t.Logf("%d histories, %d calls", len(plays), calls)
 	f.end() // what replicas hold goes back
-	time.Sleep(1600 * time.Millisecond)
 	reader := ledger(t, f.o)
 	for _, p := range plays {
 		claim := budgettest.Claim(p.l, p.key, 0)
-		s, err := reader.Read(t.Context(), &claim)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s.Held != (budget.Amounts{}) {
-			t.Fatalf("%+v is still reserved, and nobody lives who needs it", s.Held)
-		}
+		testenv.Eventually(t, time.Minute, "nothing is reserved, since nobody lives who needs it", func() bool {
+			s, err := reader.Read(t.Context(), &claim)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s.Held == budget.Amounts{}
+		})
 	}
 }
 
@@ -172,13 +171,13 @@ func TestBudgetsOutliveAFailover(t *testing.T) {
 	master := testenv.StartRedis(t)
 	second := testenv.StartRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port()), "--repl-diskless-sync-delay", "0")
 	sentinel := testenv.StartRedis(t, "--sentinel", fmt.Sprintf(
-		"sentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n", master.Port()))
+		"sentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 1500\nsentinel failover-timeout main 3000\n", master.Port()))
 	o := Options{Addresses: []string{sentinel.Address}, Master: "main", Timeout: time.Second, Prefix: "f"}
 	f := newFleet(t, 4, o)
 	const total, cost = 60_000, 10
 	l := budgettest.Limit("x", false, budget.Amounts{budget.Cost: total})
 	l.Lease.Hold = 30 * time.Second // nobody is given up for dead
-	testenv.Eventually(t, 30*time.Second, "the sentinel knows the second server", func() bool {
+	testenv.Eventually(t, time.Minute, "the sentinel knows the second server", func() bool {
 		c := connect(Options{Addresses: []string{sentinel.Address}, Timeout: 5 * time.Second})
 		defer c.Close()
 		found, err := c.Do(t.Context(), "sentinel", "replicas", "main").Slice()
@@ -186,13 +185,13 @@ func TestBudgetsOutliveAFailover(t *testing.T) {
 	})
 	copied := connect(Options{Addresses: []string{second.Address}, Timeout: 5 * time.Second})
 	defer copied.Close()
-	testenv.Eventually(t, 20*time.Second, "the second server follows", func() bool {
+	testenv.Eventually(t, time.Minute, "the second server follows", func() bool {
 		size, err := copied.DBSize(t.Context()).Result()
 		return err == nil && size > 0 // the replicas
 	})
 	var used, refused atomic.Int64
 	var wg sync.WaitGroup
-	end := time.Now().Add(60 * time.Second)
+	end := time.Now().Add(2 * time.Minute)
 	for i := range f.all {
 		wg.Go(func() {
 			for time.Now().Before(end) {
@@ -233,7 +232,7 @@ func TestBudgetsOutliveAFailover(t *testing.T) {
 		t.Logf("%d used of %d; the bound is %d", n, total, bound)
 	}
 	claim := budgettest.Claim(l, "a", 0)
-	testenv.Eventually(t, 20*time.Second, "the account is told all", func() bool {
+	testenv.Eventually(t, time.Minute, "the account is told all", func() bool {
 		s, err := f.all[1].Read(t.Context(), &claim)
 		return err == nil && s.Used[budget.Cost]+s.Overrun >= used.Load() && s.Held[budget.Cost] == 0
 	})

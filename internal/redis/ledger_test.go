@@ -41,6 +41,23 @@ func run2(b *Ledger) (stop func()) {
 	}
 }
 
+// told waits until Redis is known to have counted all that calls of an account used
+// at these replicas.
+func told(t *testing.T, account string, replicas ...*Ledger) {
+	t.Helper()
+	for _, b := range replicas {
+		testenv.Eventually(t, time.Minute, "Redis is told of "+account, func() bool {
+			n := b.accounts.Get([16]byte(budgettest.Key(account)))
+			if n == nil {
+				return false
+			}
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return n.spent == n.acked && n.promised == budget.Amounts{}
+		})
+	}
+}
+
 func TestRedisIsALedger(t *testing.T) {
 	r := testenv.StartRedis(t)
 	budgettest.Run(t, func(t *testing.T) budget.Ledger { return ledger(t, Options{Addresses: []string{r.Address}}) })
@@ -99,7 +116,7 @@ func BenchmarkReserveByATrip(b *testing.B) {
 // its crash is nobody's present.
 func TestARestartForgetsNothingThatReplicasRemember(t *testing.T) {
 	r := testenv.StartRedis(t)
-	o := Options{Addresses: []string{r.Address}, Timeout: 500 * time.Millisecond, Prefix: "x"}
+	o := Options{Addresses: []string{r.Address}, Timeout: 5 * time.Second, Prefix: "x"}
 	one, two := ledger(t, o), ledger(t, o)
 	l := budgettest.Limit("x", false, budget.Amounts{budget.Cost: 100})
 	spend := func(b *Ledger, cost int64) budget.Answer {
@@ -112,24 +129,24 @@ func TestARestartForgetsNothingThatReplicasRemember(t *testing.T) {
 		return a
 	}
 	for _, b := range []*Ledger{one, two} {
-		testenv.Eventually(t, 10*time.Second, "a call", func() bool { return spend(b, 40).Outcome == budget.Reserved })
+		testenv.Eventually(t, time.Minute, "a call", func() bool { return spend(b, 40).Outcome == budget.Reserved })
 	}
-	time.Sleep(500 * time.Millisecond) // Redis is told
+	told(t, "x/a", one, two)
 	r.Stop()
-	testenv.Eventually(t, 20*time.Second, "Redis is missed", func() bool { return spend(one, 5).Outcome == budget.Unavailable })
+	testenv.Eventually(t, time.Minute, "Redis is missed", func() bool { return spend(one, 5).Outcome == budget.Unavailable })
 	r.Start(t)
-	testenv.Eventually(t, 20*time.Second, "Redis is back", func() bool { return spend(one, 5).Outcome == budget.Reserved })
+	testenv.Eventually(t, time.Minute, "Redis is back", func() bool { return spend(one, 5).Outcome == budget.Reserved })
 	claim := budgettest.Claim(l, "a", 0)
-	testenv.Eventually(t, 10*time.Second, "Redis is told what it knew", func() bool {
+	testenv.Eventually(t, time.Minute, "Redis is told what it knew", func() bool {
 		s, err := two.Read(t.Context(), &claim)
 		return err == nil && s.Used[budget.Cost] >= 80
 	})
 	if a := spend(one, 30); a.Outcome == budget.Reserved {
 		t.Error("80 of 100 were forgotten")
 	}
-	time.Sleep(500 * time.Millisecond) // what was used before counts before
+	told(t, "x/a", one, two) // what was used before counts before
 	if err := one.Reset(t.Context(), &claim); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "a reset is not undone by what replicas remember", func() bool { return spend(two, 90).Outcome == budget.Reserved })
+	testenv.Eventually(t, time.Minute, "a reset is not undone by what replicas remember", func() bool { return spend(two, 90).Outcome == budget.Reserved })
 }

@@ -15,7 +15,7 @@ func TestWhatBudgetsDoWithoutRedis(t *testing.T) {
 			t.Parallel()
 			r := testenv.StartRedis(t)
 			p := testenv.StartProxy(t, r.Address)
-			b := ledger(t, Options{Addresses: []string{p.Address}, Timeout: patience, Prefix: "x"})
+			b := ledger(t, Options{Addresses: []string{p.Address}, Timeout: f.timeout(), Prefix: "x"})
 			limit := func(name string, e budget.OnError) *budget.Limit {
 				l := budgettest.Limit(name, true, budget.Amounts{budget.Cost: 60})
 				l.OnError = e
@@ -33,11 +33,13 @@ func TestWhatBudgetsDoWithoutRedis(t *testing.T) {
 				return a
 			}
 			for _, l := range []*budget.Limit{deny, allow, local} {
-				testenv.Eventually(t, 20*time.Second, "a call is counted", func() bool { return spend(l, 20).Outcome == budget.Reserved })
+				testenv.Eventually(t, time.Minute, "a call is counted", func() bool { return spend(l, 20).Outcome == budget.Reserved })
 			}
-			time.Sleep(500 * time.Millisecond) // Redis is told
+			for _, l := range []*budget.Limit{deny, allow, local} {
+				told(t, l.Name+"/a", b)
+			}
 			f.breaks(t, r, p)
-			testenv.Eventually(t, 20*time.Second, "the breaker opens", func() bool {
+			testenv.Eventually(t, time.Minute, "the breaker opens", func() bool {
 				if a := spend(deny, 10); a.Outcome == budget.Reserved {
 					t.Error("admitted, though nobody keeps account")
 				}
@@ -64,11 +66,11 @@ func TestWhatBudgetsDoWithoutRedis(t *testing.T) {
 				t.Errorf("local: %d calls", n)
 			}
 			f.mend(t, r, p)
-			testenv.Eventually(t, 30*time.Second, "Redis is asked again", func() bool { return b.l.open() == nil })
+			testenv.Eventually(t, time.Minute, "Redis is asked again", func() bool { return b.l.open() == nil })
 			// What was used meanwhile is counted, and what was used before is not forgotten.
 			for _, l := range []*budget.Limit{allow, local} {
 				claim := budgettest.Claim(l, "a", 0)
-				testenv.Eventually(t, 20*time.Second, l.Name+" is told", func() bool {
+				testenv.Eventually(t, time.Minute, l.Name+" is told", func() bool {
 					s, err := b.Read(t.Context(), &claim)
 					return err == nil && s.Used[budget.Cost] == 60
 				})
@@ -76,7 +78,7 @@ func TestWhatBudgetsDoWithoutRedis(t *testing.T) {
 					t.Errorf("%s afterwards: %+v", l.Name, a)
 				}
 			}
-			testenv.Eventually(t, 20*time.Second, "calls are counted", func() bool { return spend(deny, 40).Outcome == budget.Reserved })
+			testenv.Eventually(t, time.Minute, "calls are counted", func() bool { return spend(deny, 40).Outcome == budget.Reserved })
 			if a := spend(deny, 1); a.Outcome != budget.Exhausted {
 				t.Errorf("deny afterwards: %+v", a)
 			}

@@ -49,7 +49,7 @@ func TestReplicasNeverExceedTheBound(t *testing.T) {
 						if n == 0 {
 							life = min(life, time.Duration(500+random.IntN(1000))*time.Millisecond)
 						}
-						l := New(Options{Addresses: []string{r.Address}, Prefix: prefix, Timeout: 5 * time.Second}, clock(), 1000)
+						l := New(Options{Addresses: []string{r.Address}, Prefix: prefix, Timeout: 30 * time.Second}, clock(), 1000)
 						ctx, cancel := context.WithCancel(context.Background())
 						var running sync.WaitGroup
 						running.Go(func() { l.Run(ctx) })

@@ -17,7 +17,7 @@ import (
 // desk is a replica's list of revocations, which follows the shared one.
 func desk(t *testing.T, address string, change func(*revocation.Options)) *revocation.List {
 	t.Helper()
-	shared := Connect(Options{Addresses: []string{address}, Timeout: 2 * time.Second, Prefix: "test"})
+	shared := Connect(Options{Addresses: []string{address}, Timeout: 5 * time.Second, Prefix: "test"})
 	o := revocation.Options{Shared: Revocations{shared}, Most: 1000, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	if change != nil {
 		change(&o)
@@ -54,14 +54,14 @@ func TestReplicasLearnOfRevocationsAndOfTheirEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "the other replica to know", has(two, "ana"))
+	testenv.Eventually(t, time.Minute, "the other replica to know", has(two, "ana"))
 	<-told
 	late := desk(t, r.Address, nil)
-	testenv.Eventually(t, 10*time.Second, "one that began later to know", has(late, "ana"))
+	testenv.Eventually(t, time.Minute, "one that began later to know", has(late, "ana"))
 	if _, err := late.Remove(t.Context(), e.ID); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "all to know of the end", func() bool { return !has(one, "ana")() && !has(two, "ana")() })
+	testenv.Eventually(t, time.Minute, "all to know of the end", func() bool { return !has(one, "ana")() && !has(two, "ana")() })
 	if err := two.Stale(); err != nil {
 		t.Error(err)
 	}
@@ -76,21 +76,21 @@ func TestNothingIsForgottenWhenRedisIs(t *testing.T) {
 	if _, err := one.Add(t.Context(), revocation.Entry{Kind: "subject", Value: "ana"}); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "ana", has(two, "ana"))
+	testenv.Eventually(t, time.Minute, "ana", has(two, "ana"))
 
 	wire.Reset(true) // two hears nothing
 	if _, err := one.Add(t.Context(), revocation.Entry{Kind: "subject", Value: "bo"}); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "trouble", func() bool { return two.Status().Trouble != nil })
+	testenv.Eventually(t, time.Minute, "trouble", func() bool { return two.Status().Trouble != nil })
 	if !has(two, "ana")() || has(two, "bo")() || two.Stale() != nil {
 		t.Errorf("without Redis the last known list does not count: %v, %v", names(two), two.Stale())
 	}
 	wire.Reset(false)
-	testenv.Eventually(t, 10*time.Second, "bo, whose announcement was lost", has(two, "bo"))
+	testenv.Eventually(t, time.Minute, "bo, whose announcement was lost", has(two, "bo"))
 
 	r.Stop()
-	testenv.Eventually(t, 10*time.Second, "trouble", func() bool { return one.Status().Trouble != nil })
+	testenv.Eventually(t, time.Minute, "trouble", func() bool { return one.Status().Trouble != nil })
 	if _, err := one.Add(t.Context(), revocation.Entry{Kind: "subject", Value: "cy"}); !errors.Is(err, revocation.ErrUnshared) || !has(one, "cy")() {
 		t.Errorf("revoked without Redis: %v", err)
 	}
@@ -101,7 +101,7 @@ func TestNothingIsForgottenWhenRedisIs(t *testing.T) {
 	want := []string{"ana", "bo", "cy"}
 	late := desk(t, r.Address, nil)
 	for name, l := range map[string]*revocation.List{"one": one, "two": two, "late": late} {
-		testenv.Eventually(t, 20*time.Second, name+" to know all", func() bool {
+		testenv.Eventually(t, time.Minute, name+" to know all", func() bool {
 			return slices.Equal(names(l), want) && l.Status().Trouble == nil && l.Status().Unsent == 0
 		})
 	}
@@ -112,16 +112,16 @@ func TestAListThatWasNeverReadMustNotBeReliedOn(t *testing.T) {
 	r.Stop()
 	file := filepath.Join(t.TempDir(), "revoked.json")
 	l := desk(t, r.Address, func(o *revocation.Options) { o.File = file })
-	testenv.Eventually(t, 10*time.Second, "trouble", func() bool { return l.Status().Trouble != nil })
+	testenv.Eventually(t, time.Minute, "trouble", func() bool { return l.Status().Trouble != nil })
 	if l.Stale() == nil {
 		t.Error("nobody is revoked, it says, and never asked")
 	}
 	r.Start(t)
-	testenv.Eventually(t, 10*time.Second, "a list", func() bool { return l.Stale() == nil })
+	testenv.Eventually(t, time.Minute, "a list", func() bool { return l.Stale() == nil })
 	if _, err := l.Add(t.Context(), revocation.Entry{Kind: "subject", Value: "ana"}); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "the file", func() bool {
+	testenv.Eventually(t, time.Minute, "the file", func() bool {
 		k, err := revocation.Open(revocation.Options{File: file, Most: 9, Now: time.Now, Shared: Revocations{}, Log: slog.New(slog.DiscardHandler)})
 		return err == nil && has(k, "ana")() && k.Status().Unsent == 0
 	})
@@ -143,17 +143,17 @@ func TestADamagedListIsNotTaken(t *testing.T) {
 	if _, err := l.Add(t.Context(), revocation.Entry{Kind: "subject", Value: "ana"}); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "a list", func() bool { return l.Stale() == nil })
+	testenv.Eventually(t, time.Minute, "a list", func() bool { return l.Stale() == nil })
 	command(t, r, "hset", "test:revocations", "x", `{"kind":"subject","value":"bo"}`)
 	command(t, r, "hincrby", "test:revocations", "#version", 1)
-	testenv.Eventually(t, 10*time.Second, "trouble", func() bool { return l.Status().Trouble != nil })
+	testenv.Eventually(t, time.Minute, "trouble", func() bool { return l.Status().Trouble != nil })
 	if !slices.Equal(names(l), []string{"ana"}) {
 		t.Errorf("%v", names(l))
 	}
 	command(t, r, "hdel", "test:revocations", "x")
-	testenv.Eventually(t, 10*time.Second, "the end of trouble", func() bool { return l.Status().Trouble == nil })
+	testenv.Eventually(t, time.Minute, "the end of trouble", func() bool { return l.Status().Trouble == nil })
 	command(t, r, "del", "test:revocations")
-	testenv.Eventually(t, 10*time.Second, "the list's return", func() bool {
+	testenv.Eventually(t, time.Minute, "the list's return", func() bool {
 		_, entries, err := Revocations{Connect(Options{Addresses: []string{r.Address}, Timeout: 5 * time.Second, Prefix: "test"})}.Read(t.Context())
 		return err == nil && len(entries) == 1
 	})

@@ -33,24 +33,24 @@ func TestReplicasHearEachOtherAndForgetWhoIsGone(t *testing.T) {
 		a.Run(t.Context(), func() []byte { return []byte(`{"x":1}`) }, func(l []Replica) { heard <- l })
 	})
 	all.Go(func() { b.Run(ctx, func() []byte { return []byte(`{}`) }, func([]Replica) {}) })
-	testenv.Eventually(t, 10*time.Second, "both", func() bool { l, err := a.All(); return err == nil && words(l) == `a={"x":1} b={}` })
+	testenv.Eventually(t, time.Minute, "both", func() bool { l, err := a.All(); return err == nil && words(l) == `a={"x":1} b={}` })
 	if len(heard) == 0 {
 		t.Error("nobody was told")
 	}
 	stop() // it leaves in order
-	testenv.Eventually(t, 10*time.Second, "its leave", func() bool { l, _ := a.All(); return words(l) == `a={"x":1}` })
+	testenv.Eventually(t, time.Minute, "its leave", func() bool { l, _ := a.All(); return words(l) == `a={"x":1}` })
 	// One that dies is forgotten, and words that nobody understands are, too.
 	c := connect(o)
 	defer c.Close()
 	if err := c.HSet(t.Context(), "p:roster", "dead", "1000 {}", "odd", "what").Err(); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, 10*time.Second, "the dead to be forgotten", func() bool {
+	testenv.Eventually(t, time.Minute, "the dead to be forgotten", func() bool {
 		n, err := c.HLen(t.Context(), "p:roster").Result()
 		return err == nil && n == 1
 	})
 	server.Stop()
-	testenv.Eventually(t, 20*time.Second, "the outage", func() bool { l, err := a.All(); return err != nil && len(l) == 1 })
+	testenv.Eventually(t, time.Minute, "the outage", func() bool { l, err := a.All(); return err != nil && len(l) == 1 })
 	server.Start(t)
-	testenv.Eventually(t, 20*time.Second, "the return", func() bool { l, err := a.All(); return err == nil && len(l) == 1 })
+	testenv.Eventually(t, time.Minute, "the return", func() bool { l, err := a.All(); return err == nil && len(l) == 1 })
 }

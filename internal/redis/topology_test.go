@@ -32,7 +32,7 @@ func cluster(t *testing.T) string {
 	o := Options{Addresses: []string{one.Address}, Cluster: true, Prefix: "warm"}
 	l := replica(t, o)
 	limit := quotatest.Limit("x", true, quota.Window{Count: 1000, Per: time.Hour})
-	testenv.Eventually(t, 30*time.Second, "the cluster is formed", func() bool {
+	testenv.Eventually(t, time.Minute, "the cluster is formed", func() bool {
 		ok := l.open() == nil
 		for i := range 8 { // keys of both nodes
 			a, err := quotatest.Take(t.Context(), l, []quota.Charge{quotatest.Charge(limit, fmt.Sprint(i))})
@@ -60,14 +60,14 @@ func watched(t *testing.T) (master *testenv.Redis, o Options) {
 	master = testenv.StartRedis(t)
 	testenv.StartRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port()), "--repl-diskless-sync-delay", "0")
 	sentinel := testenv.StartRedis(t, "--sentinel", fmt.Sprintf(
-		"sentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n", master.Port()))
-	testenv.Eventually(t, 30*time.Second, "the sentinel knows the second server", func() bool {
+		"sentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 1500\nsentinel failover-timeout main 3000\n", master.Port()))
+	testenv.Eventually(t, time.Minute, "the sentinel knows the second server", func() bool {
 		c := connect(Options{Addresses: []string{sentinel.Address}, Timeout: 5 * time.Second})
 		defer c.Close()
 		found, err := c.Do(t.Context(), "sentinel", "replicas", "main").Slice()
 		return err == nil && len(found) == 1
 	})
-	testenv.Eventually(t, 30*time.Second, "the second server copies", func() bool {
+	testenv.Eventually(t, time.Minute, "the second server copies", func() bool {
 		c := connect(Options{Addresses: []string{master.Address}, Timeout: 5 * time.Second})
 		defer c.Close()
 		said, err := c.Info(t.Context(), "replication").Result()
@@ -121,14 +121,14 @@ func TestReplicasKeepTheBoundOverAFailover(t *testing.T) {
 			})
 		}
 	}
-	testenv.Eventually(t, 30*time.Second, "calls are made", func() bool { return admitted.Load() > 300 })
+	testenv.Eventually(t, time.Minute, "calls are made", func() bool { return admitted.Load() > 300 })
 	before := admitted.Load()
 	time.Sleep(time.Second)
 	uncopied := admitted.Load() - before
 	broken.Store(true)
 	master.Stop()
 	at := admitted.Load()
-	testenv.Eventually(t, 60*time.Second, "counting goes on", func() bool { return admitted.Load() > at+500 })
+	testenv.Eventually(t, time.Minute, "counting goes on", func() bool { return admitted.Load() > at+500 })
 	close(stop)
 	wg.Wait()
 	kills[0]()
@@ -136,7 +136,7 @@ func TestReplicasKeepTheBoundOverAFailover(t *testing.T) {
 	last, _, _ := started(t, o)
 	big := quotatest.Limit("x", true, limit.Windows[0])
 	left := 0
-	testenv.Eventually(t, 60*time.Second, "the limit is reached", func() bool {
+	testenv.Eventually(t, time.Minute, "the limit is reached", func() bool {
 		for range 1000 {
 			a, err := quotatest.Take(t.Context(), last, []quota.Charge{quotatest.Charge(big, "a")})
 			switch {
@@ -154,7 +154,7 @@ func TestReplicasKeepTheBoundOverAFailover(t *testing.T) {
 	if sum > bound || sum < count-replicas*100-2000 {
 		t.Errorf("%d calls; the bound is %d", sum, bound)
 	}
-	testenv.Eventually(t, 20*time.Second, "every place in flight is free", func() bool {
+	testenv.Eventually(t, time.Minute, "every place in flight is free", func() bool {
 		var held [][]quota.Charge
 		for range 5 {
 			charges := []quota.Charge{quotatest.Charge(flight, "a")}
@@ -174,7 +174,7 @@ func TestSentinelsLeadToTheNewServer(t *testing.T) {
 	master := testenv.StartRedis(t)
 	second := testenv.StartRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port()), "--repl-diskless-sync-delay", "0")
 	sentinel := testenv.StartRedis(t, "--sentinel", fmt.Sprintf(
-		"sentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n", master.Port()))
+		"sentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 1500\nsentinel failover-timeout main 3000\n", master.Port()))
 	l := replica(t, Options{Addresses: []string{sentinel.Address}, Master: "main", Timeout: time.Second, Prefix: "x"})
 	limit := quotatest.Limit("x", true, quota.Window{Count: 5, Per: time.Hour})
 	take := func() quota.Answer {
@@ -182,7 +182,7 @@ func TestSentinelsLeadToTheNewServer(t *testing.T) {
 		return a
 	}
 	n := 0
-	testenv.Eventually(t, 20*time.Second, "three calls", func() bool {
+	testenv.Eventually(t, time.Minute, "three calls", func() bool {
 		if take().Outcome == quota.Admitted {
 			n++
 		}
@@ -190,19 +190,19 @@ func TestSentinelsLeadToTheNewServer(t *testing.T) {
 	})
 	copied := connect(Options{Addresses: []string{second.Address}, Timeout: 5 * time.Second})
 	defer copied.Close()
-	testenv.Eventually(t, 20*time.Second, "the second server has them", func() bool {
+	testenv.Eventually(t, time.Minute, "the second server has them", func() bool {
 		size, err := copied.DBSize(t.Context()).Result()
 		return err == nil && size >= 2 // the counter and the replicas
 	})
 	command(t, master, "wait", 1, 3000)
-	testenv.Eventually(t, 30*time.Second, "the sentinel knows the second server", func() bool {
+	testenv.Eventually(t, time.Minute, "the sentinel knows the second server", func() bool {
 		c := connect(Options{Addresses: []string{sentinel.Address}, Timeout: 5 * time.Second})
 		defer c.Close()
 		found, err := c.Do(t.Context(), "sentinel", "replicas", "main").Slice()
 		return err == nil && len(found) == 1
 	})
 	master.Stop()
-	testenv.Eventually(t, 60*time.Second, "the second server counts on", func() bool {
+	testenv.Eventually(t, time.Minute, "the second server counts on", func() bool {
 		a := take()
 		if a.Outcome == quota.Admitted {
 			n++

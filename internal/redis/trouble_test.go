@@ -12,8 +12,8 @@ import (
 	"github.com/sallyport/sallyport/integration/testenv"
 )
 
-// patience is how long a trip may take in tests of faults.
-const patience = 200 * time.Millisecond
+// patience is how long a trip may take in tests of faults that show in nothing else.
+const patience = 500 * time.Millisecond
 
 func limitFor(name string, e quota.OnError) *quota.Limit {
 	l := quotatest.Limit(name, true, quota.Window{Count: 6, Per: time.Hour})
@@ -21,18 +21,28 @@ func limitFor(name string, e quota.OnError) *quota.Limit {
 	return l
 }
 
-// faults are ways to lose Redis.
-var faults = []struct {
-	name        string
-	breaks      func(t *testing.T, r *testenv.Redis, p *testenv.Proxy)
-	mend        func(t *testing.T, r *testenv.Redis, p *testenv.Proxy)
-	says        string // the trouble does
-	remembering bool   // the counters are there afterwards
-}{
+// fault is a way to lose Redis.
+type fault struct {
+	name   string
+	breaks func(t *testing.T, r *testenv.Redis, p *testenv.Proxy)
+	mend   func(t *testing.T, r *testenv.Redis, p *testenv.Proxy)
+	says   string // the trouble does
+	slow   bool   // it shows only in how long trips take
+}
+
+// timeout is how long a trip may take: on a busy machine, a good one takes its time.
+func (f *fault) timeout() time.Duration {
+	if f.slow {
+		return patience
+	}
+	return 5 * time.Second
+}
+
+var faults = []fault{
 	{"silence", func(_ *testing.T, _ *testenv.Redis, p *testenv.Proxy) { p.Silence(true) },
 		func(_ *testing.T, _ *testenv.Redis, p *testenv.Proxy) { p.Silence(false); p.Reset(false) }, "", true},
 	{"resets", func(_ *testing.T, _ *testenv.Redis, p *testenv.Proxy) { p.Reset(true) },
-		func(_ *testing.T, _ *testenv.Redis, p *testenv.Proxy) { p.Reset(false) }, "", true},
+		func(_ *testing.T, _ *testenv.Redis, p *testenv.Proxy) { p.Reset(false) }, "", false},
 	{"answers that are too late", func(_ *testing.T, _ *testenv.Redis, p *testenv.Proxy) { p.Delay(4 * patience) },
 		func(_ *testing.T, _ *testenv.Redis, p *testenv.Proxy) { p.Delay(0) }, "", true},
 	{"a crash", func(_ *testing.T, r *testenv.Redis, _ *testenv.Proxy) { r.Stop() },
@@ -42,7 +52,7 @@ var faults = []struct {
 	},
 		func(t *testing.T, r *testenv.Redis, _ *testenv.Proxy) {
 			command(t, r, "config", "set", "maxmemory", "0")
-		}, "OOM", true},
+		}, "OOM", false},
 }
 
 // command is given to Redis directly.
@@ -61,7 +71,7 @@ func TestWhatHappensWithoutRedis(t *testing.T) {
 			t.Parallel()
 			r := testenv.StartRedis(t)
 			p := testenv.StartProxy(t, r.Address)
-			l := replica(t, Options{Addresses: []string{p.Address}, Timeout: patience, Prefix: "x"})
+			l := replica(t, Options{Addresses: []string{p.Address}, Timeout: f.timeout(), Prefix: "x"})
 			deny, allow, local := limitFor("deny", quota.OnErrorDeny), limitFor("allow", quota.OnErrorAllow), limitFor("local", quota.OnErrorLocal)
 			take := func(limit *quota.Limit) (a quota.Answer) {
 				began := time.Now()
@@ -71,9 +81,10 @@ func TestWhatHappensWithoutRedis(t *testing.T) {
 				}
 				return a
 			}
-			testenv.Eventually(t, 20*time.Second, "Redis is there", func() bool { return take(limitFor("warm", quota.OnErrorDeny)).Outcome != quota.Unavailable })
+			testenv.Eventually(t, time.Minute, "Redis is there", func() bool { return take(limitFor("warm", quota.OnErrorDeny)).Outcome != quota.Unavailable })
+			before := l.Status().Opened
 			f.breaks(t, r, p)
-			testenv.Eventually(t, 20*time.Second, "the breaker opens", func() bool {
+			testenv.Eventually(t, time.Minute, "the breaker opens", func() bool {
 				if a := take(deny); a.Outcome == quota.Admitted {
 					t.Error("admitted, though nobody counts")
 				}
@@ -103,14 +114,13 @@ func TestWhatHappensWithoutRedis(t *testing.T) {
 			if a, _ := quotatest.Take(t.Context(), l, charges); a.Outcome != quota.Unavailable || charges[0].Held != quota.Nowhere {
 				t.Errorf("allow and deny: %+v", a)
 			}
-			if s := l.Status(); s.Trouble == "" || s.Opened != 1 || s.Unshared == 0 || s.Unavailable == 0 {
+			if s := l.Status(); s.Trouble == "" || s.Opened != before+1 || s.Unshared == 0 || s.Unavailable == 0 {
 				t.Errorf("status: %+v", s)
 			}
 			f.mend(t, r, p)
-			testenv.Eventually(t, 30*time.Second, "counting goes on", func() bool { return l.open() == nil && take(allow).Outcome != quota.Unavailable })
-			if s := l.Status(); s.Trouble != "" {
-				t.Errorf("status: %+v", s)
-			}
+			testenv.Eventually(t, time.Minute, "counting goes on", func() bool {
+				return l.open() == nil && take(allow).Outcome != quota.Unavailable && l.Status().Trouble == ""
+			})
 		})
 	}
 }
@@ -123,7 +133,7 @@ func TestNobodyRunsAgainstABrokenRedis(t *testing.T) {
 	l := replica(t, Options{Addresses: []string{p.Address}, Timeout: patience, Prefix: "x"})
 	limit := limitFor("x", quota.OnErrorDeny)
 	p.Silence(true)
-	testenv.Eventually(t, 20*time.Second, "the breaker opens", func() bool {
+	testenv.Eventually(t, time.Minute, "the breaker opens", func() bool {
 		_, _ = quotatest.Take(t.Context(), l, []quota.Charge{quotatest.Charge(limit, "a")})
 		return l.open() != nil
 	})
@@ -167,7 +177,7 @@ func TestAWrongPasswordIsSaidAndNotShown(t *testing.T) {
 	r := testenv.StartRedis(t, "--requirepass", "right-password")
 	l := replica(t, Options{Addresses: []string{r.Address}, Password: "wrong-password"})
 	limit := limitFor("x", quota.OnErrorDeny)
-	testenv.Eventually(t, 20*time.Second, "the breaker opens", func() bool {
+	testenv.Eventually(t, time.Minute, "the breaker opens", func() bool {
 		a, _ := quotatest.Take(t.Context(), l, []quota.Charge{quotatest.Charge(limit, "a")})
 		return a.Outcome == quota.Unavailable && l.open() != nil
 	})
@@ -185,9 +195,9 @@ func TestALocalShareIsOneOfSo(t *testing.T) {
 	r := testenv.StartRedis(t)
 	var replicas []*Limiter
 	for range 3 {
-		replicas = append(replicas, replica(t, Options{Addresses: []string{r.Address}, Prefix: "x", Timeout: patience}))
+		replicas = append(replicas, replica(t, Options{Addresses: []string{r.Address}, Prefix: "x"}))
 	}
-	testenv.Eventually(t, 20*time.Second, "they know each other", func() bool {
+	testenv.Eventually(t, time.Minute, "they know each other", func() bool {
 		for _, l := range replicas {
 			if l.Status().Replicas != 3 {
 				return false

@@ -21,7 +21,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 
 MODERN = "2026-07-28"
 MODEL_TEXT = "said by the peer's model"
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 def short(text: str) -> str:
@@ -133,7 +133,7 @@ class Driver:
         if task.done():
             raise RuntimeError("ended before it was cancelled")
         task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=5)
+        done, _ = await asyncio.wait({task}, timeout=LIMIT)
         if not done:
             raise RuntimeError("did not end when it was cancelled")
         if not task.cancelled() and task.exception() is None:

@@ -10,7 +10,7 @@ import (
 )
 
 // limit is how long one step may take.
-const limit = 15 * time.Second
+const limit = time.Minute
 
 // Client is a Go SDK, reduced to what a scenario needs. One goroutine uses it.
 type Client interface {
@@ -145,7 +145,7 @@ func (r *runner) progress(c Call) {
 			case <-seen:
 				time.Sleep(20 * time.Millisecond)
 				detail = fmt.Sprintf("notifications=%d", len(seen)+1)
-			case <-time.After(time.Second):
+			case <-time.After(limit):
 				err = errors.New("no progress came")
 			}
 		}
@@ -188,7 +188,7 @@ func (r *runner) cancel(c Call) {
 				return "", errors.New("succeeded although it was cancelled")
 			}
 			return "ended with an error", nil
-		case <-time.After(5 * time.Second):
+		case <-time.After(limit):
 			return "", errors.New("did not end when it was cancelled")
 		}
 	})

@@ -138,7 +138,7 @@ func TestACallerWhoseReceiptsAreRefusedHoldsUpNobodyElse(t *testing.T) {
 	if x := s.of("x"); !slices.IsSorted(x) {
 		t.Error("not in order, of x")
 	}
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }
 
@@ -152,7 +152,7 @@ func TestAFloodOfRefusedReceiptsStopsNoSink(t *testing.T) {
 		g.add(5, decent)
 		eventually(t, "the first", func() bool { return len(s.of("y")) == 5 })
 		if restart { // the sink does not know any more what it was that was taken, but where
-			closeSet(set, 10*time.Second)
+			closeSet(set, time.Minute)
 			set = openSet(t, g, s.spec())
 		}
 		g.add(5*mostPoison, hostile)
@@ -199,7 +199,7 @@ func TestAReceiptThatBreaksTheReceiverHoldsUpNobodyElse(t *testing.T) {
 	if x := s.of("x"); !slices.IsSorted(x) {
 		t.Error("not in order")
 	}
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }
 
@@ -220,7 +220,7 @@ func TestAnOutageSetsNobodyAside(t *testing.T) {
 	if err := consecutive(s.of("y"), 1, 105); err != nil {
 		t.Error(err)
 	}
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }
 
@@ -246,7 +246,7 @@ func TestAReplayLosesNothingOfWhatIsSetAside(t *testing.T) {
 	if err := consecutive(s.of("x"), 6, 25); err != nil {
 		t.Error(err)
 	}
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }
 
@@ -278,7 +278,7 @@ func TestAReplayOfWhoIsSetAsideAgainSkipsNothing(t *testing.T) {
 	if x := s.of("x"); len(x) != 10 || !slices.IsSorted(x) {
 		t.Errorf("of x: %d", x)
 	}
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }
 
@@ -301,7 +301,7 @@ func TestAFloodOfRefusedReceiptsStopsNoSinkWhoseLastOneIsGone(t *testing.T) {
 	g.add(5, decent)
 	eventually(t, "the last", func() bool { return len(s.of("y")) == 10 })
 	eventually(t, "all of x", func() bool { return set.Status()[0].Dead == 2*mostPoison })
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }
 
@@ -336,7 +336,7 @@ func TestAReceiptThatBreaksTheReceiverHidesNothingThatComesAfterIt(t *testing.T)
 	if all := s.of(""); !slices.IsSorted(all) {
 		t.Error("not in order")
 	}
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }
 
@@ -373,7 +373,7 @@ func TestAReceiptThatIsAskedForAgainForEverHoldsUpNobodyElse(t *testing.T) {
 	if st := set.Status()[0]; st.Dead != 0 || st.Aside == nil {
 		t.Errorf("%+v", st)
 	}
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }
 
@@ -397,6 +397,6 @@ func TestWhatIsRemovedWhileItIsSetAsideIsSaid(t *testing.T) {
 	set = openSet(t, g, s.spec())
 	eventually(t, "it is said", func() bool { return set.Status()[0].Missed >= 5 })
 	eventually(t, "it goes on", func() bool { return set.Status()[0].AsideLag == 0 })
-	closeSet(set, 10*time.Second)
+	closeSet(set, time.Minute)
 	g.close()
 }

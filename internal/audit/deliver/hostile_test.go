@@ -44,7 +44,7 @@ func TestAPlaceThatIsNoneInTheLogLosesNothing(t *testing.T) {
 			g.add(30, "")
 			eventually(t, "all", func() bool { return len(d.have()) == 30 })
 			c := cursorOf(t, g, 30)
-			closeSet(s, 10*time.Second)
+			closeSet(s, time.Minute)
 			path := filepath.Join(Folder(g.dir, "a"), cursorFile)
 			text := []byte("{\"at\":{")
 			if forge != nil {
@@ -61,7 +61,7 @@ func TestAPlaceThatIsNoneInTheLogLosesNothing(t *testing.T) {
 			s = openSet(t, g, d.spec("a"))
 			g.add(10, "")
 			eventually(t, "the last", func() bool { have := d.have(); return len(have) > 0 && have[len(have)-1] == 40 })
-			closeSet(s, 10*time.Second)
+			closeSet(s, time.Minute)
 			g.close()
 			have := d.have()
 			if err := consecutive(have, have[0], 40); err != nil || have[0] > 31 {
@@ -87,7 +87,7 @@ func TestALogThatWasPutBackFromACopyIsDeliveredAsItIsNow(t *testing.T) {
 		d := new(sinkDouble)
 		s := openSet(t, g, d.spec("a"))
 		g.add(20, `,"name":"`+word+`"`)
-		closeSet(s, 10*time.Second)
+		closeSet(s, time.Minute)
 		g.close()
 		return d, g
 	}
@@ -120,7 +120,7 @@ func openOther(t *testing.T, dir string) (*sinkDouble, func()) {
 	eventually(t, "written", func() bool { p, _ := end(dir); return p.Seq == 25 })
 	d := new(sinkDouble)
 	s := openSet(t, g, d.spec("a"))
-	return d, func() { closeSet(s, 10*time.Second); g.close() }
+	return d, func() { closeSet(s, time.Minute); g.close() }
 }
 
 func (s *sinkDouble) all() []string {
@@ -150,7 +150,7 @@ func TestAMaskedCopyTellsNobodyWhichValueFits(t *testing.T) {
 			spec.Open = func() (Sink, error) { return &recorder{d, &sent}, nil }
 			s := openSet(t, g, spec)
 			g.add(100, `,"subject":"alice"`) // over several segments, whose heads say the last hash
-			closeSet(s, 10*time.Second)
+			closeSet(s, time.Minute)
 			g.close()
 			all := strings.Join(sent, "\n")
 			if strings.Contains(all, "alice") || len(sent) < 100 {
@@ -188,7 +188,7 @@ func TestAMaskedCopyTellsNobodyWhichValueFits(t *testing.T) {
 			if _, err := s.Replay("a", time.Time{}); err != nil {
 				t.Fatal(err)
 			}
-			closeSet(s, 10*time.Second)
+			closeSet(s, time.Minute)
 			g.close()
 			if !slices.Contains(sent, before[1]) {
 				t.Errorf("what comes again is called otherwise:\n%s\n%s", before[1], sent)

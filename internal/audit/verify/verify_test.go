@@ -206,7 +206,7 @@ func TestQueriesFindWhatTheyAskFor(t *testing.T) {
 func TestTailFollowsIntoNewSegments(t *testing.T) {
 	b := newBooks(t)
 	b.keep(t, 30, 4<<10)
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	n := 0
 	var writing sync.WaitGroup

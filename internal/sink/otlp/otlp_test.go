@@ -109,7 +109,7 @@ func TestReceiptsBecomeLogRecords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := new(receiver)
 			s := open(t, r)
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			all := []*deliver.Item{{Kind: deliver.Receipt, ID: "r-7", Time: time.Unix(1700000000, 0), Body: []byte(body), Facts: deliver.Facts{Severity: deliver.High}}}
 			if _, err := s.Deliver(ctx, all); err != nil {
@@ -140,7 +140,7 @@ func TestAReceiverThatIsBusyIsTriedAgain(t *testing.T) {
 	for _, c := range []codes.Code{codes.Unavailable, codes.ResourceExhausted, codes.Unauthenticated, codes.Unimplemented} {
 		r := &receiver{err: status.Error(c, "no")}
 		s := overGRPC(t, r)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		_, err := s.Deliver(ctx, []*deliver.Item{{Body: []byte(body)}})
 		cancel()
 		if err == nil || errors.Is(err, deliver.ErrRefused) || r.token != "Bearer t1" {

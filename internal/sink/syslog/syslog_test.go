@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/audit/deliver"
 )
 
@@ -92,7 +93,7 @@ func (r *receiver) read(c net.Conn) {
 
 func (r *receiver) have(t testing.TB, n int) []string {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		r.mu.Lock()
 		got := append([]string(nil), r.got...)
 		r.mu.Unlock()
@@ -111,14 +112,14 @@ func item(n int, s deliver.Severity) *deliver.Item {
 
 func TestMessagesAreCountedAndWhatABrokenConnectionMaySwallowComesAgain(t *testing.T) {
 	cert, ca := certificate(t)
-	r := listen(t, "127.0.0.1:0", cert)
-	address := r.ln.Addr().String()
+	address := testenv.FreeAddress(t) // which stays ours
+	r := listen(t, address, cert)
 	s, err := New(Options{Address: address, TLS: true, CA: ca, Facility: 13, Hostname: "gate way", Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if _, err := s.Deliver(ctx, []*deliver.Item{item(1, deliver.Info), item(2, deliver.Critical)}); err != nil {
 		t.Fatal(err)
@@ -128,18 +129,11 @@ func TestMessagesAreCountedAndWhatABrokenConnectionMaySwallowComesAgain(t *testi
 		t.Errorf("%q", got)
 	}
 	r.close()
-	var again *receiver
-	for again == nil { // the port may be in use for a moment
-		if ln, err := net.Listen("tcp", address); err == nil {
-			_ = ln.Close()
-			again = listen(t, address, cert)
-		}
-	}
-	for { // the first tries may find the end of the old connection
-		if _, err := s.Deliver(ctx, []*deliver.Item{item(3, deliver.Info)}); err == nil {
-			break
-		}
-	}
+	again := listen(t, address, cert)
+	testenv.Eventually(t, time.Minute, "delivery", func() bool { // the first tries may find the end of the old connection
+		_, err := s.Deliver(ctx, []*deliver.Item{item(3, deliver.Info)})
+		return err == nil
+	})
 	all := strings.Join(again.have(t, 3), "\n")
 	for _, n := range []string{"number 1 ", "number 2 ", "number 3 "} {
 		if !strings.Contains(all, n) {
