@@ -9,14 +9,14 @@ import (
 
 func (s *suite) time(t *testing.T) {
 	l := s.limit(budget.Amounts{})
-	l.Time = 400 * time.Millisecond
+	l.Time = 2 * time.Second
 	if a, _ := s.reserve(t, Claim(l, "a", 1)); a.Outcome != budget.Reserved {
 		t.Fatalf("%+v", a)
 	}
 	if a, _ := s.reserve(t, Claim(l, "a", 1)); a.Outcome != budget.Reserved {
 		t.Fatalf("%+v", a)
 	}
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(2200 * time.Millisecond)
 	if a, _ := s.reserve(t, Claim(l, "a", 1)); a.Outcome != budget.Exhausted || a.Measure != budget.Time || a.After <= 0 {
 		t.Errorf("after its time: %+v", a)
 	}
@@ -27,7 +27,7 @@ func (s *suite) time(t *testing.T) {
 
 func (s *suite) life(t *testing.T) {
 	l := s.limit(budget.Amounts{budget.Cost: 3})
-	l.Life = 2 * time.Second
+	l.Life = 3 * time.Second
 	n, a := s.until(t, l, "a", 1)
 	if n != 3 || a.After <= 0 || a.After > l.Life {
 		t.Fatalf("%d admitted, then %+v", n, a)
@@ -107,7 +107,7 @@ func (s *suite) reset(t *testing.T) {
 	l := s.limit(budget.Amounts{budget.Cost: 5})
 	s.until(t, l, "a", 1)
 	claim := Claim(l, "a", 0)
-	if state := s.read(t, l); state.Used[budget.Cost] != 5 {
+	if state := s.read(t, l, 5); state.Used[budget.Cost] != 5 {
 		t.Fatalf("%+v", state)
 	}
 	if err := s.Reset(t.Context(), &claim); err != nil {
@@ -129,7 +129,7 @@ func (s *suite) grant(t *testing.T) {
 	if err := s.Grant(t.Context(), &claim, budget.Amounts{budget.Cost: 3}); err != nil {
 		t.Fatal(err)
 	}
-	if state := s.read(t, l); state.Max[budget.Cost] != 8 || state.Used[budget.Cost] != 5 {
+	if state := s.read(t, l, 5); state.Max[budget.Cost] != 8 || state.Used[budget.Cost] != 5 {
 		t.Errorf("%+v", state)
 	}
 	if n, _ := s.until(t, l, "a", 1); n != 3 {

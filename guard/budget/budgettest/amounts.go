@@ -104,7 +104,7 @@ func (s *suite) twice(t *testing.T) {
 	}
 	s.Settle(others, budget.Amounts{5, 1, 0, 0})
 	s.Settle(others, budget.Amounts{5, 1, 0, 0})
-	if n := s.read(t, l).Used[budget.Cost]; n != 5 {
+	if n := s.read(t, l, 5).Used[budget.Cost]; n != 5 {
 		t.Errorf("%d used of 5", n)
 	}
 }
@@ -116,7 +116,7 @@ func (s *suite) beyond(t *testing.T) {
 	if a, _ := s.reserve(t, Claim(l, "a", 1)); a.Outcome == budget.Reserved || a.Left != 0 {
 		t.Errorf("after 25 of 10: %+v", a)
 	}
-	state := s.read(t, l)
+	state := s.read(t, l, 10)
 	if left, bounded := state.Left(budget.Cost); left != 0 || !bounded || state.Used[budget.Cost] != 10 || state.Overrun != 15 {
 		t.Errorf("%+v", state)
 	}
