@@ -49,6 +49,25 @@ func (in *inspector) note(what string) {
 	in.seen[what]++
 }
 
+// count returns how many messages there were whose note ends so.
+func (in *inspector) count(end string) (n int) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for what, times := range in.seen {
+		if strings.HasSuffix(what, end) {
+			n += times
+		}
+	}
+	return n
+}
+
+// until waits for so many of them.
+func (in *inspector) until(ctx context.Context, end string, n int) {
+	for in.count(end) < n && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func (in *inspector) fault(where string, f error, raw []byte) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -170,7 +189,7 @@ func TestGoSDKTraffic(t *testing.T) {
 			in := &inspector{next: sdkServer(c.stateless), d: mcp.NewDecoder(mcp.Config{}), seen: make(map[string]int)}
 			server := httptest.NewServer(in)
 			defer server.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			client := sdk.NewClient(&sdk.Implementation{Name: "c", Version: "1"}, nil)
 			session, err := client.Connect(ctx, &sdk.StreamableClientTransport{Endpoint: server.URL}, &sdk.ClientSessionOptions{ProtocolVersion: c.version})
@@ -191,13 +210,19 @@ func TestGoSDKTraffic(t *testing.T) {
 			if _, err := session.ReadResource(ctx, &sdk.ReadResourceParams{URI: "test://r"}); err != nil {
 				t.Error(err)
 			}
-			short, stop := context.WithTimeout(ctx, 200*time.Millisecond)
+			before := in.count("request tools/call")
+			short, stop := context.WithCancel(ctx)
+			go func() { in.until(ctx, "request tools/call", before+1); stop() }()
 			_, err = session.CallTool(short, &sdk.CallToolParams{Name: "wait", Arguments: map[string]any{"text": ""}})
 			stop()
 			if err == nil {
 				t.Error("a cancelled call succeeded")
 			}
-			time.Sleep(200 * time.Millisecond) // the cancellation is sent in the background
+			for _, want := range c.want {
+				if strings.HasSuffix(want, "notifications/cancelled") { // which is sent in the background
+					in.until(ctx, "notifications/cancelled", 1)
+				}
+			}
 			if _, err := session.CallTool(ctx, call); err != nil {
 				t.Error("after a cancellation:", err)
 			}
@@ -211,7 +236,7 @@ func TestMarkTraffic(t *testing.T) {
 	in := &inspector{next: sdkServer(false), d: mcp.NewDecoder(mcp.Config{}), seen: make(map[string]int)}
 	server := httptest.NewServer(in)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	client, err := markclient.NewStreamableHttpClient(server.URL)
 	if err != nil {

@@ -213,8 +213,8 @@ func TestTheGoSnippetIsCompiled(t *testing.T) {
 }
 
 func TestAPortInUseIsSaid(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:39103")
-	if err == nil { // or somebody listens there already, which is as good
+	l, err := net.Listen("tcp", "127.0.0.1:9003") // which the kernel gives to no client
+	if err == nil {                               // or somebody listens there already, which is as good
 		defer l.Close()
 	}
 	cmd := exec.CommandContext(t.Context(), filepath.Join(testenv.Root(), "examples/quickstart/run.sh"))

@@ -107,7 +107,7 @@ func run(t *testing.T, l *Log) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { l.Run(ctx); close(done) }()
-	for end := time.Now().Add(10 * time.Second); l.Status().Waiting > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); l.Status().Waiting > 0 && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	cancel()

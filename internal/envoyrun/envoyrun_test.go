@@ -45,7 +45,7 @@ func script(t testing.TB, text string) string {
 func TestTheLastWordsOfEnvoyAreLogged(t *testing.T) {
 	var log lines
 	p := &Process{Binary: script(t, "i=0; while [ $i -lt 200 ]; do echo \"error main: line $i\" >&2; i=$((i+1)); done; exit 1\n"), Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(&log, nil))}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx, 0) }()

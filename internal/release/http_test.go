@@ -18,7 +18,8 @@ type server struct {
 	archive []byte
 	etag    string
 	status  int
-	polls   bool // knows long polling
+	polls   bool          // knows long polling
+	waits   time.Duration // how long at most, then
 	prefer  []string
 	changed chan struct{}
 }
@@ -27,7 +28,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.prefer = append(s.prefer, r.Header.Get("Prefer"))
 	same := s.etag != "" && r.Header.Get("If-None-Match") == s.etag
-	polls, changed := s.polls, s.changed
+	polls, changed, waits := s.polls, s.changed, s.waits
 	s.mu.Unlock()
 	if polls {
 		w.Header().Set("Content-Type", bundles)
@@ -36,7 +37,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			case <-changed:
 			case <-r.Context().Done():
 				return
-			case <-time.After(300 * time.Millisecond):
+			case <-time.After(waits):
 			}
 		}
 	}
@@ -100,7 +101,7 @@ func TestABundleIsFetchedOnce(t *testing.T) {
 }
 
 func TestLongPollingTellsOfAChangeAtOnce(t *testing.T) {
-	s := &server{polls: true}
+	s := &server{polls: true, waits: time.Minute}
 	s.set("one", `"1"`)
 	h, ctx := fetching(t, s), context.Background()
 	o, err := h.Fetch(ctx, "", time.Minute)
@@ -120,6 +121,9 @@ func TestLongPollingTellsOfAChangeAtOnce(t *testing.T) {
 	if want := "modes=snapshot;wait=60"; s.prefer[1] != want {
 		t.Errorf("got %q, want %q", s.prefer[1], want)
 	}
+	s.mu.Lock()
+	s.waits = 50 * time.Millisecond
+	s.mu.Unlock()
 	if o, err = h.Fetch(ctx, o.Mark, time.Minute); err != nil || o.Archive != nil || !o.Waits {
 		t.Fatalf("no change: %+v, %v", o, err)
 	}

@@ -23,7 +23,7 @@ func offer() Offer {
 }
 
 func TestItServesUntilToldToStop(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
