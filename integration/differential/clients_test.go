@@ -123,7 +123,7 @@ func (d *driver) do(t testing.TB, j job) handed {
 			h.Notes[i] = untag(n)
 		}
 		return h
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Errorf("%s: the driver does not answer %s", j.SDK, j.Key)
 		return handed{}
 	}

@@ -52,6 +52,7 @@ func TestNoServerRunsWhatHidesInTheFraming(t *testing.T) {
 		{"dots in the path", strings.Replace(head, "/mcp/go-sdk", "/mcp/x/../../admin", 1) + "Content-Length: 71\r\n\r\n" + safe, ""},
 		{"two host headers", strings.Replace(head, "Host: localhost", "Host: localhost\r\nHost: evil.example", 1) + "Content-Length: 71\r\n\r\n" + safe, ""},
 		{"an upgrade", strings.Replace(head, "Connection: close", "Connection: Upgrade\r\nUpgrade: websocket", 1) + "Content-Length: 0\r\n\r\n" + hidden, ""},
+		{"nothing that was hidden runs later", head + "Content-Length: 71\r\n\r\n" + safe, "safe"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			patience := time.Minute
