@@ -46,21 +46,21 @@ func TestAStreamThatAKillCutOffIsNamedAndNoOther(t *testing.T) {
 	dir := t.TempDir()
 	receipts, key := filepath.Join(dir, "receipts"), filepath.Join(dir, "sign")
 	testenv.SigningKey(t, key)
-	p := testenv.StartPlant(t, dir, "  - {name: one, url: "+server(t)+"/}\n", "receipts: {directory: receipts, sign_with: \"file:"+key+".key\"}\n")
+	p := testenv.StartPlant(t, dir, "  - {name: one, url: "+server(t).url+"/}\n", "receipts: {directory: receipts, sign_with: \"file:"+key+".key\"}\n")
 	g := &testenv.Gateway{MCP: p.MCP}
-	call(t, g, "plain", "", 0, nil)
-	call(t, g, "stream", "", 0, nil)    // ends with its answer
-	call(t, g, "endless", "", 0, first) // ends because its client leaves
+	call(t, g, "plain", "", nil, nil)
+	call(t, g, "stream", "", nil, nil)    // ends with its answer
+	call(t, g, "endless", "", nil, first) // ends because its client leaves
 	cut := make(chan struct{})
 	go func() {
 		defer close(cut)
-		call(t, g, "endless2", "", 0, nil)
+		call(t, g, "endless2", "", nil, nil)
 	}()
 	onRecord := func(segment string, is func(receipt) bool) bool {
 		text, err := os.ReadFile(filepath.Join(receipts, segment))
 		return err == nil && slices.ContainsFunc(readable(t, text), is)
 	}
-	testenv.Eventually(t, 20*time.Second, "one stream that is open, and one that ended", func() bool {
+	testenv.Eventually(t, time.Minute, "one stream that is open, and one that ended", func() bool {
 		return onRecord("segment-00000001.jsonl", func(r receipt) bool { return r.Name == "endless2" && r.Stream && r.Closed == "" }) &&
 			onRecord("segment-00000001.jsonl", func(r receipt) bool { return r.Name == "endless" && r.Closed != "" })
 	})
@@ -76,9 +76,9 @@ func TestAStreamThatAKillCutOffIsNamedAndNoOther(t *testing.T) {
 	<-cut // its client is not left waiting
 	p.Serve(t)
 	p.Ready(t)
-	call(t, g, "stream2", "", 0, nil)
+	call(t, g, "stream2", "", nil, nil)
 
-	testenv.Eventually(t, 20*time.Second, "the end of the stream after it", func() bool {
+	testenv.Eventually(t, time.Minute, "the end of the stream after it", func() bool {
 		return onRecord("segment-00000002.jsonl", func(r receipt) bool { return r.Name == "stream2" && r.Closed == "answered" })
 	})
 	code, out, words = audit(t, "query", receipts, "--open")
