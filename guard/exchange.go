@@ -22,7 +22,7 @@ type Exchange struct {
 	Peer      Peer           // its certificate, likewise
 	Verb      string         // HTTP method
 	Path      string         // without the query
-	Headers   mcp.Headers    // the client's headers; valid during Admit and ToServer inspections only
+	Headers   Headers        // the client's headers; valid during Admit and ToServer inspections only
 	Revision  mcp.Revision   // known once the client's message is decoded
 	Session   string         // legacy Mcp-Session-Id as the upstream knows it; empty when there is none
 	Started   time.Time
@@ -43,6 +43,14 @@ type Exchange struct {
 	usage     Usage
 	settled   bool
 	released  bool // the client's message was allowed, and nothing judged since says what came of it
+}
+
+// Headers are the client's headers.
+type Headers interface {
+	mcp.Headers
+	// Each calls visit for every line that the client wrote and that the server may
+	// get to read, with the name in lower case.
+	Each(visit func(name, value string))
 }
 
 // Open reports whether the client's message was let go and no decision since says

@@ -40,7 +40,9 @@ func (t *Tickets) For(x *Exchange, m *mcp.Message, text string) *Ticket {
 	if m.Kind == mcp.Response { // to the question that the id names
 		b = AppendText(AppendText(b, string(m.ID)), string(m.Result))
 	}
-	for _, key := range [...]string{"inputResponses", "requestState"} { // which name it in the requests of the modern era
+	// What names the question in the requests of the modern era, and what a completion
+	// is asked about.
+	for _, key := range [...]string{"inputResponses", "requestState", "argument", "context"} {
 		if v, ok := mcp.Member(m.Params, key); ok {
 			b = AppendText(AppendText(b, key), string(v))
 		}

@@ -44,6 +44,9 @@ func (l Leaf) Value() []byte {
 	return l.w.buf
 }
 
+// Depth is how many objects and arrays the leaf stands in.
+func (l Leaf) Depth() int { return len(l.w.frames) }
+
 // AppendPointer appends the leaf's JSON pointer (RFC 6901) from the top of the
 // text. A key has the pointer of its value. It is valid during the visit only.
 func (l Leaf) AppendPointer(dst []byte) []byte {

@@ -1,11 +1,12 @@
-// Command places lists where a server's text can stand in messages to the client,
-// by the protocol's own schemas:
+// Command places lists where a server's text can stand in messages to the client, or
+// a client's in messages to the server, by the protocol's own schemas:
 //
 //	go run ./eval/places DIR > guard/standard/testdata/places.txt
+//	go run ./eval/places -client DIR > guard/standard/testdata/client-places.txt
 //
 // DIR holds schema.json of each revision, named by it: 2025-11-25.json. A line is
 // a place: revisions, kind of message, method, and JSON pointer, in which * stands
-// for a name that the server chooses.
+// for a name that the sender chooses.
 package main
 
 import (
@@ -20,11 +21,16 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: places DIR")
+	args := os.Args[1:]
+	client := len(args) == 2 && args[0] == "-client"
+	if client {
+		args = args[1:]
+	}
+	if len(args) != 1 {
+		fmt.Fprintln(os.Stderr, "usage: places [-client] DIR")
 		os.Exit(2)
 	}
-	if err := run(os.DirFS(os.Args[1]), os.Stdout); err != nil {
+	if err := run(os.DirFS(args[0]), client, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -55,7 +61,17 @@ var tasks = map[string][]string{
 	},
 }
 
-func run(dir fs.FS, stdout io.Writer) error {
+// clientTasks is the same of what clients send.
+var clientTasks = map[string][]string{"D": {
+	"request tasks/get /params/taskId", "request tasks/get /params/*", "request tasks/get /params/_meta/*", "request tasks/get /id",
+	"request tasks/cancel /params/taskId", "request tasks/cancel /params/*", "request tasks/cancel /params/_meta/*", "request tasks/cancel /id",
+	"request tasks/update /params/taskId", "request tasks/update /params/*", "request tasks/update /params/_meta/*", "request tasks/update /id",
+	"request tasks/update /params/inputResponses/*/action", "request tasks/update /params/inputResponses/*/content/*",
+	"request tasks/update /params/inputResponses/*/content/text", "request tasks/update /params/inputResponses/*/roots/0/uri",
+	"request subscriptions/listen /params/notifications/taskIds/0",
+}}
+
+func run(dir fs.FS, client bool, stdout io.Writer) error {
 	found := make(map[string]string) // revisions of a place
 	for _, letter := range slices.Sorted(maps.Keys(revisions)) {
 		b, err := fs.ReadFile(dir, revisions[letter]+".json")
@@ -73,7 +89,12 @@ func run(dir fs.FS, stdout io.Writer) error {
 		if w.defs == nil {
 			w.defs = file.Defs
 		}
-		for _, place := range append(w.all(), tasks[letter]...) {
+		places := append(w.server(), tasks[letter]...)
+		if client {
+			w.places = nil
+			places = append(w.client(), clientTasks[letter]...)
+		}
+		for _, place := range places {
 			if !strings.HasSuffix(found[place], letter) {
 				found[place] += letter
 			}
@@ -95,7 +116,34 @@ type walker struct {
 	places []string
 }
 
-func (w *walker) all() []string {
+// client returns the places of a client's text: in what it asks and reports, and in
+// what it answers.
+func (w *walker) client() []string {
+	for kind, union := range map[string]string{"request": "ClientRequest", "notification": "ClientNotification"} {
+		for _, name := range w.names(union) {
+			at := kind + " " + w.method(name)
+			if params, ok := w.property(name, "params"); ok {
+				w.walk(params, at+" /params")
+			}
+			w.places = append(w.places, at+" /params/*", at+" /params/_meta/*", at+" /*")
+			if kind == "request" {
+				w.places = append(w.places, at+" /id", at+" /params/_meta/progressToken")
+			}
+		}
+	}
+	for _, name := range w.names("ServerRequest") {
+		method := w.method(name)
+		at := "result " + method + " /result"
+		w.places = append(w.places, at+"/*", at+"/_meta/*", "result "+method+" /*", "result "+method+" /id", "error "+method+" /error/message", "error "+method+" /error/data")
+		if answer := strings.TrimSuffix(name, "Request") + "Result"; w.defs[answer] != nil {
+			w.walk(node{"$ref": "#/" + answer}, at)
+		}
+	}
+	return w.places
+}
+
+// server returns the places of a server's text.
+func (w *walker) server() []string {
 	for _, name := range w.names("ClientRequest") {
 		method := w.method(name)
 		base := strings.TrimSuffix(name, "Request")

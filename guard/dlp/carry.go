@@ -48,7 +48,7 @@ func spoken(m *mcp.Message) (of, key string) {
 
 // carry appends what a piece completes that earlier pieces began. They are gone
 // to the client already; what comes now is acted on as the whole would be.
-func (g *dlp) carry(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, of string, base int, prefix string) []place {
+func (g *dlp) carry(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, of string) []place {
 	kept, _ := tails.Get(x)
 	at := -1
 	for i := range kept {
@@ -74,9 +74,8 @@ func (g *dlp) carry(places []place, s *scan, x *guard.Exchange, m *mcp.Message, 
 			if f.Start >= before || f.End <= before || a == allow {
 				continue
 			}
-			p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(whole[f.Start:f.End]), pointer: prefix + t.Pointer()}
+			p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(whole[f.Start:f.End]), pointer: t.Pointer()}
 			p.start, p.end = t.Span(0, f.End-before)
-			p.start, p.end = p.start+base, p.end+base
 			p.begun = true
 			places = append(covered(places, &p), p)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -125,6 +126,7 @@ type dlp struct {
 	// clean are texts in which nothing was found. The guard of another
 	// configuration has others, and so nothing outlives a change of the rules.
 	clean *recent.Texts[bool]
+	lines seen // likewise of headers
 }
 
 // worth is the length of the shortest text that is cheaper to look up than to
@@ -139,11 +141,14 @@ type scan struct {
 	decoded []byte
 	tries   int // at opening tokens
 	scratch []byte
+
+	lines    lines
+	eachLine func(name, value string)
 }
 
 func build(c Config, p Ports) (guard.Guard, error) {
 	p.Raise.over(&c)
-	g := &dlp{Config: c}
+	g := &dlp{Config: c, lines: seen{seed: maphash.MakeSeed()}}
 	var err error
 	if g.set, err = set(c.Recognisers, p); err != nil {
 		return nil, err
@@ -172,7 +177,11 @@ func build(c Config, p Ports) (guard.Guard, error) {
 			return nil, err
 		}
 	}
-	g.scanners.New = func() any { return &scan{scanner: g.set.NewScanner()} }
+	g.scanners.New = func() any {
+		s := &scan{scanner: g.set.NewScanner()}
+		s.eachLine = s.line
+		return s
+	}
 	return g, nil
 }
 

@@ -109,7 +109,7 @@ func TestOnlyTheFindingsChange(t *testing.T) {
 		"an error's data":                      {mcp.ToClient, `{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no ` + token + `","data":{"dsn":"postgres://a:s3cr3tPw9@h/d"}}}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no [github_token]","data":{"dsn":"postgres://a:[db_uri_password]@h/d"}}}`},
 		"a log message":                        {mcp.ToClient, `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"key ` + token + `"}}`, `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"key [github_token]"}}`},
 		"a text resource in base64":            {mcp.ToClient, answer + `{"contents":[{"uri":"x:a","blob":"` + base64.StdEncoding.EncodeToString([]byte("A="+token+"\n")) + `"}]}}`, answer + `{"contents":[{"uri":"x:a","blob":"` + base64.StdEncoding.EncodeToString([]byte("A=[github_token]\n")) + `"}]}}`},
-		"a cursor is nobody's to read":         {mcp.ToClient, answer + `{"content":[],"nextCursor":"` + token + `"}}`, answer + `{"content":[],"nextCursor":"` + token + `"}}`},
+		"the address that a cursor ends with":  {mcp.ToClient, answer + `{"content":[],"nextCursor":"anna@mail.example"}}`, answer + `{"content":[],"nextCursor":"anna@mail.example"}}`},
 	} {
 		v, got := judge(t, g, c.direction, c.in)
 		if c.want == "" {

@@ -3,7 +3,6 @@ package dlp
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +28,8 @@ type place struct {
 	begun      bool   // in an earlier message, which has left
 }
 
-// Inspect scans every text of params, result and error.
+// Inspect scans every text of a message, and what of a client's headers its server
+// gets to read.
 func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
 	if len(m.Raw) > g.MaxBytes {
 		return guard.Verdict{}, fmt.Errorf("dlp: inspect: message of %d bytes, more than max_bytes", len(m.Raw))
@@ -40,25 +40,15 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 	var tokens []restored
 	s.tries = 0
 	of, key := spoken(m)
-	for _, part := range [...]struct {
-		pointer string
-		raw     json.RawMessage
-	}{{"/params", m.Params}, {"/result", m.Result}, {"/error", m.Error}} {
-		if part.raw == nil {
-			continue
-		}
-		base, _, ok := mcp.Locate(m.Raw, part.pointer)
-		if !ok {
-			return guard.Verdict{}, fmt.Errorf("dlp: inspect: no %s in the message", part.pointer)
-		}
-		err := s.reader.EachText(part.raw, func(t *wire.Text) {
-			if x.Over(len(t.Value)) {
+	if places = g.headers(places, s, x, m); m.Kind != mcp.Transport {
+		err := s.reader.EachText(m.Raw, func(t *wire.Text) {
+			if t.Depth() == 1 && enveloping(t) || x.Over(len(t.Value)) {
 				return
 			}
-			tokens = g.restore(tokens, s, x, m, t, base, part.pointer)
-			places = g.text(places, s, x, m, t, base, part.pointer)
-			if of != "" && t.Kind == mcp.LeafString && t.Pointer() == "/"+key {
-				places = g.carry(places, s, x, m, t, of, base, part.pointer)
+			tokens = g.restore(tokens, s, x, m, t)
+			places = g.text(places, s, x, m, t)
+			if of != "" && t.Kind == mcp.LeafString && t.Depth() == 2 && string(t.Key) == key && string(t.Parent) == "params" {
+				places = g.carry(places, s, x, m, t, of)
 			}
 		})
 		if err != nil {
@@ -74,13 +64,37 @@ func (g *dlp) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (gua
 	return g.verdict(s, x, m, places, tokens)
 }
 
+// enveloping reports whether a text of the envelope was checked when the message was
+// decoded: what its own members are called, the version and the method.
+func enveloping(t *wire.Text) bool {
+	name := t.Key
+	if t.Kind == mcp.LeafKey {
+		name = t.Value
+	}
+	switch string(name) {
+	case "jsonrpc", "method":
+		return true
+	case "id", "params", "result", "error":
+		return t.Kind == mcp.LeafKey
+	}
+	return false
+}
+
+// handleOf tells whether a text only comes back to whoever made it.
+func handleOf(m *mcp.Message, t *wire.Text) mcp.Handle {
+	if !mcp.MayBeHandle(t.Key) {
+		return mcp.NoHandle
+	}
+	return m.Handle(t.Pointer())
+}
+
 // text scans one text and appends what is to be acted on.
-func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []place {
-	if opaque(m, t, prefix) {
-		return places
+func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text) []place {
+	if h := handleOf(m, t); h != mcp.NoHandle {
+		return g.handle(places, s, x, m, t, h)
 	}
 	if plain, ok := s.blob(t); ok {
-		return g.blob(places, s, x, m, t, plain, base, prefix)
+		return g.blob(places, s, x, m, t, plain)
 	}
 	s.found = g.scan(s, x, t)
 	for i := range s.found {
@@ -89,13 +103,12 @@ func (g *dlp) text(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t
 		if a == allow {
 			continue
 		}
-		p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(t.Value[f.Start:f.End]), pointer: prefix + t.Pointer()}
+		p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(t.Value[f.Start:f.End]), pointer: t.Pointer()}
 		p.start, p.end = t.Span(f.Start, f.End)
 		if t.Kind == mcp.LeafNumber { // a part of a number cannot be replaced
 			p.start, p.end = t.Span(0, len(t.Value))
 			p.whole = true
 		}
-		p.start, p.end = p.start+base, p.end+base
 		if a.rewrites() && fixed(m.Direction, p.pointer) {
 			p.action = block
 		}
@@ -125,33 +138,6 @@ func (g *dlp) scan(s *scan, x *guard.Exchange, t *wire.Text) []recogniser.Findin
 		g.clean.Do(k, func(v *bool) { *v = true })
 	}
 	return found
-}
-
-// opaque reports whether a text goes back to the server as it came, so that a
-// changed one would break the exchange, while nobody reads it. Only the protocol's
-// own members are: in arguments and results a name says nothing.
-func opaque(m *mcp.Message, t *wire.Text, part string) bool {
-	switch string(t.Key) {
-	case "nextCursor", "cursor", "requestState", "progressToken", "taskId", "requestId":
-	default:
-		return false
-	}
-	pointer := part + t.Pointer()
-	switch pointer {
-	case "/params/cursor": // elsewhere it is the client's own word
-		return strings.HasSuffix(m.Method, "/list")
-	case "/params/taskId":
-		return strings.HasPrefix(m.Method, "tasks/") || strings.HasPrefix(m.Method, "notifications/tasks")
-	case "/params/requestId", "/params/progressToken":
-		return strings.HasPrefix(m.Method, "notifications/")
-	case "/result/nextCursor", "/params/requestState", "/result/requestState", "/params/_meta/progressToken",
-		"/result/taskId", "/result/task/taskId",
-		"/params/_meta/io.modelcontextprotocol~1related-task/taskId", "/result/_meta/io.modelcontextprotocol~1related-task/taskId":
-		return true
-	}
-	at, ok := strings.CutPrefix(pointer, "/result/tasks/") // of tasks/list
-	at, ends := strings.CutSuffix(at, "/taskId")
-	return ok && ends && !strings.Contains(at, "/")
 }
 
 // fixed reports whether a value names what the message is about, so that

@@ -2,6 +2,7 @@ package dlp_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -46,13 +47,16 @@ func TestASecretDoesNotLeaveInAMemberOfAnotherMethod(t *testing.T) {
 		}
 	}
 	for _, raw := range []string{
-		`"id":1,"method":"tools/list","params":{"cursor":"` + token + `"}}`,
-		`"id":1,"method":"tasks/get","params":{"taskId":"` + token + `"}}`,
-		`"method":"notifications/progress","params":{"progressToken":"` + token + `","progress":1}}`,
-		`"method":"notifications/cancelled","params":{"requestId":"` + token + `"}}`,
+		`"id":1,"method":"tools/list","params":{"cursor":"%s"}}`,
+		`"id":1,"method":"tasks/get","params":{"taskId":"%s"}}`,
+		`"id":1,"method":"tools/call","params":{"name":"t","requestState":"%s"}}`,
+		`"method":"notifications/progress","params":{"progressToken":"%s","progress":1}}`,
+		`"method":"notifications/cancelled","params":{"requestId":"%s"}}`,
 	} {
-		if v, _ := judge(t, g, mcp.ToServer, `{"jsonrpc":"2.0",`+raw); v.Action != guard.Allow {
-			t.Errorf("what goes back as it came is refused: %s: %+v", raw, v)
+		for text, want := range map[string]guard.Reason{token: dlp.SecretBlocked, "eyJvZmZzZXQiOjUwLCJhZnRlciI6IngifQ==": "", "k3Jx9QpLm2Vb7Nc4Rt8Ws1Yz5Hd6Fg0Uak3J": ""} {
+			if v, _ := judge(t, g, mcp.ToServer, fmt.Sprintf(`{"jsonrpc":"2.0",`+raw, text)); v.Reason != want {
+				t.Errorf("%s: %s: %+v", raw, text, v)
+			}
 		}
 	}
 }

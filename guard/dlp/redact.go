@@ -89,29 +89,23 @@ func (g *dlp) copies(m *mcp.Message, places []place) []place {
 	}
 	taken := make([]place, len(places))
 	copy(taken, places)
-	for _, part := range [...]string{"/params", "/result", "/error"} {
-		base, end, ok := mcp.Locate(m.Raw, part)
-		if !ok {
-			continue
+	var r wire.Reader
+	_ = r.EachText(m.Raw, func(t *wire.Text) { // it was walked before
+		if t.Kind == mcp.LeafKey || t.Depth() == 1 && enveloping(t) || handleOf(m, t) != mcp.NoHandle {
+			return
 		}
-		var r wire.Reader
-		_ = r.EachText(m.Raw[base:end], func(t *wire.Text) { // it was walked before
-			if t.Kind == mcp.LeafKey || opaque(m, t, part) {
-				return
+		for i := range places {
+			p := &places[i]
+			if p.action.rewrites() && p.text == nil && len(p.value) >= shortest {
+				taken = again(taken, t, p, fixed(m.Direction, t.Pointer()))
 			}
-			for i := range places {
-				p := &places[i]
-				if p.action.rewrites() && p.text == nil && len(p.value) >= shortest {
-					taken = again(taken, t, p, base, fixed(m.Direction, part+t.Pointer()))
-				}
-			}
-		})
-	}
+		}
+	})
 	slices.SortStableFunc(taken, func(a, b place) int { return a.start - b.start })
 	return taken
 }
 
-func again(taken []place, t *wire.Text, p *place, base int, fixed bool) []place {
+func again(taken []place, t *wire.Text, p *place, fixed bool) []place {
 	for at := 0; ; {
 		i := bytes.Index(t.Value[at:], p.value)
 		if i < 0 || fixed {
@@ -128,7 +122,6 @@ func again(taken []place, t *wire.Text, p *place, base int, fixed bool) []place 
 		if q.whole {
 			q.start, q.end = t.Span(0, len(t.Value))
 		}
-		q.start, q.end = q.start+base, q.end+base
 		if !slices.ContainsFunc(taken, func(o place) bool { return o.action.rewrites() && o.start < q.end && q.start < o.end }) {
 			taken = append(taken, q)
 		}
@@ -154,7 +147,7 @@ func (s *scan) blob(t *wire.Text) (plain []byte, ok bool) {
 
 // blob scans the text in a base64 member and, where it must be rewritten, makes
 // the member anew.
-func (g *dlp) blob(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, plain []byte, base int, prefix string) []place {
+func (g *dlp) blob(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, plain []byte) []place {
 	s.found = s.scanner.Scan(s.found[:0], recogniser.Leaf{Text: plain, Key: t.Key, Parent: t.Parent})
 	var text []byte
 	done, from := 0, len(places)
@@ -164,9 +157,9 @@ func (g *dlp) blob(places []place, s *scan, x *guard.Exchange, m *mcp.Message, t
 		if a == allow {
 			continue
 		}
-		p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(plain[f.Start:f.End]), pointer: prefix + t.Pointer(), whole: true}
+		p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(plain[f.Start:f.End]), pointer: t.Pointer(), whole: true}
 		p.start, p.end = t.Span(0, len(t.Value))
-		p.start, p.end = p.start+base-1, p.end+base+1 // with the quotes
+		p.start, p.end = p.start-1, p.end+1 // with the quotes
 		g.seal(x, m, &p)
 		if a.rewrites() {
 			text = append(append(text, plain[done:f.Start]...), g.replacement(&p)...)

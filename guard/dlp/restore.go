@@ -96,8 +96,8 @@ type restored struct {
 
 // restore finds the tokens of a text that are for the server which the message
 // goes to. Others are left as they are, and so is what names the target.
-func (g *dlp) restore(out []restored, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text, base int, prefix string) []restored {
-	if g.sealer == nil || m.Direction != mcp.ToServer || t.Kind != mcp.LeafString || opaque(m, t, prefix) || !bytes.Contains(t.Value, []byte(tokenBegin)) || fixed(m.Direction, prefix+t.Pointer()) {
+func (g *dlp) restore(out []restored, s *scan, x *guard.Exchange, m *mcp.Message, t *wire.Text) []restored {
+	if g.sealer == nil || m.Direction != mcp.ToServer || t.Kind != mcp.LeafString || !bytes.Contains(t.Value, []byte(tokenBegin)) || handleOf(m, t) != mcp.NoHandle || fixed(m.Direction, t.Pointer()) {
 		return out
 	}
 	for at := 0; ; {
@@ -122,7 +122,6 @@ func (g *dlp) restore(out []restored, s *scan, x *guard.Exchange, m *mcp.Message
 			at += 1 + len(text)
 			r := restored{}
 			r.start, r.end = t.Span(i, at)
-			r.start, r.end = r.start+base, r.end+base
 			quoted := mcp.AppendQuote(nil, value)
 			r.text = quoted[1 : len(quoted)-1]
 			out = append(out, r)

@@ -28,7 +28,7 @@ func (g *egress) policy(x *guard.Exchange, m *mcp.Message) *destination.Policy {
 func among(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
 
 // Inspect judges every destination in the message's params, or in a client's
-// result. Names that are not at hand make the verdict pending.
+// result or error. Names that are not at hand make the verdict pending.
 func (g *egress) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
 	if m.Direction == mcp.ToClient {
 		return g.inspectLinks(x, m)
@@ -38,14 +38,17 @@ func (g *egress) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (
 	}
 	policy := g.policy(x, m)
 	var names []lookup
-	for _, part := range [...]json.RawMessage{m.Params, m.Result} {
-		if part == nil {
+	for _, part := range [...]struct {
+		pointer string
+		raw     json.RawMessage
+	}{{"/params", m.Params}, {"/result", m.Result}, {"/error", m.Error}} {
+		if part.raw == nil {
 			continue
 		}
 		var r wire.Reader
 		var why error
-		err := r.EachText(part, func(t *wire.Text) {
-			if why != nil || t.Kind == mcp.LeafNumber || skipped(t) || x.Over(len(t.Value)) {
+		err := r.EachText(part.raw, func(t *wire.Text) {
+			if why != nil || t.Kind == mcp.LeafNumber || skipped(m, t, part.pointer) || x.Over(len(t.Value)) {
 				return
 			}
 			names, why = judge(policy, t, names)
@@ -66,13 +69,13 @@ func (g *egress) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (
 	return g.addresses(names), nil
 }
 
-// skipped are the members by which the protocol names things, not places.
-func skipped(t *wire.Text) bool {
-	switch string(t.Key) {
-	case "requestState", "progressToken", "cursor", "taskId":
+// skipped are the members by which the protocol names things, not places. What an
+// argument is called says nothing.
+func skipped(m *mcp.Message, t *wire.Text, part string) bool {
+	pointer := t.Pointer()
+	if mcp.MayBeHandle(t.Key) && m.Handle(part+pointer) != mcp.NoHandle {
 		return true
 	}
-	pointer := t.Pointer()
 	return strings.HasPrefix(pointer, "/_meta/") || pointer == "/name" || pointer == "/ref/name"
 }
 

@@ -106,3 +106,19 @@ func TestHostileTextsAreReadInLinearTime(t *testing.T) {
 		destination.Links([]byte(strings.Repeat(unit, 1<<19/len(unit))))
 	}
 }
+
+// The cursor of a list names no place. An argument that is called like it can, and a
+// server that follows it goes there.
+func TestANameOfTheProtocolsHidesNoDestination(t *testing.T) {
+	for _, key := range []string{"cursor", "requestState", "progressToken", "taskId", "id"} {
+		if v := judge(t, spec(), nil, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"`+key+`":"http://169.254.169.254/latest"}}}`); v.Reason != egress.Denied {
+			t.Errorf("%s: %s", key, v.Action)
+		}
+	}
+	if v := judge(t, spec(), nil, `{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"see","data":{"url":"http://169.254.169.254/latest"}}}`); v.Reason != egress.Denied {
+		t.Errorf("a client's error: %s", v.Action)
+	}
+	if v := judge(t, spec(), nil, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","requestState":"http://169.254.169.254/latest"}}`); v.Reason != "" {
+		t.Errorf("the state of a request is the server's own: %s", v.Detail)
+	}
+}

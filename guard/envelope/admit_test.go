@@ -22,6 +22,12 @@ func (l lines) Get(name string) (value string, n int) {
 	return value, n
 }
 
+func (l lines) Each(visit func(name, value string)) {
+	for _, f := range l {
+		visit(f[0], f[1])
+	}
+}
+
 func made(t testing.TB, c Config) *envelope {
 	t.Helper()
 	g, err := build(c)

@@ -56,10 +56,14 @@ type escalation struct {
 // Inspect lets a call or an answer go on, has it watched, or holds it.
 func (g *escalation) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
 	v := guard.Pass()
-	if m.Method == "tools/call" {
-		if v = g.call(x, m); v.Action != guard.Allow {
-			return v, nil
-		}
+	switch m.Method {
+	case "tools/call":
+		v = g.call(x, m, g.classify(x, m.Name), "call")
+	case "completion/complete", "prompts/get", "resources/read", "resources/subscribe":
+		v = g.call(x, m, g.marked(x, class{}), "request")
+	}
+	if v.Action != guard.Allow {
+		return v, nil
 	}
 	if g.Answers == "allow" || !answers(m) {
 		return v, nil
@@ -70,20 +74,22 @@ func (g *escalation) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Messag
 	return v, nil
 }
 
-func (g *escalation) call(x *guard.Exchange, m *mcp.Message) guard.Verdict {
-	c := g.classify(x, m.Name)
+// call decides about a call, or about another request that brings a server what a
+// client fills in: the text that is to be completed, arguments of prompts, variables of
+// URIs. Those read, as far as the protocol goes, and labels say what they do beside.
+func (g *escalation) call(x *guard.Exchange, m *mcp.Message, c class, what string) guard.Verdict {
 	label := g.approved(x)
 	switch b := &g.Boundary; {
 	case c.is(b.ApprovalRequired):
-		return g.hold(x, m, "approval_required: "+b.ApprovalRequired, "call", c.why())
+		return g.hold(x, m, "approval_required: "+b.ApprovalRequired, what, c.why())
 	case label != "":
-		return g.hold(x, m, "label "+label, "call", "the gateway labelled it "+label)
+		return g.hold(x, m, "label "+label, what, "the gateway labelled it "+label)
 	case g.HumanInLoop == "hold" && c.is(b.HumanInLoop):
-		return g.hold(x, m, "human_in_loop: "+b.HumanInLoop, "call", c.why())
+		return g.hold(x, m, "human_in_loop: "+b.HumanInLoop, what, c.why())
 	}
 	if g.threshold.on && (c.write || g.Threshold == "all") {
 		if why := g.doubt(m); why != "" {
-			return g.hold(x, m, "escalation_threshold: "+g.threshold.text, "call", why)
+			return g.hold(x, m, "escalation_threshold: "+g.threshold.text, what, why)
 		}
 	}
 	if c.is(g.Boundary.HumanInLoop) {

@@ -70,6 +70,15 @@ func (h Headers) Get(name string) (string, int) {
 	return v, 1
 }
 
+// Each implements guard.Headers.
+func (h Headers) Each(visit func(name, value string)) {
+	for name, value := range h {
+		if name[0] != ':' {
+			visit(name, value)
+		}
+	}
+}
+
 func decoder() *mcp.Decoder {
 	return mcp.NewDecoder(mcp.Config{ExtraMethods: []string{"acme/thing"}, AnyNames: true})
 }

@@ -135,7 +135,7 @@ func (s *suite) nothingKnown(t *testing.T) {
 	if !ok {
 		return
 	}
-	for name, h := range map[string]mcp.Headers{"no headers": nil, "an empty block": Headers{}, "odd values": Headers{
+	for name, h := range map[string]guard.Headers{"no headers": nil, "an empty block": Headers{}, "odd values": Headers{
 		":authority": "\x00", "host": "[", "origin": "://", "authorization": "Bearer \xff", "content-length": "-1",
 	}} {
 		x := &guard.Exchange{Headers: h}

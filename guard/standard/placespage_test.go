@@ -27,7 +27,7 @@ schemas by ` + "`go run ./eval/places`" + `) in each revision that has it, and s
 Revisions: A 2025-03-26, B 2025-06-18, C 2025-11-25, D 2026-07-28. *Injection* and *dlp* name the settings that count: ` + "`results` or `descriptions` of `guards.injection`, `to_client` or `descriptions` of `guards.dlp`" + `. What is
 nested in ` + "`inputRequests`" + ` (D) counts as the message that it stands in. Replies that come late, on a stream of their own, count as results. ` + "`*`" + ` is any name that the server chooses; ` + "`[]`" + ` is each of a list.
 
-Cursors, ` + "`requestState`, `progressToken`, `requestId` and `taskId`" + `, at those places of the protocol and nowhere else, go back to the server as they came: ` + "`injection` reads them, `dlp`" + ` does not.
+Cursors, ` + "`requestState`, `progressToken`, `requestId` and `taskId`" + `, at those places of the protocol and nowhere else, go back to the server as they came: ` + "`injection`" + ` reads them, and ` + "`dlp`" + ` looks for secrets of a known form in them, which can be blocked and not masked. What a client writes has [its own page](client-places.md).
 `
 	tail = `
 What is no JSON-RPC never reaches the client: comments in streams, bodies of another type, pages of errors and redirects are dropped or replaced. Images, sound and other binary content pass unread; base64 of text

@@ -97,6 +97,15 @@ func (h headers) Get(name string) (string, int) {
 	return v[0], len(v)
 }
 
+// Each implements guard.Headers.
+func (h headers) Each(visit func(name, value string)) {
+	for name, lines := range h {
+		for _, v := range lines {
+			visit(strings.ToLower(name), v)
+		}
+	}
+}
+
 func headersOf(c *oddity) headers {
 	h := make(http.Header)
 	for _, l := range c.headers {

@@ -184,3 +184,14 @@ func (h headerMap) Get(name string) (string, int) {
 	}
 	return v[0], len(v)
 }
+
+// Each implements guard.Headers.
+func (h headerMap) Each(visit func(name, value string)) {
+	for name, lines := range h {
+		for _, v := range lines {
+			if !strings.HasPrefix(name, ":") {
+				visit(name, v)
+			}
+		}
+	}
+}

@@ -28,6 +28,29 @@ func (h Headers) Get(name string) (string, int) {
 	return value, n
 }
 
+// Each implements guard.Headers. What Envoy writes itself is left out, and so is what
+// [Headers.Strip] names.
+func (h Headers) Each(visit func(name, value string)) {
+	for _, f := range h.list {
+		switch name := f.Key; {
+		case name == ":path", forwarded(name) && !isWritten(name):
+			visit(name, text(f))
+		}
+	}
+}
+
+// isWritten reports whether Envoy or the gateway writes a header anew, or has
+// compared it with the few values that it may have.
+func isWritten(name string) bool {
+	switch name {
+	case "content-type", "content-length", "host", "x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal",
+		"x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms", "x-envoy-original-path", "x-envoy-peer-metadata", "x-envoy-peer-metadata-id",
+		"x-envoy-auth-partial-body", "transfer-encoding", "connection", "upgrade", "mcp-protocol-version":
+		return true
+	}
+	return name[0] == ':'
+}
+
 // Value returns the first value of name, or "".
 func (h Headers) Value(name string) string {
 	v, _ := h.Get(name)

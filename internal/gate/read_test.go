@@ -25,6 +25,12 @@ func (l lines) Get(name string) (value string, n int) {
 	return value, n
 }
 
+func (l lines) Each(visit func(name, value string)) {
+	for _, f := range l {
+		visit(f[0], f[1])
+	}
+}
+
 func snapshot(t testing.TB, revisions ...mcp.Revision) *gate.Snapshot {
 	t.Helper()
 	d := mcp.NewDecoder(mcp.Config{})

@@ -161,6 +161,15 @@ func (h headers) Get(name string) (string, int) {
 	return "", 0
 }
 
+// Each implements guard.Headers.
+func (h headers) Each(visit func(name, value string)) {
+	for name, lines := range h {
+		for _, v := range lines {
+			visit(strings.ToLower(name), v)
+		}
+	}
+}
+
 func asking(server string, tokens ...string) *guard.Exchange {
 	h := headers{}
 	for _, t := range tokens {

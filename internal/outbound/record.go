@@ -61,7 +61,7 @@ func (j *Judge) Close(ctx context.Context, x *guard.Exchange, o *guard.Outcome) 
 type Exchange struct {
 	ID      string
 	Source  netip.AddrPort
-	Headers mcp.Headers // for the trace; not kept
+	Headers guard.Headers // for the trace; not kept
 	Request
 }
 

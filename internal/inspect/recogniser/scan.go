@@ -13,6 +13,10 @@ type Leaf struct {
 	Key    []byte // name of the member whose value the text is
 	Parent []byte // name of the member above
 	Beside []byte // a short text before it in the same object, as in {"field":"iban","value":...}
+
+	// Coded says that the text is no language, such as a cursor: only what has a
+	// form of its own is found in it, and no word speaks for or against anything.
+	Coded bool
 }
 
 // Finding is a value in a leaf.
@@ -43,6 +47,7 @@ type Scanner struct {
 	taken   []bool
 	firsts  []int // patterns that take their first match only and have had it
 	trail   automaton.Trail
+	coded   bool    // the leaf is
 	said    string  // the text that is scanned, for checks; empty until one is made
 	worth   []worth // of each pattern, in the text that is scanned
 }
@@ -71,10 +76,13 @@ const (
 // Scan appends the findings in a leaf, in order and without overlaps.
 func (s *Scanner) Scan(dst []Finding, l Leaf) []Finding {
 	s.found = s.found[:0]
+	s.coded = l.Coded
 	s.around.reset(s.set.words, l)
 	s.view.Reset(l.Text)
 	s.scan(s.view.Text, &s.near, 0, nil)
-	s.whole(l)
+	if !l.Coded {
+		s.whole(l)
+	}
 	for i := range s.found {
 		f := &s.found[i]
 		f.Start, f.End = s.view.Span(f.Start, f.End)
@@ -113,7 +121,7 @@ func (s *Scanner) scan(text []byte, near *mentions, at int, outer *mentions) {
 	s.said = ""
 	clear(s.worth)
 	auto, names := set.auto, []int(nil)
-	if !s.hinted(near, outer) { // then patterns that need a word of context have none
+	if s.coded || !s.hinted(near, outer) { // then patterns that need a word of context have none
 		auto, names = set.strong, set.strongOnes
 	}
 	for i := range text {
@@ -218,6 +226,9 @@ func (s *Scanner) judge(text []byte, start int, h automaton.Hit, near *mentions,
 // score weighs a match by its surroundings. The nearer a word that speaks for
 // it, the higher, so that of two types the one named last before a value wins.
 func (s *Scanner) score(text []byte, start, end int, p *compiled, near *mentions, at int, outer *mentions) float32 {
+	if s.coded {
+		return p.score
+	}
 	owner := int16(p.owner)
 	d, against := near.distance(owner, start, end)
 	if p.near > 0 && (d > p.near || d > start || bytes.IndexByte(text[start-d:start], '\n') >= 0) {

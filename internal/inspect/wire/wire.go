@@ -38,6 +38,9 @@ func (t *Text) Pointer() string {
 	return string(t.leaf.AppendPointer(append(make([]byte, 0, 64), t.root...)))
 }
 
+// Depth is how many objects and arrays the text stands in.
+func (t *Text) Depth() int { return t.leaf.Depth() }
+
 // Reader walks JSON texts with the memory of earlier walks. It is for one
 // goroutine.
 type Reader struct {
