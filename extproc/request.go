@@ -34,6 +34,9 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 		m.tracestate = n > 0
 	}
 	m.eventsOnly = gate.EventsOnly(h)
+	if m.logs {
+		m.parent = h.Value("traceparent")
+	}
 	name := m.server
 	if name == "" && !query { // our own routes match the whole path, so a query leads nowhere
 		name = gate.ServerOf(m.x.Path)
@@ -218,6 +221,11 @@ func (m *machine) propagate(c *change) {
 		if s := m.x.Asked.InClear(); loggable(s) {
 			c.add(envoymap.NameHeader, s)
 		}
+		if m.x.Trace.On() {
+			c.add(envoymap.ParentHeader, string(m.x.Trace.AppendTraceparent(nil)))
+		} else if _, _, _, ok := guard.Traceparent(m.parent); ok {
+			c.add(envoymap.ParentHeader, m.parent[:wellFormed])
+		}
 	}
 	set, remove := gate.Propagate(&m.x.Trace, m.tracestate)
 	c.set, c.remove = append(c.set, set...), append(c.remove, remove...)
@@ -236,10 +244,15 @@ func (m *machine) facts(reason guard.Reason) *structpb.Struct {
 		f.Exchange, f.Decision, f.Name = m.x.ID, m.verdict.String(), m.x.Asked.InClear()
 		if m.x.Trace.On() {
 			f.Trace = string(m.x.Trace.AppendID(nil))
+		} else if _, _, _, ok := guard.Traceparent(m.parent); ok {
+			f.Trace = m.parent[3:35]
 		}
 	}
 	return envoymap.InNamespace(f.Metadata())
 }
+
+// wellFormed is the length of a traceparent, without what later versions may add.
+const wellFormed = 55
 
 // loggable reports whether s can be a header for the access log.
 func loggable(s string) bool { return len(s) <= 128 && envoymap.HeaderID([]byte(s)) }

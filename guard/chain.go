@@ -46,6 +46,11 @@ type Host struct {
 	// that wraps context.DeadlineExceeded, even when wait ignores its context.
 	Await func(ctx context.Context, limit time.Duration, wait func(context.Context) (Verdict, error)) (Verdict, error)
 
+	// Reveals reports whether a text that somebody made up, to name something or to
+	// tell messages apart, has a secret or personal data in it, so that it is written
+	// down nowhere. It is asked from many goroutines; nil takes all for harmless.
+	Reveals func(text string) bool
+
 	// AsResults has requests refused with HTTP 200 where the status of the reason
 	// is 429 or 5xx, of which some clients do not read the body.
 	AsResults bool

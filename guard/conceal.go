@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,6 +19,73 @@ func (a *Asked) InClear() string {
 	return mcp.ExposePath.Target(a.Method, a.Name)
 }
 
+// What is written down in the place of names and ids that show too much.
+const (
+	hiddenName = "[name]"
+	hiddenID   = `"[id]"`
+)
+
+// IDInClear returns what of the id of the client's request may be written down. Of one
+// that nobody has judged that is a number alone.
+func (a *Asked) IDInClear() json.RawMessage {
+	if len(a.ID) > 0 && (a.hidden || a.Kind == mcp.Invalid && a.ID[0] == '"') {
+		return json.RawMessage(hiddenID)
+	}
+	return a.ID
+}
+
+// ID returns what of the id of a message may be written down.
+func (d *Decision) ID(x *Exchange, m *mcp.Message) json.RawMessage {
+	if len(m.ID) > 0 && (d.hidden || x.Asked.hidden && mcp.SameID(m.ID, x.Asked.ID)) {
+		return json.RawMessage(hiddenID)
+	}
+	return m.ID
+}
+
+// veil finds out whether the name or the id of a message shows what nobody may keep:
+// clients and servers can make up both, and they are written down also where no guard
+// got to look at them.
+func (d *Decision) veil(x *Exchange, m *mcp.Message, reveals func(string) bool) {
+	if m == nil || reveals == nil {
+		return
+	}
+	if len(m.ID) > 0 && !mcp.SameID(m.ID, x.Asked.ID) || d.Direction == mcp.ToServer {
+		if id, err := mcp.Unquote(m.ID); err == nil && telling(id) || len(m.ID) >= mostDigits && m.ID[0] != '"' {
+			if err != nil {
+				id = string(m.ID)
+			}
+			d.hidden = reveals(id)
+			x.Asked.hidden = x.Asked.hidden || d.hidden && d.Direction == mcp.ToServer
+		}
+	}
+	name := d.Direction == mcp.ToServer && m.Name != "" && m.Name == x.Asked.Name
+	if name {
+		_, known := x.Server.Tools[m.Name]
+		if shown := x.Asked.InClear(); !(known && m.Method == "tools/call") && telling(shown) && reveals(shown) {
+			d.veiled = true
+			if x.Asked.Clear = mcp.ExposeHost.Target(m.Method, m.Name); telling(x.Asked.Clear) && reveals(x.Asked.Clear) {
+				x.Asked.Clear = hiddenName
+			}
+		}
+	}
+	d.veiled = d.veiled || d.hidden
+}
+
+// mostDigits is how long a number can be that is too short for a card's.
+const mostDigits = 13
+
+// telling reports whether a text is worth a look: what is short, one word of letters,
+// or a UUID has no secret of any form in it.
+func telling(s string) bool {
+	if len(s) < 6 {
+		return false
+	}
+	if len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' && strings.Trim(s, "0123456789abcdefABCDEF-") == "" {
+		return false
+	}
+	return len(s) > 48 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-./") != ""
+}
+
 // Target names what a message works on, or, of a reply, what it was asked for: whole,
 // and as it may be written down in receipts, logs and traces. Where the two differ,
 // nobody may write down the whole.
@@ -31,14 +99,19 @@ func (d *Decision) Target(x *Exchange, m *mcp.Message) (whole, shown string) {
 	default:
 		whole, shown, method = m.Name, m.InClear(), m.Method
 	}
-	if d.sensitive() {
-		shown = mcp.ExposeHost.Target(method, whole)
+	if d.sensitive() && shown != hiddenName {
+		if less := mcp.ExposeHost.Target(method, whole); less != whole {
+			shown = less
+		}
 	}
 	return whole, shown
 }
 
 // sensitive reports whether a guard found something that must not be kept in clear.
 func (d *Decision) sensitive() bool {
+	if d.veiled {
+		return true
+	}
 	for i := range d.Journal {
 		if d.Journal[i].Sensitive {
 			return true
@@ -49,7 +122,8 @@ func (d *Decision) sensitive() bool {
 
 // conceal takes out of what guards said all that they repeat of a URI and that may
 // not be written down, before anybody is told.
-func (d *Decision) conceal(x *Exchange, m *mcp.Message) {
+func (d *Decision) conceal(x *Exchange, m *mcp.Message, reveals func(string) bool) {
+	d.veil(x, m, reveals)
 	whole, shown := d.Target(x, m)
 	if whole == shown {
 		return

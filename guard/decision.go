@@ -31,6 +31,9 @@ type Decision struct {
 	Took        time.Duration
 
 	fault *mcp.Fault // when the message itself was at fault
+
+	hidden bool // the message's id must not be written down
+	veiled bool // its name or id shows what must not be kept in clear
 }
 
 // Event is something that a guard saw and people should learn of, whatever

@@ -87,6 +87,8 @@ type Asked struct {
 	Method string
 	Name   string
 	Clear  string // what of Name may be written down; see [Asked.InClear]
+
+	hidden bool // the id must not be written down
 }
 
 // Topic is the method that a message is about: its own, or for the reply to

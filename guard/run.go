@@ -137,7 +137,7 @@ func settleOne(ctx context.Context, member *Member, x *Exchange, o Outcome) (err
 }
 
 func (c *Chain) observe(ctx context.Context, x *Exchange, m *mcp.Message, d *Decision) {
-	d.conceal(x, m)
+	d.conceal(x, m, c.host.Reveals)
 	for _, o := range c.host.Observers {
 		if err := tell(ctx, o, x, m, d); err != nil && d.Action == Allow {
 			d.Action, d.Reason, d.Guard, d.Detail = Deny, ReceiptUnavailable, "", err.Error()

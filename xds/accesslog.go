@@ -33,7 +33,6 @@ var logFields = map[string]string{
 	"duration_ms":      "%DURATION%",
 	"bytes_in":         "%BYTES_RECEIVED%",
 	"bytes_out":        "%BYTES_SENT%",
-	"traceparent":      "%REQ(TRACEPARENT)%",
 }
 
 // verdictFields say what the gateway decided: of what it let go upstream in headers,
@@ -44,6 +43,7 @@ var verdictFields = map[string]map[string]string{
 		"exchange": "%REQ(" + envoymap.ExchangeHeader + ")%",
 		"method":   "%REQ(" + envoymap.MethodHeader + ")%",
 		"name":     "%REQ(" + envoymap.NameHeader + ")%",
+		"parent":   "%REQ(" + envoymap.ParentHeader + ")%", // what clients send as traceparent can be anything
 	},
 	"refused": {
 		"exchange": "%DYNAMIC_METADATA(" + metadataNamespace + ":exchange)%",

@@ -328,7 +328,7 @@ func TestThePageOfAClientsPlacesIsUpToDate(t *testing.T) {
 		}
 		name := "*"
 		if strings.Count(p.pointer, "/") > 1 {
-			name = member(p.pointer)
+			name = strings.TrimPrefix(member(p.pointer), ".")
 		}
 		if p.pointer == "/id" {
 			name = "id"

@@ -74,6 +74,9 @@ func fill(s *gate.Snapshot, cfg *config.Config, ports standard.Ports, observers 
 		URIs:         cfg.Receipts.URIs.Exposure(),
 	})
 	host := guard.Host{Now: time.Now, Decoder: decoder, Await: gate.Await, Seal: s.Seal, AsResults: cfg.MCP.Refusals == "results", Budget: cfg.Content.Budget, OverBudget: overBudget(cfg), Stamp: stamp(s, observers), Challenge: s.Challenge, Observers: observers}
+	if host.Reveals, err = reveals(); err != nil {
+		return err
+	}
 	if s.Policy != nil {
 		host.Policy = s.Policy.Revision()
 		if d, ok := s.Policy.(*deciders); ok && d.split != nil {

@@ -142,7 +142,7 @@ func (e *encoder) message(b []byte, k *seals, x *guard.Exchange, m *mcp.Message,
 	b = tool(b, x, m)
 	if len(m.ID) > 0 {
 		b = append(b, `,"id":`...)
-		b = k.id(b, m.ID)
+		b = k.id(b, d.ID(x, m))
 	}
 	b = number(b, "bytes", int64(len(m.Raw)))
 	b = e.kept(b, x, m, d)

@@ -48,6 +48,9 @@ const (
 	ExchangeHeader = "x-sallyport-exchange"
 	MethodHeader   = "x-sallyport-method"
 	NameHeader     = "x-sallyport-name"
+	// ParentHeader tells it the place in a trace that the server is told, or that the
+	// client says it has, where that is well-formed.
+	ParentHeader = "x-sallyport-parent"
 	// ServerExtension is the same among ext_authz's context extensions.
 	ServerExtension = "server"
 	// EgressMetadata is the gRPC initial metadata key by which Envoy names the

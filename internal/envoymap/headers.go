@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/sallyport/sallyport/guard"
 )
 
 // Headers is a header block as Envoy sends it. It implements mcp.Headers.
@@ -86,6 +88,11 @@ func (h Headers) Strip() []string {
 		if !forwarded(f.Key) && !slices.Contains(out, f.Key) {
 			out = append(out, f.Key)
 			continue
+		}
+		if f.Key == "traceparent" {
+			if _, _, _, ok := guard.Traceparent(text(f)); !ok {
+				out = append(out, f.Key) // which nobody may heed, and could hold anything
+			}
 		}
 		if f.Key == "x-forwarded-for" && strings.Contains(text(f), ",") {
 			out = append(out, f.Key) // Envoy's entry stands behind whatever the client wrote

@@ -34,7 +34,7 @@ func TestForgedHeadersDoNotReachAnUpstream(t *testing.T) {
 	needed := []string{
 		":method=POST", ":path=/", ":authority=x", ":scheme=http", "host=x", "content-type=application/json", "content-length=1", "accept=*/*",
 		"user-agent=u", "last-event-id=1", "mcp-session-id=s", "mcp-protocol-version=v", "mcp-method=m", "mcp-name=n", "mcp-param-city=Porto",
-		"traceparent=t", "tracestate=t", "baggage=b", "x-request-id=r", "x-forwarded-for=192.0.2.7", "x-forwarded-proto=https",
+		"traceparent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate=t", "baggage=b", "x-request-id=r", "x-forwarded-for=192.0.2.7", "x-forwarded-proto=https",
 		"x-envoy-internal=true", "transfer-encoding=chunked",
 	}
 	all := slices.Clone(needed)
@@ -47,6 +47,25 @@ func TestForgedHeadersDoNotReachAnUpstream(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("stripped %q\nwant     %q", got, want)
+	}
+}
+
+func TestATraceparentThatIsNoneGoes(t *testing.T) {
+	for _, value := range []string{"AKIAQ3EGRIPWNLKT5XZV", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x", ""} {
+		if got := block("traceparent=" + value).Strip(); len(got) != 1 {
+			t.Errorf("%q passes", value)
+		}
+	}
+}
+
+// What a guard is shown is what the server gets of the client.
+func TestHeadersThatGuardsSee(t *testing.T) {
+	var got []string
+	block(":method=POST", ":path=/mcp/a", "authorization=a", "cookie=c", "content-type=application/json", "user-agent=u", "mcp-param-city=Porto", "x-envoy-odd=1", "x-envoy-internal=true", "mcp-protocol-version=v").Each(func(name, value string) {
+		got = append(got, name+"="+value)
+	})
+	if want := []string{":path=/mcp/a", "user-agent=u", "mcp-param-city=Porto", "x-envoy-odd=1"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -67,7 +86,7 @@ func TestWhatAnUpstreamMayNotTellTheClientIsWithheld(t *testing.T) {
 		"trailer", "etag", "vary", "nel", "report-to", "authorization", "cookie", "x-internal-host", "mcp-name", "mcp-anything",
 	}
 	passed := []string{":status=200", "content-type=application/json", "content-length=1", "date=d", "cache-control=no-store", "retry-after=1",
-		"allow=POST", "x-request-id=r", "traceparent=t", "tracestate=t", "mcp-session-id=s", "mcp-protocol-version=v",
+		"allow=POST", "x-request-id=r", "traceparent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate=t", "mcp-session-id=s", "mcp-protocol-version=v",
 		"x-envoy-upstream-service-time=1", "transfer-encoding=chunked", "connection=close"}
 	all := slices.Clone(passed)
 	for _, w := range withheld {

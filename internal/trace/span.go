@@ -74,13 +74,13 @@ func (rec *record) protocol(a *attributes) {
 	a.text("mcp.method.name", x.Asked.Method)
 	a.text("mcp.protocol.version", x.Revision.String())
 	a.text("mcp.session.id", rec.session)
-	a.text("jsonrpc.request.id", strings.Trim(string(x.Asked.ID), `"`))
+	a.text("jsonrpc.request.id", strings.Trim(string(x.Asked.IDInClear()), `"`))
 	switch x.Asked.Method {
 	case "tools/call":
 		a.text("gen_ai.operation.name", "execute_tool")
-		a.text("gen_ai.tool.name", x.Asked.Name)
+		a.text("gen_ai.tool.name", x.Asked.InClear())
 	case "prompts/get":
-		a.text("gen_ai.prompt.name", x.Asked.Name)
+		a.text("gen_ai.prompt.name", x.Asked.InClear())
 	case "resources/read", "resources/subscribe", "resources/unsubscribe":
 		a.text("mcp.resource.uri", x.Asked.InClear())
 	}
