@@ -34,7 +34,7 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 		m.tracestate = n > 0
 	}
 	m.eventsOnly = gate.EventsOnly(h)
-	if m.logs {
+	if m.wishes.Log {
 		m.parent = h.Value("traceparent")
 	}
 	name := m.server
