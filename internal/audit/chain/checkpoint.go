@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,11 +30,7 @@ type Checkpoint struct {
 	signedText []byte
 }
 
-const (
-	context  = "sallyport receipts checkpoint v1\n" // keeps the signature from meaning anything else
-	sigBegin = `,"signature":"`
-	sigLen   = len(sigBegin) + 88 + len(`"}`)
-)
+const context = "sallyport receipts checkpoint v1\n"
 
 // MaxCheckpoint is the most bytes that a checkpoint's line has.
 const MaxCheckpoint = 1024
@@ -54,11 +49,7 @@ func (c Checkpoint) Sign(key ed25519.PrivateKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chain: sign checkpoint: %w", err)
 	}
-	text = text[:len(text)-1]
-	sig := ed25519.Sign(key, append([]byte(context), text...))
-	text = append(text, sigBegin...)
-	text = base64.StdEncoding.AppendEncode(text, sig)
-	return append(text, "\"}\n"...), nil
+	return SignObject(context, text, key), nil
 }
 
 var errCheckpoint = errors.New("is not a checkpoint")
@@ -66,20 +57,16 @@ var errCheckpoint = errors.New("is not a checkpoint")
 // ParseCheckpoint reads a line without its line end. There is one way to write
 // a checkpoint, so that no two lines say the same. The signature is not checked.
 func ParseCheckpoint(line []byte) (*Checkpoint, error) {
-	cut := len(line) - sigLen
-	if cut < 0 || len(line) > MaxCheckpoint || !bytes.HasPrefix(line[cut:], []byte(sigBegin)) || !bytes.HasSuffix(line, []byte(`"}`)) {
+	text, sig, ok := CutSignature(line)
+	if !ok || len(line) > MaxCheckpoint {
 		return nil, errCheckpoint
 	}
-	sig, err := base64.StdEncoding.Strict().DecodeString(string(line[cut+len(sigBegin) : len(line)-2]))
-	if err != nil || len(sig) != ed25519.SignatureSize {
-		return nil, errCheckpoint
-	}
-	c := &Checkpoint{Signature: sig, signedText: append([]byte(context), line[:cut]...)}
-	if err := json.Unmarshal(append(bytes.Clone(line[:cut]), '}'), c); err != nil {
+	c := &Checkpoint{Signature: sig, signedText: append([]byte(context), text...)}
+	if err := json.Unmarshal(append(bytes.Clone(text), '}'), c); err != nil {
 		return nil, errCheckpoint
 	}
 	again, err := json.Marshal(c)
-	if err != nil || c.Version != 1 || !isName(c.Replica) || !isName(c.Key) || !bytes.Equal(again[:len(again)-1], line[:cut]) {
+	if err != nil || c.Version != 1 || !isName(c.Replica) || !isName(c.Key) || !bytes.Equal(again[:len(again)-1], text) {
 		return nil, errCheckpoint
 	}
 	return c, nil

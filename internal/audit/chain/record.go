@@ -29,6 +29,10 @@ type Header struct {
 	Previous  *Previous `json:"previous,omitempty"`
 	Recovered uint64    `json:"recovered,omitempty"` // receipts after this line that the process before had not written
 	Trouble   string    `json:"trouble,omitempty"`   // why the directory cannot be as it was left
+
+	// Sinks are those that had begun before this line, or were to begin at this start, in
+	// order. Where the member is, what sinks remember is signed; nil was written before it was.
+	Sinks *[]string `json:"sinks,omitempty"`
 }
 
 // Previous is the end of a segment as the start after it found it.
@@ -81,9 +85,16 @@ func (l *Line) Members(v any) error {
 // Before returns the hash of the line before a segment, as the segment's first line
 // states it: none before the very first, or where nothing was found.
 func (l *Line) Before() (head Hash) {
-	var h Header
-	if l.Record == RecordSegment && l.Members(&h) == nil && h.Previous != nil {
+	if h := l.Header(); h.Previous != nil {
 		head = h.Previous.Head
 	}
 	return head
+}
+
+// Header returns what the first line of a segment says; nothing for another line.
+func (l *Line) Header() (h Header) {
+	if l.Record != RecordSegment || l.Members(&h) != nil {
+		return Header{}
+	}
+	return h
 }

@@ -22,6 +22,8 @@ type checkpoints struct {
 	previous chain.Hash // hash of its line
 	last     *chain.Checkpoint
 	begun    []beginning // of the segments that they are about, in order
+	own      ed25519.PublicKey
+	trust    chain.Keys // that signed before it
 
 	publish     string
 	unpublished []byte // lines that the copy lacks
@@ -36,9 +38,20 @@ type beginning struct {
 	seq     uint64 // the last receipt that the checkpoint before it was about
 }
 
-// follow makes p the last checkpoint.
+// believes reports whether a checkpoint was signed with a key that is known.
+func (c *checkpoints) believes(p *chain.Checkpoint) bool {
+	if p.Key == chain.KeyID(c.own) {
+		return p.Signed(c.own)
+	}
+	pub, known := c.trust[p.Key]
+	return known && p.Signed(pub)
+}
+
+// follow makes p the last checkpoint. When a segment was begun it tells only if it is
+// believed: whoever can write the file can sign with a key of his own, and make young
+// segments old.
 func (c *checkpoints) follow(p *chain.Checkpoint) {
-	if n := len(c.begun); n == 0 || c.begun[n-1].segment < p.Segment {
+	if n := len(c.begun); (n == 0 || c.begun[n-1].segment < p.Segment) && c.believes(p) {
 		b := beginning{segment: p.Segment, at: p.Time}
 		if c.last != nil {
 			b.seq = c.last.Seq
@@ -61,7 +74,7 @@ func (c *checkpoints) written(segment uint64) (at time.Time, seq uint64, ok bool
 
 // openCheckpoints reads what is there, and returns what is wrong with it. Half
 // a line at the end, which a killed process leaves, is cut off.
-func openCheckpoints(path, publish string, own ed25519.PublicKey) (c *checkpoints, trouble string, err error) {
+func openCheckpoints(path string, o *Options) (c *checkpoints, trouble string, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) // what a link leads to is not ours to cut
 	if err != nil {
 		return nil, "", fmt.Errorf("ledger: %w", err)
@@ -76,7 +89,7 @@ func openCheckpoints(path, publish string, own ed25519.PublicKey) (c *checkpoint
 		return nil, "", fmt.Errorf("ledger: %w", err)
 	}
 	whole := all[:bytes.LastIndexByte(all, '\n')+1]
-	c = &checkpoints{file: f, off: int64(len(whole)), publish: publish}
+	c = &checkpoints{file: f, off: int64(len(whole)), publish: o.Publish, own: o.Key.Public().(ed25519.PublicKey), trust: o.Trust}
 	if err := f.Truncate(c.off); err != nil {
 		return nil, "", fmt.Errorf("ledger: %w", err)
 	}
@@ -95,15 +108,24 @@ func openCheckpoints(path, publish string, own ed25519.PublicKey) (c *checkpoint
 		}
 		c.previous = chain.LineHash(line)
 	}
-	if p := c.last; p != nil && p.Key == chain.KeyID(own) && !p.Signed(own) { // and with it all that are before it
+	_, known := c.trust[c.key()]
+	if p := c.last; p != nil && (known || p.Key == chain.KeyID(c.own)) && !c.believes(p) { // and with it all that are before it
 		trouble = fmt.Sprintf("checkpoint %d was not signed with the key that it names", p.Number)
 	}
-	if publish != "" {
+	if c.publish != "" {
 		if why := c.compare(whole); why != "" {
 			trouble = why
 		}
 	}
 	return c, trouble, nil
+}
+
+// key names the key of the last checkpoint.
+func (c *checkpoints) key() string {
+	if c.last == nil {
+		return ""
+	}
+	return c.last.Key
 }
 
 // compare finds what the copy lacks. It returns what the copy has and the

@@ -1,11 +1,11 @@
 package ledger
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
@@ -41,6 +41,10 @@ type Ledger struct {
 	private error     // why checkpoints are not published
 	pruned  time.Time // when it was last looked for segments to remove
 	removed uint64    // the last segment that was said to be removed
+
+	before Deliveries  // as the start found it
+	sinks  []string    // that have begun; nil if nobody knows
+	turned atomic.Bool // a new segment is to begin
 }
 
 // Open continues the ledger of a directory, or begins one. What a killed
@@ -59,7 +63,7 @@ func Open(o Options) (_ *Ledger, err error) {
 			l.shut()
 		}
 	}()
-	marks, trouble, err := openCheckpoints(filepath.Join(o.Directory, CheckpointFile), o.Publish, o.Key.Public().(ed25519.PublicKey))
+	marks, trouble, err := openCheckpoints(filepath.Join(o.Directory, CheckpointFile), &o)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +89,8 @@ func (l *Ledger) resume(p *past) error {
 		return err
 	}
 	l.replica, l.head, l.seq = p.replica, p.head, p.seq
+	l.before = deliveries(l.o.Directory, p, l.marks)
+	l.sinks = l.before.names
 	next := p.seq + 1
 	if len(left) > 0 && left[0].seq > next { // the spool gives room back only for what was written
 		next = left[0].seq
@@ -172,6 +178,7 @@ func (l *Ledger) begin(h chain.Header) error {
 	l.file, l.segment, l.off, l.began = f, h.Segment, 0, l.o.Now()
 	l.tree, l.ended, l.sealed, l.marked = chain.NewTree(l.hasher), false, false, 0
 	h.Time = l.began.UTC()
+	h.Sinks = l.nameSinks()
 	return l.record(chain.RecordSegment, h)
 }
 

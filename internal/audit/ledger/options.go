@@ -6,6 +6,8 @@ import (
 	"crypto/ed25519"
 	"log/slog"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/audit/chain"
 )
 
 // Options say where and how a ledger is kept.
@@ -15,6 +17,8 @@ type Options struct {
 	SegmentTime     time.Duration      // or older
 	CheckpointEvery time.Duration      // how long lines may wait for a signature
 	Key             ed25519.PrivateKey // signs checkpoints
+	Trust           chain.Keys         // that signed before it
+	Sinks           func() []string    // that are delivered to; nil for a writer that delivers to none. Called by the goroutine that writes
 	Publish         string             // file for a second copy of the checkpoints; empty for none
 	Spool           int                // bytes for receipts that wait to be written
 	Retention       Retention          // how long segments stay

@@ -26,6 +26,7 @@ type past struct {
 	torn    int64  // bytes after the last line end
 	tornSum chain.Hash
 	trouble string
+	header  chain.Header // of the last segment that has lines
 
 	// The last segment that has lines, should that be an earlier one.
 	segmentWithLines, linesThere uint64
@@ -47,7 +48,7 @@ func look(dir string, last *chain.Checkpoint) (*past, error) {
 		if i == len(numbers)-1 {
 			*p = *got
 		} else if got.lines > 0 {
-			p.replica, p.seq, p.head, p.tree = got.replica, got.seq, got.head, got.tree
+			p.replica, p.seq, p.head, p.tree, p.header = got.replica, got.seq, got.head, got.tree, got.header
 			p.trouble += got.trouble
 		}
 		if got.lines > 0 {
@@ -63,6 +64,8 @@ func look(dir string, last *chain.Checkpoint) (*past, error) {
 		if p.replica == "" {
 			p.replica = last.Replica
 		}
+	case p.replica != last.Replica:
+		p.trouble = fmt.Sprintf("checkpoint %d is of another directory", last.Number)
 	}
 	if p.replica == "" {
 		var b [chain.ReplicaLen / 2]byte
@@ -99,7 +102,7 @@ func readSegment(path string, number uint64, last *chain.Checkpoint) (*past, err
 		p.lines++
 		l, err := chain.Parse(line)
 		if p.lines == 1 {
-			p.head = l.Before()
+			p.head, p.header = l.Before(), l.Header()
 		}
 		switch {
 		case err != nil:

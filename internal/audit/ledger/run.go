@@ -87,7 +87,7 @@ func (l *Ledger) work(m Monitor, lost *uint64) error {
 		if err != nil {
 			return err
 		}
-		if now := l.o.Now(); l.off >= l.o.SegmentSize || now.Sub(l.began) >= l.o.SegmentTime && l.tree.Size() > 1 {
+		if now := l.o.Now(); l.off >= l.o.SegmentSize || now.Sub(l.began) >= l.o.SegmentTime && l.tree.Size() > 1 || l.turned.Swap(false) {
 			err = l.rotate()
 		} else if now.Sub(l.markAt) >= l.o.CheckpointEvery {
 			if l.markAt = now; l.tree.Size() > l.marked {
