@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -74,16 +76,15 @@ func sinkTable(out io.Writer, r *app.SinkReport) error {
 
 // sinkWhy says what is wrong with a sink.
 func sinkWhy(s *deliver.Status) string {
-	if s.Aside == nil {
-		return s.Error
+	var why []string
+	if s.Aside != nil {
+		why = append(why, fmt.Sprintf("%d callers set aside, %d receipts behind the rest", len(s.Aside.Callers), s.AsideLag), s.AsideError)
 	}
-	why := fmt.Sprintf("%d callers set aside, %d receipts behind the rest", len(s.Aside.Callers), s.AsideLag)
-	for _, more := range []string{s.AsideError, s.Error} {
-		if more != "" {
-			why += "; " + more
-		}
+	why = append(why, s.Error)
+	if d := s.Distrusted; d != nil {
+		why = append(why, "since "+d.At.Format(time.DateTime)+" somebody has changed the receipt directory: "+d.Why)
 	}
-	return why
+	return strings.Join(slices.DeleteFunc(why, func(s string) bool { return s == "" }), "; ")
 }
 
 func sinksSteer(verb, short string) *cobra.Command {

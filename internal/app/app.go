@@ -93,7 +93,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if g.names, err = nameKey(cfg.Receipts.URIs.Key); err != nil {
 		return err
 	}
-	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.needed, g.log)
+	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.needed, g.sinkNames, g.log)
 	if err != nil {
 		return err
 	}

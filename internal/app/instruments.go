@@ -163,6 +163,9 @@ func (g *Gateway) measures() []measure {
 		{"mcp.gateway.sink.lag.age", "Seconds since the oldest receipt that a sink has not had yet was made.", "sink", g.ofSink(func(s *deliver.Status) float64 { return s.LagSeconds })},
 		{"mcp.gateway.sink.aside", "Receipts in the log between those that are set aside, because a sink refuses or breaks over what one caller does, and the rest.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(s.AsideLag) })},
 		{"mcp.gateway.sink.failing", "1 while a sink takes nothing.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(flag(s.State == "failing")) })},
+		{"mcp.gateway.sink.distrusted", "1 for a day after what the receipt directory holds of a sink was not what the gateway had left, so that it began again earlier.", "sink", g.ofSink(func(s *deliver.Status) float64 {
+			return float64(flag(s.Distrusted != nil && time.Since(s.Distrusted.At) < 24*time.Hour))
+		})},
 		{"mcp.gateway.sink.paused", "1 while a sink is paused by an operator.", "sink", g.ofSink(func(s *deliver.Status) float64 { return float64(flag(s.State == "paused")) })},
 	}
 }

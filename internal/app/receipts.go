@@ -12,7 +12,6 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/audit"
-	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
@@ -58,11 +57,11 @@ func nameKey(ref notation.SecretRef) ([]byte, error) {
 }
 
 // openReceipts begins to keep receipts; needed tells what of them somebody has to
-// read still. The function it returns closes what
+// read still, and sinks who. The function it returns closes what
 // they were written to.
-func openReceipts(c config.Receipts, stdout io.Writer, needed func() (uint64, bool), log *slog.Logger) (receipts, func() error, error) {
+func openReceipts(c config.Receipts, stdout io.Writer, needed func() (uint64, bool), sinks func() []string, log *slog.Logger) (receipts, func() error, error) {
 	if c.Directory != "" {
-		kept, err := keepReceipts(c, needed, log)
+		kept, err := keepReceipts(c, needed, sinks, log)
 		return kept, func() error { return nil }, err
 	}
 	out, closeOut, err := receiptWriter(c, stdout)
@@ -72,18 +71,14 @@ func openReceipts(c config.Receipts, stdout io.Writer, needed func() (uint64, bo
 	return audit.New(out, c.Queue, audit.WhenFull(c.WhenFull), log), closeOut, nil
 }
 
-func keepReceipts(c config.Receipts, needed func() (uint64, bool), log *slog.Logger) (receipts, error) {
-	pem, err := c.SignWith.Resolve()
+func keepReceipts(c config.Receipts, needed func() (uint64, bool), sinks func() []string, log *slog.Logger) (receipts, error) {
+	key, before, err := signingKeys(c)
 	if err != nil {
-		return nil, fmt.Errorf("receipts.sign_with: %w", err)
-	}
-	key, err := chain.ParsePrivateKey([]byte(pem.Reveal()))
-	if err != nil {
-		return nil, fmt.Errorf("receipts.sign_with: %s: %w", c.SignWith, err)
+		return nil, err
 	}
 	kept, err := audit.Keep(ledger.Options{
 		Directory: c.Directory, SegmentSize: int64(c.SegmentSize), SegmentTime: c.SegmentTime, CheckpointEvery: c.CheckpointEvery,
-		Key: key, Publish: c.Publish, Spool: max(c.Queue, 1024) << 10, Log: log, Now: time.Now,
+		Key: key, Trust: before, Sinks: sinks, Publish: c.Publish, Spool: max(c.Queue, 1024) << 10, Log: log, Now: time.Now,
 		Retention: ledger.Retention{For: c.KeepFor, Needed: needed, Undelivered: c.KeepUndelivered},
 	}, audit.WhenFull(c.WhenFull))
 	if err != nil {

@@ -27,11 +27,26 @@ func (g *Gateway) openSinks(cfg *config.Config) error {
 	if !ok {
 		return nil
 	}
-	g.sinks = deliver.New(deliver.Options{Directory: cfg.Receipts.Directory, Head: kept.Head, Log: g.log, Now: time.Now})
+	key, before, err := signingKeys(cfg.Receipts)
+	if err != nil {
+		return err
+	}
+	early := false // and then there are no names to be written down yet
+	begun := func() {
+		if early = g.reading.Load() == nil; !early {
+			kept.Turn()
+		}
+	}
+	s := deliver.New(deliver.Options{Directory: cfg.Receipts.Directory, Head: kept.Head, Log: g.log, Now: time.Now,
+		Key: key, Trust: before, Before: kept.Deliveries(), Begun: begun, Tell: g.distrusted})
+	g.sinks = s
 	if err := g.applySinks(cfg); err != nil {
 		return err
 	}
-	g.reading.Store(g.sinks)
+	g.reading.Store(s)
+	if early {
+		kept.Turn()
+	}
 	return nil
 }
 

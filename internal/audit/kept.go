@@ -17,6 +17,7 @@ import (
 // Kept keeps receipts in a ledger, where nobody can change them unseen. What
 // Observe has taken is in the ledger's spool and outlives the process.
 type Kept struct {
+	ledger  *ledger.Ledger
 	spool   *ledger.Spool
 	rule    WhenFull
 	log     *slog.Logger
@@ -38,7 +39,7 @@ func Keep(o ledger.Options, rule WhenFull) (*Kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kept{spool: l.Spool(), before: l.Seq(), rule: rule, log: o.Log, quit: make(chan struct{}), done: make(chan struct{})}
+	k := &Kept{ledger: l, spool: l.Spool(), before: l.Seq(), rule: rule, log: o.Log, quit: make(chan struct{}), done: make(chan struct{})}
 	k.pool.New = func() any { b := make([]byte, 0, 1024); return &b }
 	go func() {
 		defer close(k.done)
@@ -130,6 +131,12 @@ func (k *Kept) Counts() (written, dropped, failed uint64) {
 
 // Head returns the number of the last receipt that is written.
 func (k *Kept) Head() uint64 { return k.before + k.written.Load() }
+
+// Deliveries returns what the log knew of sinks when it was opened.
+func (k *Kept) Deliveries() ledger.Deliveries { return k.ledger.Deliveries() }
+
+// Turn has a new segment begun soon, whose first line names the sinks that there are now.
+func (k *Kept) Turn() { k.ledger.Turn() }
 
 // Trouble returns why receipts are not kept at the moment, or nil.
 func (k *Kept) Trouble() error {

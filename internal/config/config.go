@@ -152,14 +152,15 @@ type Receipts struct {
 
 	Keep string `yaml:"keep" oneof:"nothing|arguments|params" doc:"Content of requests that receipts hold in clear, up to 64 KiB each, so that a policy that reads arguments can be replayed; nothing holds names, sizes and digests only"`
 
-	Directory       string             `yaml:"directory" restart:"true" doc:"Folder for chained and signed receipts, of this gateway alone, instead of path; relative to this file"`
-	SegmentSize     notation.Size      `yaml:"segment_size" min:"64KiB" max:"16GiB" restart:"true" doc:"With directory: a file ends when it is larger"`
-	SegmentTime     time.Duration      `yaml:"segment_time" min:"1s" max:"30d" restart:"true" doc:"With directory: a file ends when it is older"`
-	CheckpointEvery time.Duration      `yaml:"checkpoint_every" min:"10ms" max:"1h" restart:"true" doc:"With directory: how long receipts wait to be signed; what is younger, whoever can write the folder can cut off unseen"`
-	SignWith        notation.SecretRef `yaml:"sign_with" restart:"true" doc:"With directory: Ed25519 key in PKCS 8 PEM that signs checkpoints, as sallyport audit keygen makes it"`
-	Publish         string             `yaml:"publish" restart:"true" doc:"With directory: file outside of it that checkpoints are also appended to, so that a cut directory is noticed; relative to this file"`
-	KeepFor         time.Duration      `yaml:"keep_for" min:"1s" max:"10000d" restart:"true" doc:"With directory: segments that are older are removed, which a signed line says; kept for good when absent"`
-	KeepUndelivered time.Duration      `yaml:"keep_undelivered" min:"1s" max:"10000d" restart:"true" doc:"With keep_for: how much longer segments are kept that a sink has not had; then they are removed all the same, and counted. As long as it takes when absent"`
+	Directory       string               `yaml:"directory" restart:"true" doc:"Folder for chained and signed receipts, of this gateway alone, instead of path; relative to this file"`
+	SegmentSize     notation.Size        `yaml:"segment_size" min:"64KiB" max:"16GiB" restart:"true" doc:"With directory: a file ends when it is larger"`
+	SegmentTime     time.Duration        `yaml:"segment_time" min:"1s" max:"30d" restart:"true" doc:"With directory: a file ends when it is older"`
+	CheckpointEvery time.Duration        `yaml:"checkpoint_every" min:"10ms" max:"1h" restart:"true" doc:"With directory: how long receipts wait to be signed; what is younger, whoever can write the folder can cut off unseen"`
+	SignWith        notation.SecretRef   `yaml:"sign_with" restart:"true" doc:"With directory: Ed25519 key in PKCS 8 PEM that signs checkpoints, as sallyport audit keygen makes it"`
+	SignedBefore    []notation.SecretRef `yaml:"signed_before" restart:"true" doc:"With directory: public keys in PEM, of keys that were sign_with before. Without them what sinks remember from before a change of the key is not believed, and they begin anew with the oldest receipt"`
+	Publish         string               `yaml:"publish" restart:"true" doc:"With directory: file outside of it that checkpoints are also appended to, so that a cut directory is noticed; relative to this file"`
+	KeepFor         time.Duration        `yaml:"keep_for" min:"1s" max:"10000d" restart:"true" doc:"With directory: segments that are older are removed, which a signed line says; kept for good when absent"`
+	KeepUndelivered time.Duration        `yaml:"keep_undelivered" min:"1s" max:"10000d" restart:"true" doc:"With keep_for: how much longer segments are kept that a sink has not had; then they are removed all the same, and counted. As long as it takes when absent"`
 
 	URIs URIs `yaml:"uris" doc:"How much of the URIs of resources stands in clear, in receipts and in whatever else the gateway writes: logs, traces, the access log, decision logs"`
 

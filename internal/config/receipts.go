@@ -17,7 +17,7 @@ func (c *Config) checkReceipts(at strict.At) {
 	c.checkSealing(at.Field("sealing"))
 	directory := at.Field("directory")
 	if !directory.Exists() {
-		for _, key := range []string{"segment_size", "segment_time", "checkpoint_every", "sign_with", "publish", "keep_for", "keep_undelivered"} {
+		for _, key := range []string{"segment_size", "segment_time", "checkpoint_every", "sign_with", "signed_before", "publish", "keep_for", "keep_undelivered"} {
 			if p := at.Field(key); p.Exists() && p.OK() {
 				p.Report("means something only with receipts.directory; remove it, or set that")
 			}

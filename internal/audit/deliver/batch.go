@@ -67,7 +67,6 @@ func (w *worker) receiptLines(b *batch) error {
 		if b.line = it.Hash.String(); it.Replica == "" {
 			b.line = unreadable
 		}
-		w.belongs(it.Replica)
 		switch {
 		case w.isAside(it):
 		case w.wants(it):
@@ -79,15 +78,6 @@ func (w *worker) receiptLines(b *batch) error {
 	b.end, b.read = w.r.at, len(lines) > 0
 	b.end.Seq = seq
 	return nil
-}
-
-// belongs notes whose directory the cursor is a place in.
-func (w *worker) belongs(replica string) {
-	w.mu.Lock()
-	if w.cursor.Replica == "" {
-		w.cursor.Replica = replica
-	}
-	w.mu.Unlock()
 }
 
 // gap notes receipts that are not there any more.

@@ -35,7 +35,11 @@ func BenchmarkDeliver(b *testing.B) {
 			change(&spec)
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
-				w := &worker{Spec: spec, log: quiet(), source: g.dir, dir: b.TempDir(), head: g.seq.Load, now: time.Now}
+				f, err := openFolder(b.TempDir(), "x")
+				if err != nil {
+					b.Fatal(err)
+				}
+				w := &worker{Spec: spec, log: quiet(), source: g.dir, folder: f, key: testKey(), head: g.seq.Load, now: time.Now}
 				w.r.dir = g.dir
 				for {
 					w.turn()

@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +32,9 @@ type Cursor struct {
 	Replayed *time.Time `json:"replayed,omitempty"` // the last replay began here
 	Good     *Mark      `json:"good,omitempty"`     // the end of a line that the system took
 	Aside    *Aside     `json:"aside,omitempty"`    // what is tried apart from the rest; nil for nothing
+	Steered  time.Time  `json:"steered,omitzero"`   // when the last command was done
+
+	Distrusted *Distrust `json:"distrusted,omitempty"` // the last thing that was not as the gateway had left it
 
 	// Totals over all starts.
 	Delivered uint64 `json:"delivered"`
@@ -79,27 +81,10 @@ func firstLine(dir string) (*Mark, []byte, error) {
 	return &Mark{r.at.Segment, lines[0].end}, lines[0].text, nil
 }
 
-const cursorFile = "cursor.json"
-
-// loadCursor reads a cursor; ok is false when there is none, and an error says
-// that there is one that cannot be read.
-func loadCursor(dir string) (c Cursor, ok bool, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, cursorFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return c, false, nil
-	}
-	if err != nil {
-		return c, false, fmt.Errorf("deliver: cursor: %w", err)
-	}
-	if err := json.Unmarshal(b, &c); err != nil {
-		return Cursor{}, false, fmt.Errorf("deliver: cursor %s: %w", dir, err)
-	}
-	return c, true, nil
-}
-
 var (
-	errElsewhere = errors.New("the line before it is another one, so that it begins anew with the oldest receipt")
-	errCut       = errors.New("the segment ends before it, so that the segment comes again")
+	errElsewhere = errors.New("the line before its place is another one than was delivered: the log was put back, or changed. It begins anew with the oldest receipt")
+	errCut       = errors.New("the segment ends before its place: the end of the log was cut, or the machine lost power. The segment comes again")
+	errGone      = errors.New("the log ends before the segment of its place: the end of the log was cut, or the log was put back. It begins anew with the oldest receipt")
 )
 
 // verify reports whether the place is one between two lines of the log, and the line
@@ -178,30 +163,4 @@ func checkpointEnd(dir string, at int64) bool {
 	var b [1]byte
 	_, err = f.ReadAt(b[:], at-1)
 	return err == nil && b[0] == '\n'
-}
-
-// save replaces the cursor as a whole, so that a killed process leaves the old
-// one or the new one.
-func (c *Cursor) save(dir string, now time.Time) error {
-	c.Saved = now.UTC()
-	b, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("deliver: cursor: %w", err)
-	}
-	tmp := filepath.Join(dir, cursorFile+".new")
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("deliver: cursor: %w", err)
-	}
-	_, err = f.Write(append(b, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(tmp, filepath.Join(dir, cursorFile))
-	}
-	if err != nil {
-		return fmt.Errorf("deliver: cursor: %w", err)
-	}
-	return nil
 }

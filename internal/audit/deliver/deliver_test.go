@@ -43,14 +43,14 @@ func TestWhatAKilledGatewayDidNotNoteComesAgain(t *testing.T) {
 	s := openSet(t, g, d.spec("a"))
 	g.add(100, "")
 	eventually(t, "half", func() bool { return len(d.have()) == 100 })
-	eventually(t, "the cursor", func() bool { c, ok, _ := loadCursor(Folder(g.dir, "a")); return ok && c.At.Seq == 100 })
-	old, err := os.ReadFile(filepath.Join(Folder(g.dir, "a"), cursorFile))
+	cursorOf(t, g, 100)
+	old, err := os.ReadFile(filepath.Join(Folder(g.dir, "a"), CursorFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.add(100, "")
 	closeSet(s, time.Minute)
-	if err := os.WriteFile(filepath.Join(Folder(g.dir, "a"), cursorFile), old, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(Folder(g.dir, "a"), CursorFile), old, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = openSet(t, g, d.spec("a"))

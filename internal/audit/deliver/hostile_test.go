@@ -3,7 +3,6 @@ package deliver
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -21,9 +20,11 @@ func cursorOf(t *testing.T, g *testLog, seq uint64) Cursor {
 	t.Helper()
 	var c Cursor
 	eventually(t, "the cursor", func() bool {
-		var ok bool
-		c, ok, _ = loadCursor(Folder(g.dir, "a"))
-		return ok && c.At.Seq == seq
+		m, err := ReadMemory(Folder(g.dir, "a"))
+		if err == nil {
+			c = m.Cursor
+		}
+		return err == nil && c.At.Seq == seq
 	})
 	return c
 }
@@ -45,12 +46,12 @@ func TestAPlaceThatIsNoneInTheLogLosesNothing(t *testing.T) {
 			eventually(t, "all", func() bool { return len(d.have()) == 30 })
 			c := cursorOf(t, g, 30)
 			closeSet(s, time.Minute)
-			path := filepath.Join(Folder(g.dir, "a"), cursorFile)
+			path := filepath.Join(Folder(g.dir, "a"), CursorFile)
 			text := []byte("{\"at\":{")
 			if forge != nil {
 				forge(&c)
 				var err error
-				if text, err = json.Marshal(c); err != nil {
+				if text, err = (Memory{Sink: "a", Cursor: c}).sign(testKey()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -235,7 +236,7 @@ func TestRetentionTakesNothingWhileSinksStopOrCannotBegin(t *testing.T) {
 	if err := os.WriteFile(Folder(g.dir, "b"), []byte("no folder"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = New(Options{Directory: g.dir, Head: g.seq.Load, Log: quiet(), Now: time.Now})
+	s = New(g.options())
 	if err := s.Apply([]Spec{d.spec("b")}); err == nil {
 		t.Error("begun")
 	}

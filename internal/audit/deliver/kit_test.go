@@ -25,6 +25,13 @@ type testLog struct {
 	done chan error
 	seq  atomic.Uint64
 	at   time.Time
+	set  atomic.Pointer[Set]
+}
+
+func testKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, 32)) }
+
+func (g *testLog) options() Options {
+	return Options{Directory: g.dir, Head: g.seq.Load, Log: quiet(), Now: time.Now, Key: testKey(), Before: g.l.Deliveries(), Begun: g.l.Turn}
 }
 
 type nobody struct{}
@@ -40,13 +47,33 @@ func openLog(t testing.TB, dir string) *testLog {
 
 func openLogOf(t testing.TB, dir string, segment int64) *testLog {
 	t.Helper()
-	key := ed25519.NewKeyFromSeed(make([]byte, 32))
+	return begin(t, dir, segment, true)
+}
+
+// openOldLog opens one as gateways did that signed nothing of sinks.
+func openOldLog(t testing.TB, dir string) *testLog {
+	t.Helper()
+	return begin(t, dir, 1<<20, false)
+}
+
+func begin(t testing.TB, dir string, segment int64, signs bool) *testLog {
+	t.Helper()
+	g := &testLog{t: t, dir: dir}
+	sinks := func() []string {
+		if s := g.set.Load(); s != nil {
+			return s.Names()
+		}
+		return nil
+	}
+	if !signs {
+		sinks = nil
+	}
 	l, err := ledger.Open(ledger.Options{Directory: dir, SegmentSize: segment, SegmentTime: time.Hour, CheckpointEvery: 20 * time.Millisecond,
-		Key: key, Spool: 4 << 20, Log: quiet(), Now: time.Now})
+		Key: testKey(), Sinks: sinks, Spool: 4 << 20, Log: quiet(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &testLog{t: t, dir: dir, l: l, quit: make(chan struct{}), done: make(chan error, 1), at: time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)}
+	g.l, g.quit, g.done, g.at = l, make(chan struct{}), make(chan error, 1), time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)
 	go func() { g.done <- l.Run(g.quit, nobody{}) }()
 	return g
 }
@@ -150,7 +177,8 @@ func (s *sinkDouble) spec(name string) Spec {
 
 func openSet(t testing.TB, g *testLog, specs ...Spec) *Set {
 	t.Helper()
-	s := New(Options{Directory: g.dir, Head: g.seq.Load, Log: quiet(), Now: time.Now})
+	s := New(g.options())
+	g.set.Store(s)
 	if err := s.Apply(specs); err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -136,19 +134,29 @@ func (m *Mask) blind(it *Item) {
 // blindFile holds the key of a sink whose mask was given none.
 const blindFile = "mask.key"
 
-// blindKey reads that key, and makes it where there is none.
-func blindKey(dir string) ([]byte, error) {
-	path := filepath.Join(dir, blindFile)
-	if b, err := os.ReadFile(path); err == nil && len(b) == sha256.Size {
+const maxBlind = 1 << 10
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// blindKey reads that key, and makes it where there is none. One that somebody else put
+// there, he knows.
+func (w *worker) blindKey() ([]byte, error) {
+	b, err := w.folder.read(blindFile, maxBlind)
+	if err == nil && w.maskKey == digest(b) {
 		return b, nil
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("deliver: mask: %w", err)
 	}
-	b := make([]byte, sha256.Size)
+	if w.maskKey != "" {
+		w.distrust("the key of its mask is not the one that was made: there is a new one, so that what comes again is called otherwise")
+	}
+	b = make([]byte, sha256.Size)
 	_, _ = rand.Read(b) // it never fails
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		return nil, fmt.Errorf("deliver: mask: %w", err)
+	if err := w.folder.replace(blindFile, b); err != nil {
+		return nil, err
 	}
+	w.maskKey, w.dirty = digest(b), true
 	return b, nil
 }
 

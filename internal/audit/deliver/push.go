@@ -161,7 +161,7 @@ func (w *worker) bury(ctx context.Context, items []*Item, refused []Refusal, why
 		it := items[r.Index]
 		letters[i] = letter{Time: now, Sink: w.Name, ID: it.ID, Seq: it.Seq, Segment: it.next.Segment, Why: r.Why, of: it.Body}
 	}
-	if err := bury(w.dir, letters); err != nil {
+	if err := w.write(letters); err != nil {
 		*why = err
 		return false
 	}

@@ -2,15 +2,19 @@ package deliver
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/audit/chain"
+	"github.com/sallyport/sallyport/internal/audit/ledger"
 )
 
 // Options say what is delivered from.
@@ -19,6 +23,12 @@ type Options struct {
 	Head      func() uint64 // the last receipt in it
 	Log       *slog.Logger
 	Now       func() time.Time
+
+	Key    ed25519.PrivateKey     // signs what sinks remember
+	Trust  chain.Keys             // that signed before it
+	Before ledger.Deliveries      // what the log knew of sinks when it was opened
+	Begun  func()                 // Names has a name that the log does not know; may be nil
+	Tell   func(sink, why string) // what the directory holds of a sink is not what the gateway left; may be nil
 }
 
 // Set is the sinks of one gateway. Its methods may be called from any goroutine.
@@ -28,13 +38,31 @@ type Set struct {
 	workers map[string]*worker
 	broken  bool // a sink of receipts is configured and could not be begun
 	closed  bool
+	names   atomic.Pointer[[]string]
+	spoken  int // of them, that the log was to write down; Apply's own
 }
 
 // ErrUnknown says that there is no sink of that name.
 var ErrUnknown = errors.New("deliver: no such sink")
 
 // New returns a set without sinks.
-func New(o Options) *Set { return &Set{o: o, workers: make(map[string]*worker)} }
+func New(o Options) *Set {
+	s := &Set{o: o, workers: make(map[string]*worker)}
+	s.names.Store(&[]string{})
+	s.adopt()
+	return s
+}
+
+// Names returns the sinks that remember something. It never waits.
+func (s *Set) Names() []string { return *s.names.Load() }
+
+// named notes that a sink remembers something.
+func (s *Set) named(sink string) {
+	if have := s.Names(); !slices.Contains(have, sink) {
+		all := append(slices.Clone(have), sink)
+		s.names.Store(&all)
+	}
+}
 
 // Head returns the number of the last receipt in the log.
 func (s *Set) Head() uint64 { return s.o.Head() }
@@ -46,24 +74,43 @@ func Folder(directory, sink string) string { return filepath.Join(directory, "si
 // a changed one goes on from its place; one that is gone keeps its place on disk,
 // should it come again.
 func (s *Set) Apply(specs []Spec) error {
+	says, err := s.apply(specs)
+	for _, say := range says { // whoever is told may wait for the log, and the log for this set
+		say()
+	}
+	s.spread()
+	return err
+}
+
+// spread has names written down that the log does not know.
+func (s *Set) spread() {
+	names := s.Names()
+	if s.o.Begun != nil && len(names) > s.spoken && slices.ContainsFunc(names[s.spoken:], func(sink string) bool { return !s.o.Before.Names(sink) }) {
+		s.o.Begun()
+	}
+	s.spoken = len(names)
+}
+
+func (s *Set) apply(specs []Spec) (says []func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil
+		return nil, nil
 	}
 	keep := make(map[string]bool)
 	var errs []error
 	s.broken = false
 	for _, spec := range specs {
 		keep[spec.Name] = true
-		if have := s.workers[spec.Name]; have != nil {
+		have := s.workers[spec.Name]
+		if have != nil {
 			if have.Same == spec.Same {
 				continue
 			}
 			have.stop()
 			delete(s.workers, spec.Name)
 		}
-		w, err := s.start(spec)
+		w, err := s.start(spec, have, &says)
 		if err != nil {
 			errs = append(errs, err)
 			s.broken = s.broken || spec.receipts()
@@ -78,24 +125,26 @@ func (s *Set) Apply(specs []Spec) error {
 			s.o.Log.Warn("a sink is no longer configured; its place is kept", "sink", name)
 		}
 	}
-	return errors.Join(errs...)
+	return says, errors.Join(errs...)
 }
 
-func (s *Set) start(spec Spec) (*worker, error) {
-	w := &worker{Spec: spec, log: s.o.Log, source: s.o.Directory, dir: Folder(s.o.Directory, spec.Name), head: s.o.Head, now: s.o.Now,
+// start begins a sink: where the worker before it was, or else where the disk says.
+func (s *Set) start(spec Spec, before *worker, says *[]func()) (_ *worker, err error) {
+	w := &worker{Spec: spec, log: s.o.Log, source: s.o.Directory, key: s.o.Key, of: s.o.Before.Replica, head: s.o.Head, now: s.o.Now,
 		kick: make(chan struct{}, 1), done: make(chan struct{})}
-	if err := os.MkdirAll(w.dir, 0o700); err != nil {
+	if w.folder, err = openFolder(s.o.Directory, spec.Name); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, spec.Name)
+	}
+	if s.o.Tell != nil {
+		w.tell = func(sink, why string) { *says = append(*says, func() { s.o.Tell(sink, why) }) }
+	}
+	if err := w.begin(&s.o, before); err != nil {
+		_ = w.folder.Close()
 		return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
 	}
-	if w.Mask != nil && w.Mask.key == nil {
-		key, err := blindKey(w.dir)
-		if err != nil {
-			return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
-		}
-		w.Mask.use(key)
-	}
-	if err := w.place(); err != nil {
-		return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
+	w.tell = s.o.Tell
+	if w.unsaved == nil {
+		s.named(spec.Name)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
@@ -103,37 +152,67 @@ func (s *Set) start(spec Spec) (*worker, error) {
 	return w, nil
 }
 
+// begin finds where the sink goes on, and remembers it.
+func (w *worker) begin(o *Options, before *worker) error {
+	known := true
+	if before != nil { // nobody else can have changed that
+		w.cursor, w.letters.Pile, w.older, w.maskKey, w.looked = before.cursor, before.letters.Pile, before.older, before.maskKey, true
+	} else {
+		known = w.recall(o)
+	}
+	if w.Mask != nil && w.Mask.key == nil {
+		key, err := w.blindKey()
+		if err != nil {
+			return err
+		}
+		w.Mask.use(key)
+	}
+	if err := w.place(known); err != nil {
+		return err
+	}
+	if err := w.openLetters(); err != nil {
+		return err
+	}
+	w.dirty = true
+	w.save(true)
+	return nil
+}
+
 // place finds where the sink goes on.
-func (w *worker) place() error {
-	c, known, err := loadCursor(w.dir)
+func (w *worker) place(known bool) error {
+	_, last, err := replica(w.source)
 	if err != nil {
-		w.log.Error("the place of a sink cannot be read; it begins anew with the oldest receipt", "sink", w.Name, "err", err)
+		return err
 	}
-	name, last, rerr := replica(w.source)
-	if rerr != nil {
-		return rerr
-	}
+	c := w.cursor
 	switch {
-	case !known && err == nil && w.Newest:
+	case !known && w.Newest:
 		if c.At, err = end(w.source); err != nil {
 			return err
 		}
-	case known && (c.Replica != "" && name != "" && c.Replica != name || c.At.Segment > last):
-		w.log.Error("the receipt directory is not the one that a sink was delivered from; it begins anew with the oldest receipt", "sink", w.Name, "was", c.Replica, "is", name)
-		c.Replica, c.At, c.Line, c.Good, c.Aside = "", Position{}, "", nil, nil
 	case known:
-		if err := c.verify(w.source); err != nil {
-			w.log.Error("the place of a sink is none in the log", "sink", w.Name, "segment", c.At.Segment, "err", err)
+		err := c.verify(w.source)
+		if c.At.Segment > last {
+			err = errGone
+		}
+		if err != nil {
 			c.Line = ""
 			if errors.Is(err, errCut) {
 				c.At.Offset = 0 // what comes again is of one segment
 			} else {
-				c.At = Position{}
+				c.At, c.Good, c.Aside = Position{}, nil, nil
 			}
 		}
 		if !checkpointEnd(w.source, c.At.Checkpoints) {
 			c.At.Checkpoints = 0
 		}
+		if err != nil {
+			w.distrust(err.Error())
+			c.Distrusted = w.cursor.Distrusted
+		}
+	}
+	if c.Steered.IsZero() {
+		c.Steered = w.now().UTC()
 	}
 	if known && w.Overlap > 0 && !c.Through.IsZero() && c.At.Segment > 0 {
 		back, err := since(w.source, c.Through.Add(-w.Overlap))
@@ -146,7 +225,7 @@ func (w *worker) place() error {
 		}
 	}
 	c.rewind(c.At)
-	w.cursor, w.dirty = c, !known
+	w.cursor = c
 	return nil
 }
 
@@ -187,13 +266,13 @@ func (s *Set) pause(name string, yes bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was := w.cursor
-	w.cursor.Paused, w.cursor.Since = yes, time.Time{}
+	w.cursor.Paused, w.cursor.Since, w.cursor.Steered = yes, time.Time{}, w.now().UTC()
 	if yes {
 		w.cursor.Since = w.now().UTC()
 	}
 	w.dirty = true
 	if w.saveLocked(true); w.unsaved != nil {
-		w.cursor.Paused, w.cursor.Since = was.Paused, was.Since
+		w.cursor.Paused, w.cursor.Since, w.cursor.Steered = was.Paused, was.Since, was.Steered
 		return w.unsaved
 	}
 	w.hurry()
@@ -219,7 +298,7 @@ func (s *Set) Replay(name string, from time.Time) (seq uint64, err error) {
 	w.cursor.rewind(p)
 	at := from.UTC()
 	w.cursor.Line = ""
-	w.cursor.At, w.cursor.Replayed, w.cursor.Through, w.dirty = p, &at, time.Time{}, true
+	w.cursor.At, w.cursor.Replayed, w.cursor.Through, w.cursor.Steered, w.dirty = p, &at, time.Time{}, w.now().UTC(), true
 	if w.saveLocked(true); w.unsaved != nil {
 		w.cursor = was
 		return 0, w.unsaved

@@ -130,7 +130,7 @@ func (w *worker) saveLocked(must bool) {
 	if !w.dirty || !must && now.Sub(w.saved) < saveEvery {
 		return
 	}
-	err := w.cursor.save(w.dir, now)
+	err := w.remember(now)
 	if err == nil {
 		w.dirty, w.saved = false, now
 	}
@@ -142,4 +142,14 @@ func (w *worker) saveLocked(must bool) {
 		}
 	}
 	w.unsaved = err
+}
+
+// remember writes what the sink remembers; w.mu is held.
+func (w *worker) remember(now time.Time) error {
+	w.cursor.Saved, w.cursor.Replica = now.UTC(), w.of
+	text, err := Memory{Sink: w.Name, Cursor: w.cursor, Letters: w.letters.Pile, Older: w.older, MaskKey: w.maskKey}.sign(w.key)
+	if err != nil {
+		return err
+	}
+	return w.folder.replace(CursorFile, text)
 }

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"crypto/ed25519"
 	"log/slog"
 	"sync"
 	"time"
@@ -45,8 +46,11 @@ const (
 type worker struct {
 	Spec
 	log    *slog.Logger
-	source string        // directory of receipts
-	dir    string        // of what the sink remembers
+	source string // directory of receipts
+	folder folder // of what the sink remembers
+	key    ed25519.PrivateKey
+	of     string // replica whose directory it is
+	tell   func(sink, why string)
 	head   func() uint64 // the last receipt of the log
 	now    func() time.Time
 
@@ -71,6 +75,12 @@ type worker struct {
 
 	asideTrouble error // why what is set aside is not delivered
 
+	letters pile // those that are refused for good
+	older   Pile
+	maskKey string // digest of the key that was made for its mask
+	unknown bool   // nobody knows which dead letters were written
+	looked  bool   // for commands that the log has and the place does not
+
 	// The goroutine's own.
 	r     reader
 	sink  Sink
@@ -79,11 +89,13 @@ type worker struct {
 
 func (w *worker) run(ctx context.Context) {
 	defer close(w.done)
+	defer w.folder.Close()
 	defer w.r.close()
 	defer w.aside.r.close()
 	defer w.drop()
 	defer func() { w.save(true) }()
 	w.r.dir, w.aside.r.dir = w.source, w.source
+	w.obey()
 	poll := time.NewTimer(0)
 	defer poll.Stop()
 	for ctx.Err() == nil {

@@ -22,6 +22,9 @@ type Deliveries struct {
 // Begun reports whether a sink had begun to be delivered to, as far as anybody can tell.
 func (d *Deliveries) Begun(sink string) bool { return d.all || slices.Contains(d.names, sink) }
 
+// Names reports whether the log names a sink.
+func (d *Deliveries) Names(sink string) bool { return slices.Contains(d.names, sink) }
+
 // deliveries reads it from the segment that the last checkpoint is about, since whatever
 // comes after that somebody else may have written.
 func deliveries(dir string, p *past, marks *checkpoints) Deliveries {

@@ -1,0 +1,123 @@
+package deliver
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/audit/chain"
+)
+
+// Distrust says that something which the gateway had left was not as it had left it.
+type Distrust struct {
+	At  time.Time `json:"at"`
+	Why string    `json:"why"`
+}
+
+// keys are those with which what sinks remember may be signed.
+func (o *Options) keys() chain.Keys {
+	out := chain.Keys{}
+	for id, pub := range o.Trust {
+		out[id] = pub
+	}
+	pub := o.Key.Public().(ed25519.PublicKey)
+	out[chain.KeyID(pub)] = pub
+	return out
+}
+
+// recall reads what the sink remembers; known is false where it begins. What nobody
+// has signed is not believed: the sink begins with the oldest receipt, so that some come
+// twice rather than never.
+func (w *worker) recall(o *Options) (known bool) {
+	m, err := w.folder.memory()
+	w.unknown = true
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !o.Before.Begun(w.Name):
+		return false
+	case errors.Is(err, fs.ErrNotExist):
+		err = errors.New("it is not there, and the log says that the sink had begun")
+	case err == nil:
+		err = m.Check(w.Name, o.Before.Replica, o.keys())
+	}
+	if err != nil {
+		w.distrust("what it remembers is not what the gateway left, so that it begins anew with the oldest receipt: " + err.Error())
+		return true
+	}
+	w.cursor, w.older, w.maskKey = m.Cursor, m.Older, m.MaskKey
+	w.letters, w.unknown = pile{Pile: m.Letters}, false
+	return true
+}
+
+// distrust notes it for good, and says it.
+func (w *worker) distrust(why string) {
+	w.log.Error("the receipt directory was changed by somebody else", "sink", w.Name, "what", why)
+	w.mu.Lock()
+	w.cursor.Distrusted = &Distrust{w.now().UTC(), why}
+	w.dirty = true
+	w.mu.Unlock()
+	if w.tell != nil {
+		w.tell(w.Name, why)
+	}
+}
+
+// adopt signs what sinks remember from before it was signed, once: the log is from then
+// too, as a line says that is under a checkpoint, and the next line says otherwise.
+func (s *Set) adopt() {
+	if !s.o.Before.Unsigned {
+		return
+	}
+	folders, err := os.ReadDir(filepath.Join(s.o.Directory, "sinks"))
+	if err != nil {
+		return // there is nothing
+	}
+	for _, e := range folders {
+		if err := s.adoptOne(e.Name()); err != nil {
+			s.o.Log.Error("what a sink remembers cannot be taken over; it will begin anew with the oldest receipt", "sink", e.Name(), "err", err)
+		}
+	}
+}
+
+func (s *Set) adoptOne(sink string) error {
+	f, err := openFolder(s.o.Directory, sink)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m, err := f.memory()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if m.Signed() {
+		return nil
+	}
+	m.Sink = sink
+	if m.Replica == "" {
+		m.Replica = s.o.Before.Replica
+	}
+	m.Steered = s.o.Now().UTC()
+	if m.Letters, err = f.heap(DeadFile); err != nil {
+		return err
+	}
+	if m.Older, err = f.heap(DeadFile + ".1"); err != nil {
+		return err
+	}
+	if key, err := f.read(blindFile, maxBlind); err == nil {
+		m.MaskKey = digest(key)
+	}
+	text, err := m.sign(s.o.Key)
+	if err != nil {
+		return err
+	}
+	if err := f.replace(CursorFile, text); err != nil {
+		return err
+	}
+	s.named(sink)
+	s.o.Log.Warn("what a sink remembers was not signed, as gateways before this one left it; it is taken over as it is, this once", "sink", sink, "seq", m.At.Seq)
+	return nil
+}
