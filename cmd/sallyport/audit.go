@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -117,6 +119,7 @@ func sayReport(out, words io.Writer, r *verify.Report) error {
 	if r.Unsealed > 0 {
 		fmt.Fprintf(words, "the last %d lines are under no checkpoint yet: only the chain holds them\n", r.Unsealed)
 	}
+	saySinks(words, r.Sinks)
 	if r.Lost > 0 {
 		fmt.Fprintf(words, "the gateway says that it could not keep %d receipts\n", r.Lost)
 	}
@@ -124,6 +127,19 @@ func sayReport(out, words io.Writer, r *verify.Report) error {
 		fmt.Fprintf(words, "the gateway was %d times not stopped in order, and says so\n", r.Interrupted)
 	}
 	return err
+}
+
+// saySinks prints what is remarkable of what sinks remember.
+func saySinks(words io.Writer, sinks []verify.Sink) {
+	for i := range sinks {
+		s := &sinks[i]
+		if s.State != verify.Authentic {
+			fmt.Fprintf(words, "sink %s: what it remembers is %s\n", printable(s.Name), strings.ReplaceAll(s.State, "_", " "))
+		}
+		if d := s.Distrusted; d != nil {
+			fmt.Fprintf(words, "sink %s: the gateway found at %s: %s\n", printable(s.Name), d.At.Format(time.RFC3339), printable(d.Why))
+		}
+	}
 }
 
 func verifyProof(cmd *cobra.Command, path string, o verify.Options, asJSON bool) error {

@@ -199,7 +199,7 @@ func keep(t testing.TB, rule audit.WhenFull, change func(*ledger.Options)) (k *a
 		t.Fatal(err)
 	}
 	dir = filepath.Join(t.TempDir(), "receipts")
-	o := ledger.Options{Directory: dir, SegmentSize: 1 << 16, SegmentTime: time.Hour, CheckpointEvery: 10 * time.Millisecond, Key: key, Spool: 1 << 20, Log: quiet(), Now: time.Now}
+	o := ledger.Options{Directory: dir, SegmentSize: 1 << 16, SegmentTime: time.Hour, CheckpointEvery: 10 * time.Millisecond, Key: key, Sinks: func() []string { return []string{"soc"} }, Spool: 1 << 20, Log: quiet(), Now: time.Now}
 	if change != nil {
 		change(&o)
 	}

@@ -23,6 +23,20 @@ func openFolder(directory, sink string) (folder, error) {
 	if err := all.MkdirAll("sinks/"+sink, 0o700); err != nil {
 		return folder{}, fmt.Errorf("deliver: %w", err)
 	}
+	return below(all, sink)
+}
+
+// findFolder opens a sink's folder that is there.
+func findFolder(directory, sink string) (folder, error) {
+	all, err := os.OpenRoot(directory)
+	if err != nil {
+		return folder{}, fmt.Errorf("deliver: %w", err)
+	}
+	defer all.Close()
+	return below(all, sink)
+}
+
+func below(all *os.Root, sink string) (folder, error) {
 	root, err := all.OpenRoot("sinks/" + sink)
 	if err != nil {
 		return folder{}, fmt.Errorf("deliver: %w", err)

@@ -20,7 +20,7 @@ func cursorOf(t *testing.T, g *testLog, seq uint64) Cursor {
 	t.Helper()
 	var c Cursor
 	eventually(t, "the cursor", func() bool {
-		m, err := ReadMemory(Folder(g.dir, "a"))
+		m, err := ReadMemory(g.dir, "a")
 		if err == nil {
 			c = m.Cursor
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
 )
@@ -44,14 +43,46 @@ func (m Memory) sign(key ed25519.PrivateKey) ([]byte, error) {
 	return chain.SignObject(memoryContext, text, key), nil
 }
 
-// ReadMemory reads what the sink of a folder remembers; it is not believed yet.
-func ReadMemory(path string) (*Memory, error) {
-	root, err := os.OpenRoot(path)
+// ReadMemory reads what a sink of a directory remembers; it is not believed yet.
+func ReadMemory(directory, sink string) (*Memory, error) {
+	f, err := findFolder(directory, sink)
 	if err != nil {
-		return nil, fmt.Errorf("deliver: %w", err)
+		return nil, err
 	}
-	defer root.Close()
-	return folder{root}.memory()
+	defer f.Close()
+	return f.memory()
+}
+
+// Ahead returns why the place is none in the directory; nil where it is one. What it says of
+// the directory is as true as the memory.
+func (m *Memory) Ahead(directory string) error {
+	c := m.Cursor
+	_, last, err := replica(directory)
+	if err == nil {
+		err = c.verify(directory)
+	}
+	if c.At.Segment > last {
+		err = errGone
+	}
+	return err
+}
+
+// LettersKept reports whether the dead letters are there that were written.
+func (m *Memory) LettersKept(directory string) (bool, error) {
+	f, err := findFolder(directory, m.Sink)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	now, err := f.start(DeadFile, m.Letters.Bytes)
+	if err != nil {
+		return false, err
+	}
+	older, err := f.heap(DeadFile + ".1")
+	if err != nil {
+		return false, err
+	}
+	return now.is(m.Letters) && older.is(m.Older) || m.Letters.Bytes > 0 && older.is(m.Letters), nil
 }
 
 func (f folder) memory() (*Memory, error) {

@@ -54,7 +54,7 @@ func (s *scene) remove(path string) {
 // forge puts something else in the place of what a remembers.
 func (s *scene) forge(change func(*Memory), key ed25519.PrivateKey) {
 	s.Helper()
-	m, err := ReadMemory(Folder(s.dir, "a"))
+	m, err := ReadMemory(s.dir, "a")
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestWhatASinkRemembersIsNotBelievedIfSomebodyElseWroteIt(t *testing.T) {
 			s.write(s.path("a", CursorFile), s.early)
 		}, nil, fromAll, "it is not signed"},
 		{"all that is signed is removed first, and then it is written without a signature", func(s *scene) {
-			m, err := ReadMemory(Folder(s.dir, "a"))
+			m, err := ReadMemory(s.dir, "a")
 			if err != nil {
 				s.Fatal(err)
 			}
@@ -313,7 +313,7 @@ func TestWhatOlderGatewaysLeftIsTakenOverOnce(t *testing.T) {
 	g.close()
 	var old []byte
 	for _, sink := range []string{"a", "b"} { // as they were left
-		m, err := ReadMemory(Folder(s.dir, sink))
+		m, err := ReadMemory(s.dir, sink)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -370,7 +370,7 @@ func TestNobodyMakesTheLogLookOldByLinesThatAreUnderNoCheckpoint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, err := ReadMemory(Folder(s.dir, "a"))
+			m, err := ReadMemory(s.dir, "a")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -543,7 +543,7 @@ func TestAStateSignedWithTheKeyBeforeIsBelieved(t *testing.T) {
 		if have := d.have(); have[0] == 31 != given {
 			t.Errorf("given %v: from %d on", given, have[0])
 		}
-		m, err := ReadMemory(Folder(s.dir, "a"))
+		m, err := ReadMemory(s.dir, "a")
 		if err != nil || !m.SignedWith(testKey().Public().(ed25519.PublicKey)) {
 			t.Errorf("it is not signed anew: %v", err)
 		}

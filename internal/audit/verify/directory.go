@@ -33,6 +33,9 @@ type verifier struct {
 	seq     uint64     // of the last receipt, as it states it
 	before  *ended     // the segment before the one that is read
 	removed uint64     // segments up to this one were removed, as a signed line says
+
+	sinks map[string]*remembered // by name
+	signs bool                   // what sinks remember is signed, as a line says
 }
 
 // ended is how a segment ended.
@@ -54,6 +57,9 @@ func Directory(dir string, o Options) (*Report, error) {
 	v.report = Report{Directory: dir, Signatures: "unchecked", Findings: []Finding{}}
 	numbers, err := ledger.Segments(dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := v.readSinks(); err != nil { // before the log, which only grows
 		return nil, err
 	}
 	marks, err := v.readMarks()
@@ -81,6 +87,7 @@ func Directory(dir string, o Options) (*Report, error) {
 		}
 	}
 	v.last(expect, marks)
+	v.judgeSinks()
 	if uint64(leading) > v.removed {
 		v.seq = 0 // of what is before them
 		v.gap(v.removed+1, uint64(leading)+1, marks)

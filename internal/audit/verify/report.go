@@ -86,6 +86,7 @@ type Report struct {
 	Signatures  string    `json:"signatures"` // "valid", "invalid" or "unchecked"
 	Unsealed    uint64    `json:"unsealed"`   // lines after the last checkpoint, which only the chain holds
 	Published   string    `json:"published,omitempty"`
+	Sinks       []Sink    `json:"sinks,omitempty"`
 	Findings    []Finding `json:"findings"`
 	More        int       `json:"more_findings,omitempty"` // beyond those listed
 }

@@ -183,6 +183,7 @@ func (s *reading) header(at Finding, h *chain.Header) {
 		at.Kind, at.Message = Reported, "the gateway found at its start: "+h.Trouble
 		s.found(at)
 	}
+	s.namesSinks(h)
 	b, p := s.before, h.Previous
 	if b == nil || b.number+1 != s.number {
 		return
