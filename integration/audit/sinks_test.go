@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -132,8 +133,9 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 	if n := len(h.seqs(t)); n != 40 || h.forged > 0 {
 		t.Errorf("%d receipts, %d bodies that were not signed", n, h.forged)
 	}
-	if strings.Contains(h.lines[1], `"source":`) || !strings.Contains(h.lines[1], `"exchange":"hmac:`) || !strings.Contains(h.lines[1], `"masked":["exchange","hash","source"]`) {
-		t.Errorf("%s", h.lines[1])
+	first := slices.IndexFunc(h.lines, func(line string) bool { return strings.Contains(line, `"seq":1,`) })
+	if line := h.lines[max(first, 0)]; strings.Contains(line, `"source":`) || !strings.Contains(line, `"exchange":"hmac:`) || !strings.Contains(line, `"masked":["exchange","hash","source"]`) {
+		t.Errorf("%s", line)
 	}
 	if n := len(seqs(t, linesOf(t, filepath.Join(p.dir, "disk.jsonl")))); n != 40 {
 		t.Errorf("%d receipts on disk", n)
@@ -144,7 +146,16 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 		t.Fatal(out, words)
 	}
 	p.calls(t, 5)
-	p.restart(t)
+	if err := p.stop(t); err != nil {
+		t.Fatal(err)
+	}
+	planted := filepath.Join(p.receipts, "sinks/refusals/cursor.json") // whoever can write the folder moves a place to the end
+	testenv.Write(t, planted, strings.Replace(string(read(t, planted)), `"at":{"segment":`, `"at":{"segment":9`, 1))
+	p.Serve(t)
+	p.Ready(t)
+	if s := p.sinks(t)["refusals"]; s.Distrusted == nil || !strings.Contains(p.get(t, "/metrics"), "\n"+`mcp_gateway_sink_distrusted{sink="refusals"} 1`) {
+		t.Errorf("a place that was moved: %+v", s)
+	}
 	p.calls(t, 5)
 	p.caughtUp(t, "disk")
 	if s := p.sinks(t)["hook"]; s.State != "paused" || s.Lag < 20 || len(h.seqs(t)) > 41 {
@@ -181,7 +192,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 		t.Errorf("%d receipts", len(all))
 	}
 	_, events, _ := sallyport(t, "audit", "query", p.receipts)
-	for _, e := range []string{"sink_pause", "sink_resume", "sink_replay", "maintenance"} {
+	for _, e := range []string{"sink_pause", "sink_resume", "sink_replay", "sink_distrusted", "maintenance"} {
 		if !strings.Contains(events, e) {
 			t.Errorf("no receipt of %s", e)
 		}
@@ -195,7 +206,7 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 		t.Errorf("%d receipts in the new sink", n)
 	}
 
-	// The copy of the checkpoints shows that the end of the log is gone.
+	// The copy of the checkpoints shows that the end of the log is gone, and so do the places of sinks.
 	if err := p.stop(t); err != nil {
 		t.Fatal(err)
 	}
@@ -203,8 +214,8 @@ func TestSinksAreSteeredWhileTheGatewayRuns(t *testing.T) {
 		t.Error(out)
 	}
 	p.cut(t)
-	if code, _, words := sallyport(t, "audit", "verify", p.receipts, "--key", p.pub); code != 0 {
-		t.Error("without a copy nobody can tell: ", words)
+	if code, _, words := sallyport(t, "audit", "verify", p.receipts, "--key", p.pub); code != 1 || !strings.Contains(words, "sinks/disk/cursor.json: truncated: the sink is through with receipt") {
+		t.Errorf("without a copy, exit %d: %s", code, words)
 	}
 	if code, _, words := sallyport(t, "audit", "verify", p.receipts, "--key", p.pub, "--published", filepath.Join(p.dir, "marks.jsonl")); code != 1 || !strings.Contains(words, "truncated") {
 		t.Errorf("exit %d: %s", code, words)
