@@ -150,15 +150,6 @@ func (p *plant) stop(t testing.TB) error {
 	return nil
 }
 
-func (p *plant) restart(t testing.TB) {
-	t.Helper()
-	if err := p.stop(t); err != nil {
-		t.Fatal(err)
-	}
-	p.Serve(t)
-	p.Ready(t)
-}
-
 func (p *plant) get(t testing.TB, path string) string {
 	t.Helper()
 	resp, err := http.Get(p.Admin + path)

@@ -83,6 +83,7 @@ func linesOf(t testing.TB, path string) []string {
 }
 
 type sinkState struct {
+	Distrusted         *struct{ Why string }
 	Name, State, Error string
 	Lag, Delivered     uint64
 }

@@ -101,22 +101,11 @@ func checkpointsSince(dir string, from time.Time) (int64, error) {
 	}
 }
 
-// replica returns whose directory it is, and its last segment.
-func replica(dir string) (name string, last uint64, err error) {
+// lastSegment returns the number of the last segment; 0 for none.
+func lastSegment(dir string) (uint64, error) {
 	numbers, err := ledger.Segments(dir)
 	if err != nil || len(numbers) == 0 {
-		return "", 0, err
+		return 0, err
 	}
-	r := reader{dir: dir}
-	defer r.close()
-	lines, err := r.lines(1, 1)
-	if err != nil {
-		return "", 0, err
-	}
-	if len(lines) > 0 {
-		if l, err := chain.Parse(lines[0].text); err == nil {
-			name = l.Replica
-		}
-	}
-	return name, numbers[len(numbers)-1], nil
+	return numbers[len(numbers)-1], nil
 }

@@ -57,7 +57,7 @@ func ReadMemory(directory, sink string) (*Memory, error) {
 // the directory is as true as the memory.
 func (m *Memory) Ahead(directory string) error {
 	c := m.Cursor
-	_, last, err := replica(directory)
+	last, err := lastSegment(directory)
 	if err == nil {
 		err = c.verify(directory)
 	}

@@ -180,7 +180,7 @@ func (w *worker) begin(o *Options, before *worker) error {
 
 // place finds where the sink goes on.
 func (w *worker) place(known bool) error {
-	_, last, err := replica(w.source)
+	last, err := lastSegment(w.source)
 	if err != nil {
 		return err
 	}

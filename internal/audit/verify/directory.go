@@ -59,9 +59,7 @@ func Directory(dir string, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := v.readSinks(); err != nil { // before the log, which only grows
-		return nil, err
-	}
+	v.readSinks() // before the log, which only grows
 	marks, err := v.readMarks()
 	if err != nil {
 		return nil, err
