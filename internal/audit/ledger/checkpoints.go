@@ -47,11 +47,11 @@ func (c *checkpoints) believes(p *chain.Checkpoint) bool {
 	return known && p.Signed(pub)
 }
 
-// follow makes p the last checkpoint. When a segment was begun it tells only if it is
-// believed: whoever can write the file can sign with a key of his own, and make young
+// follow makes p the last checkpoint. When a segment was begun it tells only if believed
+// says yes: whoever can write the file can sign with a key of his own, and make young
 // segments old.
-func (c *checkpoints) follow(p *chain.Checkpoint) {
-	if n := len(c.begun); (n == 0 || c.begun[n-1].segment < p.Segment) && c.believes(p) {
+func (c *checkpoints) follow(p *chain.Checkpoint, believed func(*chain.Checkpoint) bool) {
+	if n := len(c.begun); (n == 0 || c.begun[n-1].segment < p.Segment) && believed(p) {
 		b := beginning{segment: p.Segment, at: p.Time}
 		if c.last != nil {
 			b.seq = c.last.Seq
@@ -102,9 +102,9 @@ func openCheckpoints(path string, o *Options) (c *checkpoints, trouble string, e
 			c.number++
 		case p.Number != c.number+1 || p.Previous != c.previous:
 			trouble = fmt.Sprintf("checkpoint %d does not follow the one before it", p.Number)
-			c.follow(p)
+			c.follow(p, c.believes)
 		default:
-			c.follow(p)
+			c.follow(p, c.believes)
 		}
 		c.previous = chain.LineHash(line)
 	}
@@ -164,7 +164,7 @@ func (c *checkpoints) add(p chain.Checkpoint, o *Options) error {
 		return fmt.Errorf("ledger: checkpoint: %w", err)
 	}
 	c.off += int64(len(line))
-	c.follow(&p)
+	c.follow(&p, func(*chain.Checkpoint) bool { return true }) // it was just signed
 	c.previous = chain.LineHash(line[:len(line)-1])
 	if c.publish != "" {
 		c.unpublished = append(c.unpublished, line...)
