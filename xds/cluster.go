@@ -178,6 +178,14 @@ func http2Pings() *corev3.Http2ProtocolOptions {
 	}}
 }
 
+// bounded keeps what Envoy takes from one stream of a gRPC service small. Envoy
+// reads such a stream although the client does not read what came of it, and by
+// default a window of each is 16 MiB: what a client that reads nothing costs.
+func bounded(o *corev3.Http2ProtocolOptions) *corev3.Http2ProtocolOptions {
+	o.InitialStreamWindowSize, o.InitialConnectionWindowSize = number(256<<10), number(16<<20)
+	return o
+}
+
 // grpcCluster returns a cluster for one of our own gRPC services.
 func (p *packer) grpcCluster(name string, t target) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
@@ -198,7 +206,7 @@ func (p *packer) grpcCluster(name string, t target) *clusterv3.Cluster {
 		},
 		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptionsKey: p.pack(&httpv3.HttpProtocolOptions{
 			UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2Pings()},
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: bounded(http2Pings())},
 			}},
 		})},
 	}

@@ -91,6 +91,7 @@ func (g *Gateway) grpcServer() *grpc.Server {
 		grpc.WaitForHandlers(true),                                    // exchanges settle before receipts close
 		grpc.MaxRecvMsgSize(int(max(g.cfg.Limits.Body, 1<<20))+1<<20), // a body, and the headers beside it
 		grpc.MaxConcurrentStreams(1<<20),                              // each open exchange is one
+		grpc.StaticStreamWindowSize(256<<10),                          // or it grows to 16 MiB, which a stream holds whose client does not read
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
 }
