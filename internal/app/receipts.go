@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/audit"
+	"github.com/sallyport/sallyport/internal/audit/deliver"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/config/notation"
@@ -76,9 +77,12 @@ func keepReceipts(c config.Receipts, needed func() (uint64, bool), sinks func() 
 	if err != nil {
 		return nil, err
 	}
+	adopt := func(d *ledger.Deliveries) []string {
+		return deliver.Adopt(&deliver.Options{Directory: c.Directory, Log: log, Now: time.Now, Key: key, Before: *d})
+	}
 	kept, err := audit.Keep(ledger.Options{
 		Directory: c.Directory, SegmentSize: int64(c.SegmentSize), SegmentTime: c.SegmentTime, CheckpointEvery: c.CheckpointEvery,
-		Key: key, Trust: before, Sinks: sinks, Publish: c.Publish, Spool: max(c.Queue, 1024) << 10, Log: log, Now: time.Now,
+		Key: key, Trust: before, Sinks: sinks, Adopt: adopt, Publish: c.Publish, Spool: max(c.Queue, 1024) << 10, Log: log, Now: time.Now,
 		Retention: ledger.Retention{For: c.KeepFor, Needed: needed, Undelivered: c.KeepUndelivered},
 	}, audit.WhenFull(c.WhenFull))
 	if err != nil {

@@ -109,7 +109,7 @@ func (w *worker) openLetters() error {
 		have.From = w.letters.From
 		w.letters = *have // what comes after it is written over: those receipts come again
 		return nil
-	case w.letters.Bytes > 0 && aside.is(w.letters.Pile): // it was just put aside
+	case w.letters.Bytes > w.full && aside.is(w.letters.Pile): // it was just put aside
 		w.older, w.letters = w.letters.Pile, pile{hash: sha256.New()}
 		return nil
 	}
@@ -166,13 +166,8 @@ func (w *worker) write(letters []letter) error {
 		}
 		text = append(append(text, line...), '\n')
 	}
-	if w.letters.Bytes > maxDead {
-		if err := w.folder.Rename(DeadFile, DeadFile+".1"); err != nil {
-			return fmt.Errorf("deliver: dead letter: %w", err)
-		}
-		w.mu.Lock()
-		w.older, w.letters = w.letters.Pile, pile{hash: sha256.New()}
-		w.mu.Unlock()
+	if err := w.turnLetters(); err != nil {
+		return err
 	}
 	f, err := w.folder.open(DeadFile, os.O_CREATE|os.O_RDWR)
 	if err != nil {
@@ -197,12 +192,33 @@ func (w *worker) write(letters []letter) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.letters.Bytes == 0 {
-		w.letters.From = w.cursor.At // the batch at hand begins there
-		if a := w.cursor.Aside; a != nil && a.At.before(w.letters.From) {
-			w.letters.From = a.At
-		}
+	from := w.cursor.At // the batch at hand begins there
+	if a := w.cursor.Aside; a != nil && a.At.before(from) {
+		from = a.At
+	}
+	if w.letters.Bytes == 0 || from.before(w.letters.From) { // what comes again may be refused as well
+		w.letters.From = from
 	}
 	w.letters.add(text)
+	w.dirty = true
+	return nil
+}
+
+// turnLetters puts a file of dead letters that is full aside. What it holds is remembered
+// first, all of it: whoever starts after a killed process finds either the file or, in the
+// place of the one before it, the same bytes.
+func (w *worker) turnLetters() error {
+	if w.letters.Bytes <= w.full {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.saveLocked(true); w.unsaved != nil {
+		return w.unsaved
+	}
+	if err := w.folder.Rename(DeadFile, DeadFile+".1"); err != nil {
+		return fmt.Errorf("deliver: dead letter: %w", err)
+	}
+	w.older, w.letters, w.dirty = w.letters.Pile, pile{hash: sha256.New()}, true
 	return nil
 }

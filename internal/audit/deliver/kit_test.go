@@ -65,11 +65,14 @@ func begin(t testing.TB, dir string, segment int64, signs bool) *testLog {
 		}
 		return nil
 	}
+	adopt := func(d *ledger.Deliveries) []string {
+		return Adopt(&Options{Directory: dir, Log: quiet(), Now: time.Now, Key: testKey(), Before: *d})
+	}
 	if !signs {
-		sinks = nil
+		sinks, adopt = nil, nil
 	}
 	l, err := ledger.Open(ledger.Options{Directory: dir, SegmentSize: segment, SegmentTime: time.Hour, CheckpointEvery: 20 * time.Millisecond,
-		Key: testKey(), Sinks: sinks, Spool: 4 << 20, Log: quiet(), Now: time.Now})
+		Key: testKey(), Sinks: sinks, Adopt: adopt, Spool: 4 << 20, Log: quiet(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,9 @@ func (m *Memory) Ahead(directory string) error {
 }
 
 // LettersKept reports whether the dead letters are there that were written.
-func (m *Memory) LettersKept(directory string) (bool, error) {
+func (m *Memory) LettersKept(directory string) (bool, error) { return m.kept(directory, maxDead) }
+
+func (m *Memory) kept(directory string, full int64) (bool, error) {
 	f, err := findFolder(directory, m.Sink)
 	if err != nil {
 		return false, err
@@ -82,7 +84,7 @@ func (m *Memory) LettersKept(directory string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return now.is(m.Letters) && older.is(m.Older) || m.Letters.Bytes > 0 && older.is(m.Letters), nil
+	return now.is(m.Letters) && older.is(m.Older) || m.Letters.Bytes > full && older.is(m.Letters), nil
 }
 
 func (f folder) memory() (*Memory, error) {

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"strings"
 	"time"
@@ -11,7 +12,7 @@ import (
 // has it. What it remembers is signed, and can still be an old copy: one from before a
 // replay would have it forgotten, and one from a pause would have it paused again.
 // Whoever makes up a command can have receipts come again, and no more.
-func (w *worker) obey() {
+func (w *worker) obey(ctx context.Context) {
 	if w.looked {
 		return
 	}
@@ -28,6 +29,10 @@ func (w *worker) obey() {
 	var from *time.Time
 	resumed := false
 	for {
+		if ctx.Err() != nil {
+			w.looked = false // there may be much to read; the next one looks
+			return
+		}
 		lines, err := r.lines(10_000, 4<<20)
 		if err != nil {
 			w.log.Warn("commands to a sink cannot be looked for", "sink", w.Name, "err", err)
@@ -50,10 +55,13 @@ func (w *worker) obey() {
 			}
 		}
 	}
+	w.mu.Lock()
+	steered := w.cursor.Steered != after // meanwhile: an end of a pause is not the last word
+	w.mu.Unlock()
 	if from != nil {
 		w.redo(*from)
 	}
-	if paused && resumed {
+	if paused && resumed && !steered {
 		w.mu.Lock()
 		w.cursor.Paused, w.cursor.Since, w.cursor.Steered, w.dirty = false, time.Time{}, w.now().UTC(), true
 		w.mu.Unlock()

@@ -30,15 +30,15 @@ func (o *Options) keys() chain.Keys {
 
 // recall reads what the sink remembers; known is false where it begins. What nobody
 // has signed is not believed: the sink begins with the oldest receipt, so that some come
-// twice rather than never.
-func (w *worker) recall(o *Options) (known bool) {
+// twice rather than never. begun says that the sink ran since the start.
+func (w *worker) recall(o *Options, begun bool) (known bool) {
 	m, err := w.folder.memory()
 	w.unknown = true
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !o.Before.Begun(w.Name):
+	case errors.Is(err, fs.ErrNotExist) && !begun && !o.Before.Begun(w.Name):
 		return false
 	case errors.Is(err, fs.ErrNotExist):
-		err = errors.New("it is not there, and the log says that the sink had begun")
+		err = errors.New("it is not there, and the sink had begun")
 	case err == nil:
 		err = m.Check(w.Name, o.Before.Replica, o.keys())
 	}
@@ -63,61 +63,66 @@ func (w *worker) distrust(why string) {
 	}
 }
 
-// adopt signs what sinks remember from before it was signed, once: the log is from then
-// too, as a line says that is under a checkpoint, and the next line says otherwise.
-func (s *Set) adopt() {
-	if !s.o.Before.Unsigned {
-		return
+// Adopt signs what sinks remember from before it was signed, once: the log is from then
+// too, as a line says that is under a checkpoint, and the next line says otherwise. It is
+// called before that line is written, so that a start that is killed half-way is followed
+// by another one that does it. It returns the sinks that remember something.
+func Adopt(o *Options) (names []string) {
+	if !o.Before.Unsigned {
+		return nil
 	}
-	folders, err := os.ReadDir(filepath.Join(s.o.Directory, "sinks"))
+	folders, err := os.ReadDir(filepath.Join(o.Directory, "sinks"))
 	if err != nil {
-		return // there is nothing
+		return nil // there is nothing
 	}
 	for _, e := range folders {
-		if err := s.adoptOne(e.Name()); err != nil {
-			s.o.Log.Error("what a sink remembers cannot be taken over; it will begin anew with the oldest receipt", "sink", e.Name(), "err", err)
+		switch begun, err := adoptOne(o, e.Name()); {
+		case err != nil:
+			o.Log.Error("what a sink remembers cannot be taken over; it will begin anew with the oldest receipt", "sink", e.Name(), "err", err)
+		case begun:
+			names = append(names, e.Name())
 		}
 	}
+	return names
 }
 
-func (s *Set) adoptOne(sink string) error {
-	f, err := openFolder(s.o.Directory, sink)
+func adoptOne(o *Options, sink string) (begun bool, err error) {
+	f, err := findFolder(o.Directory, sink)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close()
 	m, err := f.memory()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if m.Signed() {
-		return nil
+		return true, nil
 	}
 	m.Sink = sink
 	if m.Replica == "" {
-		m.Replica = s.o.Before.Replica
+		m.Replica = o.Before.Replica
 	}
-	m.Steered = s.o.Now().UTC()
+	m.Steered = o.Now().UTC()
 	if m.Letters, err = f.heap(DeadFile); err != nil {
-		return err
+		return false, err
 	}
 	if m.Older, err = f.heap(DeadFile + ".1"); err != nil {
-		return err
+		return false, err
 	}
 	if key, err := f.read(blindFile, maxBlind); err == nil {
 		m.MaskKey = digest(key)
 	}
-	text, err := m.sign(s.o.Key)
+	text, err := m.sign(o.Key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := f.replace(CursorFile, text); err != nil {
-		return err
+		return false, err
 	}
-	s.named(sink)
-	s.o.Log.Warn("what a sink remembers was not signed, as gateways before this one left it; it is taken over as it is, this once", "sink", sink, "seq", m.At.Seq)
-	return nil
+	o.Log.Warn("what a sink remembers was not signed, as gateways before this one left it; it is taken over as it is, this once", "sink", sink, "seq", m.At.Seq)
+	return true, nil
 }

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -29,6 +30,8 @@ type Options struct {
 	Before ledger.Deliveries      // what the log knew of sinks when it was opened
 	Begun  func()                 // Names has a name that the log does not know; may be nil
 	Tell   func(sink, why string) // what the directory holds of a sink is not what the gateway left; may be nil
+
+	dead int64 // bytes of dead letters in a file; 0 for maxDead
 }
 
 // Set is the sinks of one gateway. Its methods may be called from any goroutine.
@@ -49,7 +52,6 @@ var ErrUnknown = errors.New("deliver: no such sink")
 func New(o Options) *Set {
 	s := &Set{o: o, workers: make(map[string]*worker)}
 	s.names.Store(&[]string{})
-	s.adopt()
 	return s
 }
 
@@ -130,7 +132,7 @@ func (s *Set) apply(specs []Spec) (says []func(), err error) {
 
 // start begins a sink: where the worker before it was, or else where the disk says.
 func (s *Set) start(spec Spec, before *worker, says *[]func()) (_ *worker, err error) {
-	w := &worker{Spec: spec, log: s.o.Log, source: s.o.Directory, key: s.o.Key, of: s.o.Before.Replica, head: s.o.Head, now: s.o.Now,
+	w := &worker{Spec: spec, log: s.o.Log, source: s.o.Directory, key: s.o.Key, of: s.o.Before.Replica, head: s.o.Head, now: s.o.Now, full: cmp.Or(s.o.dead, maxDead),
 		kick: make(chan struct{}, 1), done: make(chan struct{})}
 	if w.folder, err = openFolder(s.o.Directory, spec.Name); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, spec.Name)
@@ -138,7 +140,7 @@ func (s *Set) start(spec Spec, before *worker, says *[]func()) (_ *worker, err e
 	if s.o.Tell != nil {
 		w.tell = func(sink, why string) { *says = append(*says, func() { s.o.Tell(sink, why) }) }
 	}
-	if err := w.begin(&s.o, before); err != nil {
+	if err := w.begin(&s.o, before, slices.Contains(s.Names(), spec.Name)); err != nil {
 		_ = w.folder.Close()
 		return nil, fmt.Errorf("deliver: %s: %w", spec.Name, err)
 	}
@@ -153,12 +155,12 @@ func (s *Set) start(spec Spec, before *worker, says *[]func()) (_ *worker, err e
 }
 
 // begin finds where the sink goes on, and remembers it.
-func (w *worker) begin(o *Options, before *worker) error {
+func (w *worker) begin(o *Options, before *worker, begun bool) error {
 	known := true
 	if before != nil { // nobody else can have changed that
-		w.cursor, w.letters.Pile, w.older, w.maskKey, w.looked = before.cursor, before.letters.Pile, before.older, before.maskKey, true
+		w.cursor, w.letters.Pile, w.older, w.maskKey, w.looked = before.cursor, before.letters.Pile, before.older, before.maskKey, before.looked
 	} else {
-		known = w.recall(o)
+		known = w.recall(o, begun)
 	}
 	if w.Mask != nil && w.Mask.key == nil {
 		key, err := w.blindKey()

@@ -321,6 +321,9 @@ func TestWhatOlderGatewaysLeftIsTakenOverOnce(t *testing.T) {
 		old = unsigned(m)
 		s.write(s.path(sink, CursorFile), old)
 	}
+	for range 2 { // starts that end before they have begun a sink
+		openLogOf(t, s.dir, 1<<20).close()
+	}
 	got := s.restart(nil, 30)
 	if err := consecutive(got.seqs, 31, 35); err != nil || len(got.said) > 0 {
 		t.Fatalf("taken over: %v, %v", err, got.said)
@@ -402,6 +405,10 @@ func TestDeadLettersThatAreTakenAwayOrPutInComeToLight(t *testing.T) {
 		{"one is altered", func(s *scene, path string) {
 			s.write(path, bytes.Replace(s.read(path), []byte(`"seq":9`), []byte(`"seq":8`), 1))
 		}, "dead letters are gone", []uint64{7, 8, 7, 9}},
+		{"they are put aside, as if the file were full", func(s *scene, path string) {
+			s.write(path+".1", s.read(path))
+			s.remove(path)
+		}, "dead letters are gone", []uint64{7, 9}},
 		{"one is put in behind", func(s *scene, path string) {
 			s.write(path, append(s.read(path), "{\"seq\":20}\n"...))
 		}, "", []uint64{7, 9, 35}},
@@ -438,6 +445,72 @@ func TestDeadLettersThatAreTakenAwayOrPutInComeToLight(t *testing.T) {
 				t.Errorf("letters %v, want %v; said %q", got, c.want, said)
 			}
 		})
+	}
+}
+
+// Letters of what came again can be of receipts before the first one in the file.
+func TestDeadLettersOfAReplayComeAgainToo(t *testing.T) {
+	s := &scene{T: t, dir: t.TempDir()}
+	var refused sync.Map
+	refused.Store(uint64(9), true)
+	start := func() (*testLog, *Set) {
+		d := &sinkDouble{parts: true, refuses: func(it *Item) string {
+			if _, no := refused.Load(it.Seq); no && it.Kind == Receipt {
+				return "no"
+			}
+			return ""
+		}}
+		g := openLogOf(t, s.dir, 1<<20)
+		spec := d.spec("a")
+		spec.Items = 5
+		return g, openSet(t, g, spec)
+	}
+	g, set := start()
+	g.add(30, "")
+	cursorOf(t, g, 30)
+	refused.Store(uint64(5), true)
+	if _, err := set.Replay("a", time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both", func() bool { return set.Status()[0].Dead == 3 })
+	closeSet(set, 10*time.Second)
+	g.close()
+	s.remove(s.path("a", DeadFile))
+	g, set = start()
+	g.seq.Store(30)
+	eventually(t, "both again", func() bool { return set.Status()[0].Dead == 5 })
+	closeSet(set, 10*time.Second)
+	g.close()
+	if got := letters(t, s.read(s.path("a", DeadFile))); len(got) != 2 || got[0].Seq != 5 || got[1].Seq != 9 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A sink that begins with what comes is taken away, its place is removed, and it is
+// configured again, all under one gateway: the log named it only meanwhile.
+func TestAPlaceThatIsRemovedWhileItsSinkIsAwayIsMissed(t *testing.T) {
+	g := openLogOf(t, t.TempDir(), 1<<20)
+	defer g.close()
+	d := new(sinkDouble)
+	spec := d.spec("a")
+	spec.Newest = true
+	set := openSet(t, g, spec)
+	g.add(10, "")
+	eventually(t, "10", func() bool { return len(d.have()) == 10 })
+	if err := set.Apply(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(Folder(g.dir, "a")); err != nil {
+		t.Fatal(err)
+	}
+	g.add(10, "")
+	if err := set.Apply([]Spec{spec}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all again", func() bool { return len(d.have()) == 30 })
+	closeSet(set, 10*time.Second)
+	if got := set.Status()[0].Distrusted; got == nil || !strings.Contains(got.Why, "it is not there") {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -77,6 +77,7 @@ type worker struct {
 
 	letters pile // those that are refused for good
 	older   Pile
+	full    int64  // bytes of letters after which there is another file
 	maskKey string // digest of the key that was made for its mask
 	unknown bool   // nobody knows which dead letters were written
 	looked  bool   // for commands that the log has and the place does not
@@ -95,7 +96,7 @@ func (w *worker) run(ctx context.Context) {
 	defer w.drop()
 	defer func() { w.save(true) }()
 	w.r.dir, w.aside.r.dir = w.source, w.source
-	w.obey()
+	w.obey(ctx)
 	poll := time.NewTimer(0)
 	defer poll.Stop()
 	for ctx.Err() == nil {

@@ -90,6 +90,9 @@ func (l *Ledger) resume(p *past) error {
 	}
 	l.replica, l.head, l.seq = p.replica, p.head, p.seq
 	l.before = deliveries(l.o.Directory, p, l.marks)
+	if l.before.Unsigned && l.o.Adopt != nil {
+		l.before.names = union(nil, l.o.Adopt(&l.before))
+	}
 	l.sinks = l.before.names
 	next := p.seq + 1
 	if len(left) > 0 && left[0].seq > next { // the spool gives room back only for what was written

@@ -28,37 +28,43 @@ func (d *Deliveries) Names(sink string) bool { return slices.Contains(d.names, s
 // deliveries reads it from the segment that the last checkpoint is about, since whatever
 // comes after that somebody else may have written.
 func deliveries(dir string, p *past, marks *checkpoints) Deliveries {
-	d := Deliveries{Replica: p.replica, names: namesIn(&p.header)}
+	d := Deliveries{Replica: p.replica}
 	last := marks.last
-	if p.segment == 0 && last == nil {
+	switch {
+	case last == nil && p.trouble == "": // there is nothing, or the beginning of a first segment
 		return d
-	}
-	if p.trouble != "" || last == nil || !marks.believes(last) {
-		return d.unknown()
+	case p.trouble != "" || last == nil || !marks.believes(last):
+		return d.unknown(&p.header)
 	}
 	signed := p
 	if last.Segment != p.segmentWithLines {
 		var err error
 		if signed, err = readSegment(filepath.Join(dir, SegmentFile(last.Segment)), last.Segment, last); err != nil || signed.trouble != "" || signed.lines < last.Lines {
-			return d.unknown()
+			return d.unknown(&p.header)
 		}
 	}
 	d.Unsigned = signed.header.Sinks == nil
-	d.names = union(d.names, namesIn(&signed.header))
+	if !d.Unsigned {
+		d.names = union([]string{}, *signed.header.Sinks)
+	}
 	return d
 }
+
+// Whoever can write lines can name sinks. The names are kept for good, so that they must
+// not become many.
+const (
+	mostNames   = 1000
+	longestName = 63
+)
 
 // unknown is of a log that was changed. Nobody can have it pass for an old one by that.
-func (d Deliveries) unknown() Deliveries {
-	d.all, d.names = true, union(d.names, []string{})
-	return d
-}
-
-func namesIn(h *chain.Header) []string {
-	if h.Sinks == nil {
-		return nil
+func (d Deliveries) unknown(h *chain.Header) Deliveries {
+	d.all, d.names = true, []string{}
+	if h.Sinks != nil {
+		d.names = slices.DeleteFunc(slices.Clone(*h.Sinks), func(name string) bool { return len(name) > longestName })
+		d.names = union(d.names[:min(len(d.names), mostNames)], nil)
 	}
-	return slices.Clone(*h.Sinks)
+	return d
 }
 
 // union is all names once, in order; nil only of two that are nil.
