@@ -25,6 +25,11 @@ const (
 // out; whoever shows nothing, or something wrong, gets an Answer.
 type Authenticator interface {
 	Authenticate(x *guard.Exchange) (Answer, error)
+
+	// Reconsider finds out whether the caller that was let in is that still, now
+	// that a message of the exchange has come whole, which may be a minute later.
+	// It never leaves the process.
+	Reconsider(x *guard.Exchange) (Answer, error)
 }
 
 // WellKnown is where the metadata of a protected resource is found, before its
@@ -75,7 +80,7 @@ func Spec(p Port) guard.Spec {
 			return nil, err
 		}
 		return &identity{who: a, fresh: p.Fresh, reauth: c.Reauth}, nil
-	}, guard.Want{Method: "tools/call", Direction: mcp.ToServer}).WithReasons(
+	}, guard.Want{Method: "*", Direction: mcp.ToServer}).WithReasons(
 		guard.ReasonInfo{Reason: Unauthenticated, Status: 401, Code: guard.CodeUnauthenticated, Text: "Authentication is required: the request carries no credential that is valid for this server.",
 			When: "No token or certificate, or one that is expired, forged, or made for another server. The receipt's detail says which; the client gets a WWW-Authenticate challenge."},
 	)
@@ -109,11 +114,7 @@ func (g *identity) verdict(x *guard.Exchange, a Answer) guard.Verdict {
 			return g.verdict(x, later), nil
 		}}
 	case a.Principal == nil:
-		v := guard.Refuse(cmp.Or(a.Reason, Unauthenticated), a.Detail)
-		if a.Challenge != "" {
-			v.Obligations = []guard.Obligation{{Kind: guard.Challenge, Value: a.Challenge}}
-		}
-		return v
+		return refusal(&a)
 	}
 	if g.fresh == Always {
 		if why := g.reauth.stale(x, a.Principal); why != "" {
@@ -123,10 +124,25 @@ func (g *identity) verdict(x *guard.Exchange, a Answer) guard.Verdict {
 	return guard.Verdict{Action: guard.Allow, Principal: a.Principal}
 }
 
+func refusal(a *Answer) guard.Verdict {
+	v := guard.Refuse(cmp.Or(a.Reason, Unauthenticated), a.Detail)
+	if a.Challenge != "" {
+		v.Obligations = []guard.Obligation{{Kind: guard.Challenge, Value: a.Challenge}}
+	}
+	return v
+}
+
 // Inspect asks for a fresh authentication where the message turns out to call
-// something sensitive. Who is calling was settled with the headers.
+// something sensitive. Who is calling was settled with the headers, and is looked at
+// again: whoever is about to be revoked could send headers ahead, and bodies later.
 func (g *identity) Inspect(_ context.Context, x *guard.Exchange, m *mcp.Message) (guard.Verdict, error) {
-	if g.fresh != Sensitive {
+	switch a, err := g.who.Reconsider(x); {
+	case err != nil:
+		return guard.Verdict{}, err
+	case a.Principal == nil:
+		return refusal(&a), nil
+	}
+	if g.fresh != Sensitive || m.Method != "tools/call" {
 		return guard.Pass(), nil
 	}
 	if tool, _ := x.Server.Tool(m.Name); !tool.Sensitive {

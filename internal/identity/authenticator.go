@@ -251,6 +251,24 @@ func (a *Authenticator) accept(x *guard.Exchange, i *issuer, p *guard.Principal)
 	return answer, nil
 }
 
+// soon is how long after its headers a message's caller is not looked at again: a
+// revocation may take as long to reach this replica.
+const soon = time.Second
+
+// Reconsider looks whether the caller's token has expired, or the caller was revoked,
+// while the body was on its way.
+func (a *Authenticator) Reconsider(x *guard.Exchange) (own.Answer, error) {
+	p, now := &x.Principal, a.now()
+	if now.Sub(x.Started) < soon {
+		return own.Answer{Principal: p}, nil
+	}
+	i := a.issuers[p.Issuer]
+	if !p.Expires.IsZero() && !now.Before(p.Expires) {
+		return a.refuse(x, i, "the token expired before the message was there"), nil
+	}
+	return a.accept(x, i, p)
+}
+
 // shown returns the token of the Authorization header (RFC 6750, 2.1; RFC 9449,
 // 7.1), and whether its scheme is DPoP.
 func shown(x *guard.Exchange) (token string, dpop bool, why string) {
