@@ -49,8 +49,9 @@ type Exchange struct {
 type Headers interface {
 	mcp.Headers
 	// Each calls visit for every line that the client wrote and that the server may
-	// get to read, with the name in lower case.
-	Each(visit func(name, value string))
+	// get to read, with the name in lower case. The value is valid during the visit,
+	// and nobody's to change.
+	Each(visit func(name string, value []byte))
 }
 
 // Open reports whether the client's message was let go and no decision since says

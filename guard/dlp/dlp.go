@@ -142,8 +142,9 @@ type scan struct {
 	tries   int // at opening tokens
 	scratch []byte
 
+	session  []byte
 	lines    lines
-	eachLine func(name, value string)
+	eachLine func(name string, value []byte)
 }
 
 func build(c Config, p Ports) (guard.Guard, error) {

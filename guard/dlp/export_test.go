@@ -11,3 +11,9 @@ func Carried(x *guard.Exchange) int {
 	}
 	return n
 }
+
+// Remembers reports whether nothing was found in a header of a tenant's before.
+func Remembers(g guard.Guard, tenant, name, value string) bool {
+	s := &g.(*dlp).lines
+	return s.at(s.owner(tenant), name, []byte(value)).Load().is(tenant, name, []byte(value))
+}

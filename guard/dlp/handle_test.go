@@ -1,7 +1,10 @@
 package dlp_test
 
 import (
+	"bytes"
+	"encoding/base32"
 	"encoding/base64"
+	"encoding/gob"
 	"encoding/hex"
 	"flag"
 	"fmt"
@@ -16,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/mcp"
 )
 
-var perKind = flag.Int("handles", 300, "random handles of each of 17 kinds; 6000 is what the documentation measures")
+var perKind = flag.Int("handles", 300, "random handles of each of 22 kinds; 6000 is what the documentation measures")
 
 // handles are what servers and clients really make, by kind.
 func handles(r *rand.Rand) map[string]func() string {
@@ -59,8 +62,27 @@ func handles(r *rand.Rand) map[string]func() string {
 			return strings.ToUpper(strconv.FormatInt(1<<62+r.Int64N(1<<61), 32) + strconv.FormatInt(1<<62+r.Int64N(1<<61), 32))
 		},
 		"counted": func() string { return fmt.Sprintf("req-%d-%d", r.IntN(1e6), r.IntN(1e6)) },
-		"nanoid":  func() string { return u(random(16))[:21] },
+		"gob":     func() string { return s(gobbed(fmt.Sprintf("list_%s_%d", hex.EncodeToString(random(3)), r.IntN(1e4)))) }, // the Go SDK's cursors
+		"name in base64": func() string { // those of mcp-go
+			return s(fmt.Appendf(nil, "file:///srv/%x/report-%d.txt", random(4), r.IntN(1e6)))
+		},
+		"base32": func() string { return base32.StdEncoding.EncodeToString(random(17))[:26] }, // the Go SDK's sessions
+		"session and a uuid": func() string {
+			b := random(16)
+			return fmt.Sprintf("mcp-session-%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+		},
+		"stream and an event": func() string {
+			return fmt.Sprintf("%x_%d_%s", random(16), 17e11+r.Int64N(1e11), strconv.FormatInt(r.Int64N(1<<40), 36))
+		},
+		"nanoid": func() string { return u(random(16))[:21] },
 	}
+}
+
+// gobbed is what the Go SDK puts into a cursor.
+func gobbed(last string) []byte {
+	var b bytes.Buffer
+	_ = gob.NewEncoder(&b).Encode(&struct{ LastUID string }{last}) // into memory
+	return b.Bytes()
 }
 
 // A cursor that is refused ends a list on its first page, so that random letters must

@@ -22,9 +22,9 @@ func (l lines) Get(name string) (value string, n int) {
 	return value, n
 }
 
-func (l lines) Each(visit func(name, value string)) {
+func (l lines) Each(visit func(name string, value []byte)) {
 	for _, f := range l {
-		visit(f[0], f[1])
+		visit(f[0], []byte(f[1]))
 	}
 }
 

@@ -71,10 +71,10 @@ func (h Headers) Get(name string) (string, int) {
 }
 
 // Each implements guard.Headers.
-func (h Headers) Each(visit func(name, value string)) {
+func (h Headers) Each(visit func(name string, value []byte)) {
 	for name, value := range h {
 		if name[0] != ':' {
-			visit(name, value)
+			visit(name, []byte(value))
 		}
 	}
 }

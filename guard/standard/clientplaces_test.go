@@ -296,9 +296,9 @@ there secrets of a known form, cards and account numbers are found; what is sign
 
 | header | read as |
 | --- | --- |
-| ` + "`Mcp-Param-*`, `Mcp-Name`, `Mcp-Method`, any other `Mcp-*`" + ` | text, decoded where it is base64; not what the body says too |
+| ` + "`Mcp-Param-*`, `Mcp-Name`, `Mcp-Method`, any other `Mcp-*`" + ` | text, decoded where it is base64; not what the body says too. What a client calls such a header, and ` + "`X-Envoy-*`" + `, is read as well |
 | ` + "`User-Agent`, `Accept`, `Accept-Language`, `Cache-Control`, `Baggage`, `Tracestate`, `X-Request-Id`" + `, the path where routes are the operator's own | text |
-| ` + "`Traceparent`" + ` | nothing, where it is well-formed; else it does not pass |
+| ` + "`Traceparent`" + ` | nothing, where it is well-formed; what a later version adds: text; else it does not pass |
 | ` + "`Mcp-Session-Id`" + ` as the server knows it, ` + "`Last-Event-ID`" + ` | the server's |
 | all others | do not reach the server, or are Envoy's own |
 

@@ -186,11 +186,11 @@ func (h headerMap) Get(name string) (string, int) {
 }
 
 // Each implements guard.Headers.
-func (h headerMap) Each(visit func(name, value string)) {
+func (h headerMap) Each(visit func(name string, value []byte)) {
 	for name, lines := range h {
 		for _, v := range lines {
 			if !strings.HasPrefix(name, ":") {
-				visit(name, v)
+				visit(name, []byte(v))
 			}
 		}
 	}

@@ -32,11 +32,15 @@ func (h Headers) Get(name string) (string, int) {
 
 // Each implements guard.Headers. What Envoy writes itself is left out, and so is what
 // [Headers.Strip] names.
-func (h Headers) Each(visit func(name, value string)) {
+func (h Headers) Each(visit func(name string, value []byte)) {
 	for _, f := range h.list {
 		switch name := f.Key; {
 		case name == ":path", forwarded(name) && !isWritten(name):
-			visit(name, text(f))
+			if len(f.RawValue) > 0 {
+				visit(name, f.RawValue) // as text, with no copy
+			} else {
+				visit(name, []byte(f.Value))
+			}
 		}
 	}
 }

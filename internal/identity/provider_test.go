@@ -162,10 +162,10 @@ func (h headers) Get(name string) (string, int) {
 }
 
 // Each implements guard.Headers.
-func (h headers) Each(visit func(name, value string)) {
+func (h headers) Each(visit func(name string, value []byte)) {
 	for name, lines := range h {
 		for _, v := range lines {
-			visit(strings.ToLower(name), v)
+			visit(strings.ToLower(name), []byte(v))
 		}
 	}
 }
