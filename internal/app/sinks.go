@@ -37,7 +37,7 @@ func (g *Gateway) openSinks(cfg *config.Config) error {
 			kept.Turn()
 		}
 	}
-	s := deliver.New(deliver.Options{Directory: cfg.Receipts.Directory, Head: kept.Head, Log: g.log, Now: time.Now,
+	s := deliver.New(deliver.Options{Directory: cfg.Receipts.Directory, Head: kept.Head, Writes: kept.Segment, Log: g.log, Now: time.Now,
 		Key: key, Trust: before, Before: kept.Deliveries(), Begun: begun, Tell: g.distrusted})
 	g.sinks = s
 	if err := g.applySinks(cfg); err != nil {

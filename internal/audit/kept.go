@@ -132,6 +132,9 @@ func (k *Kept) Counts() (written, dropped, failed uint64) {
 // Head returns the number of the last receipt that is written.
 func (k *Kept) Head() uint64 { return k.before + k.written.Load() }
 
+// Segment returns the number of the segment that is written.
+func (k *Kept) Segment() uint64 { return k.ledger.Segment() }
+
 // Deliveries returns what the log knew of sinks when it was opened.
 func (k *Kept) Deliveries() ledger.Deliveries { return k.ledger.Deliveries() }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
+	regular "github.com/sallyport/sallyport/internal/audit/folder"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 )
 
@@ -56,7 +57,7 @@ type Mark struct {
 
 // line reads the line.
 func (m *Mark) line(dir string) ([]byte, error) {
-	f, err := os.Open(filepath.Join(dir, ledger.SegmentFile(m.Segment)))
+	f, err := regular.Open(filepath.Join(dir, ledger.SegmentFile(m.Segment)))
 	if err != nil {
 		return nil, fmt.Errorf("deliver: %w", err)
 	}
@@ -68,8 +69,8 @@ func (m *Mark) line(dir string) ([]byte, error) {
 }
 
 // firstLine reads the oldest line that is still there, which the ledger wrote of itself.
-func firstLine(dir string) (*Mark, []byte, error) {
-	r := reader{dir: dir}
+func firstLine(dir string, writes func() uint64) (*Mark, []byte, error) {
+	r := reader{dir: dir, last: writes}
 	defer r.close()
 	lines, err := r.lines(1, 1)
 	if err != nil {
@@ -97,7 +98,7 @@ func (c *Cursor) verify(dir string) error {
 	if c.At.Segment == 0 || c.At.Offset == 0 {
 		return nil
 	}
-	f, err := os.Open(filepath.Join(dir, ledger.SegmentFile(c.At.Segment)))
+	f, err := regular.Open(filepath.Join(dir, ledger.SegmentFile(c.At.Segment)))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it need be kept no longer
 	}
@@ -155,7 +156,7 @@ func checkpointEnd(dir string, at int64) bool {
 	if at <= 0 {
 		return at == 0
 	}
-	f, err := os.Open(filepath.Join(dir, ledger.CheckpointFile))
+	f, err := regular.Open(filepath.Join(dir, ledger.CheckpointFile))
 	if err != nil {
 		return false
 	}

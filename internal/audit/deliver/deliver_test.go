@@ -258,7 +258,7 @@ func TestSegmentsThatAreGoneAreCounted(t *testing.T) {
 	}
 	for seq := g.seq.Load(); seq < 510; seq = g.seq.Load() {
 		g.add(50, "")
-		eventually(t, "written", func() bool { p, _ := end(g.dir); return p.Seq == seq+50 })
+		eventually(t, "written", func() bool { p, _ := end(g.dir, nil); return p.Seq == seq+50 })
 	}
 	for n := uint64(1); n < 4; n++ {
 		if err := os.Remove(filepath.Join(g.dir, ledger.SegmentFile(n))); err != nil {
@@ -301,7 +301,7 @@ func TestAnotherDirectoryIsNotGoneOnWith(t *testing.T) {
 	g = openLog(t, g.dir) // a new replica
 	d.set(func(d *sinkDouble) { d.seqs = nil })
 	g.add(5, "")
-	eventually(t, "written", func() bool { p, _ := end(g.dir); return p.Seq == 5 })
+	eventually(t, "written", func() bool { p, _ := end(g.dir, nil); return p.Seq == 5 })
 	s = openSet(t, g, d.spec("a"))
 	closeSet(s, time.Minute)
 	g.close()

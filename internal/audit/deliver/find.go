@@ -5,20 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/audit/chain"
+	regular "github.com/sallyport/sallyport/internal/audit/folder"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 )
 
 // since returns the place before the first receipt that was made at a time or
 // later, and the end if there is none. A segment's lines are not older than the
 // end of the one before it, so that only the first that may hold it is read.
-func since(dir string, from time.Time) (Position, error) {
+func since(dir string, from time.Time, writes func() uint64) (Position, error) {
 	var p Position
-	numbers, err := ledger.Segments(dir)
+	numbers, err := segments(dir, writes)
 	if err != nil {
 		return p, err
 	}
@@ -32,7 +35,7 @@ func since(dir string, from time.Time) (Position, error) {
 			first = i
 		}
 	}
-	r := reader{dir: dir}
+	r := reader{dir: dir, last: writes}
 	defer r.close()
 	found := false
 	for i := first; i < len(numbers) && !found; i++ {
@@ -64,10 +67,27 @@ func since(dir string, from time.Time) (Position, error) {
 }
 
 // end returns the place behind all whole lines.
-func end(dir string) (Position, error) { return since(dir, time.Unix(1<<40, 0)) }
+func end(dir string, writes func() uint64) (Position, error) {
+	return since(dir, time.Unix(1<<40, 0), writes)
+}
+
+// segments returns the numbers of the segments up to the one that is written. Whoever can
+// write the directory can put one behind it: a sink that read on there would never come
+// back to what is written. writes is nil where nobody writes.
+func segments(dir string, writes func() uint64) ([]uint64, error) {
+	last := uint64(math.MaxUint64)
+	if writes != nil {
+		last = writes() // before looking: the next one is there before it is written
+	}
+	numbers, err := ledger.Segments(dir)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(numbers, func(n uint64) bool { return n > last }), nil
+}
 
 func segmentBegan(path string) (time.Time, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return time.Time{}, nil
 	}

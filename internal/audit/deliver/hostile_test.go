@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,7 +119,7 @@ func openOther(t *testing.T, dir string) (*sinkDouble, func()) {
 	g := openLog(t, dir)
 	g.seq.Store(5)
 	g.add(20, `,"name":"two"`)
-	eventually(t, "written", func() bool { p, _ := end(dir); return p.Seq == 25 })
+	eventually(t, "written", func() bool { p, _ := end(dir, nil); return p.Seq == 25 })
 	d := new(sinkDouble)
 	s := openSet(t, g, d.spec("a"))
 	return d, func() { closeSet(s, time.Minute); g.close() }
@@ -279,5 +280,36 @@ func TestAPauseIsNotLostToAReload(t *testing.T) {
 		if err := s.Resume("a"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Somebody puts segments behind the one that is written, while it is.
+func TestNobodyLeadsASinkAwayFromWhatIsWritten(t *testing.T) {
+	g := openLog(t, t.TempDir())
+	defer g.close()
+	d := new(sinkDouble)
+	set := openSet(t, g, d.spec("a"))
+	g.add(10, "")
+	eventually(t, "10", func() bool { return len(d.have()) == 10 })
+	plant := func(n uint64) string { return filepath.Join(g.dir, ledger.SegmentFile(n)) }
+	if err := errors.Join(os.WriteFile(plant(90_000_000), []byte("read on here\n"), 0o600), syscall.Mkfifo(plant(90_000_001), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // it looks every 5
+	late := new(sinkDouble)
+	newest := late.spec("late")
+	newest.Newest = true
+	if err := set.Apply([]Spec{d.spec("a"), newest}); err != nil {
+		t.Fatal(err)
+	}
+	g.add(200, "") // in several segments
+	eventually(t, "all", func() bool { return len(d.have()) >= 210 && len(late.have()) >= 200 })
+	if _, err := set.Replay("a", g.at.Add(200*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the last 11 again", func() bool { return len(d.have()) >= 221 })
+	closeSet(set, 10*time.Second)
+	if err := errors.Join(consecutive(d.have()[:210], 1, 210), consecutive(late.have(), 11, 210)); err != nil || d.kinds[Record] > 60 {
+		t.Errorf("%v, %d records", err, d.kinds[Record])
 	}
 }

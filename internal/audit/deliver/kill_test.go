@@ -37,7 +37,7 @@ func TestVictim(t *testing.T) {
 	g.seq.Store(g.l.Seq())
 	o := g.options()
 	o.dead = 20_000 // put aside often
-	o.Tell = func(sink, why string) { fmt.Println("DISTRUST", sink, why) }
+	o.Tell = func(sink, why string) { fmt.Fprintln(os.Stdout, "DISTRUST", sink, why) }
 	s := New(o)
 	g.set.Store(s)
 	spec := func(name string) Spec {
@@ -46,7 +46,7 @@ func TestVictim(t *testing.T) {
 	if err := s.Apply([]Spec{spec("one"), spec("late")}); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Println("BEGUN")
+	fmt.Fprintln(os.Stdout, "BEGUN")
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		g.add(rand.IntN(30), `,"subject":"u`+fmt.Sprint(rand.IntN(5))+`"`)
 		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
@@ -74,12 +74,13 @@ func TestAKilledGatewayTellsOfNobodyElse(t *testing.T) {
 		}
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
-			if strings.HasPrefix(lines.Text(), "DISTRUST") {
-				t.Errorf("start %d: %s", i, lines.Text())
-			} else if lines.Text() == "BEGUN" && i%3 == 0 {
+			switch line := lines.Text(); {
+			case strings.HasPrefix(line, "DISTRUST"):
+				t.Errorf("start %d: %s", i, line)
+			case line == "BEGUN" && i%3 == 0:
 				time.AfterFunc(time.Duration(rand.IntN(400))*time.Millisecond, func() { _ = cmd.Process.Kill() })
-			} else if lines.Text() != "BEGUN" {
-				t.Log(lines.Text())
+			case line != "BEGUN":
+				t.Log(line)
 			}
 		}
 		_ = cmd.Wait()

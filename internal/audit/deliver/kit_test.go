@@ -31,7 +31,7 @@ type testLog struct {
 func testKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, 32)) }
 
 func (g *testLog) options() Options {
-	return Options{Directory: g.dir, Head: g.seq.Load, Log: quiet(), Now: time.Now, Key: testKey(), Before: g.l.Deliveries(), Begun: g.l.Turn}
+	return Options{Directory: g.dir, Head: g.seq.Load, Writes: g.l.Segment, Log: quiet(), Now: time.Now, Key: testKey(), Before: g.l.Deliveries(), Begun: g.l.Turn}
 }
 
 type nobody struct{}

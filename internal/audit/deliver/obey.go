@@ -23,7 +23,7 @@ func (w *worker) obey(ctx context.Context) {
 	if after.IsZero() {
 		return
 	}
-	r := reader{dir: w.source}
+	r := reader{dir: w.source, last: w.writes}
 	defer r.close()
 	r.seek(at)
 	var from *time.Time
@@ -56,7 +56,7 @@ func (w *worker) obey(ctx context.Context) {
 		}
 	}
 	w.mu.Lock()
-	steered := w.cursor.Steered != after // meanwhile: an end of a pause is not the last word
+	steered := !w.cursor.Steered.Equal(after) // meanwhile: an end of a pause is not the last word
 	w.mu.Unlock()
 	if from != nil {
 		w.redo(*from)
@@ -72,7 +72,7 @@ func (w *worker) obey(ctx context.Context) {
 
 // redo replays.
 func (w *worker) redo(from time.Time) {
-	p, err := since(w.source, from)
+	p, err := since(w.source, from, w.writes)
 	if err != nil {
 		p = Position{}
 	}

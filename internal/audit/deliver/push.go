@@ -127,7 +127,7 @@ func (w *worker) takes(ctx context.Context) bool {
 	}
 	line, err := at.line(w.source)
 	if errors.Is(err, os.ErrNotExist) { // it need be kept no longer; what a segment begins with is no caller's words
-		at, line, err = firstLine(w.source)
+		at, line, err = firstLine(w.source, w.writes)
 	}
 	if err != nil {
 		return false

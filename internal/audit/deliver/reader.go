@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	regular "github.com/sallyport/sallyport/internal/audit/folder"
 	"github.com/sallyport/sallyport/internal/audit/ledger"
 )
 
@@ -16,6 +17,7 @@ import (
 // on. It reads what is there; a line that has no end yet is left for later.
 type reader struct {
 	dir  string
+	last func() uint64 // see segments
 	at   Position
 	file *os.File // of at.Segment
 	buf  []byte
@@ -51,7 +53,7 @@ func (r *reader) lines(n, size int) ([]raw, error) {
 		}
 	}
 	for {
-		numbers, err := ledger.Segments(r.dir) // before reading: what a segment gets after the next one began, nobody writes
+		numbers, err := segments(r.dir, r.last) // before reading: what a segment gets after the next one began, nobody writes
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +85,7 @@ func (r *reader) open(numbers []uint64) (ok bool, err error) {
 		if n < r.at.Segment {
 			continue
 		}
-		f, err := os.Open(filepath.Join(r.dir, ledger.SegmentFile(n)))
+		f, err := regular.Open(filepath.Join(r.dir, ledger.SegmentFile(n)))
 		if errors.Is(err, os.ErrNotExist) {
 			continue // it has just been removed
 		}
@@ -143,7 +145,7 @@ func (r *reader) read(n, size int) ([]raw, error) {
 
 // checkpointLines returns whole lines of the checkpoints from an offset on.
 func checkpointLines(dir string, from int64, n int) ([]raw, error) {
-	f, err := os.Open(filepath.Join(dir, ledger.CheckpointFile))
+	f, err := regular.Open(filepath.Join(dir, ledger.CheckpointFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Directory string        // of receipts
 	Head      func() uint64 // the last receipt in it
+	Writes    func() uint64 // the segment that is written; nil where nobody writes
 	Log       *slog.Logger
 	Now       func() time.Time
 
@@ -132,7 +133,7 @@ func (s *Set) apply(specs []Spec) (says []func(), err error) {
 
 // start begins a sink: where the worker before it was, or else where the disk says.
 func (s *Set) start(spec Spec, before *worker, says *[]func()) (_ *worker, err error) {
-	w := &worker{Spec: spec, log: s.o.Log, source: s.o.Directory, key: s.o.Key, of: s.o.Before.Replica, head: s.o.Head, now: s.o.Now, full: cmp.Or(s.o.dead, maxDead),
+	w := &worker{Spec: spec, log: s.o.Log, source: s.o.Directory, key: s.o.Key, of: s.o.Before.Replica, head: s.o.Head, now: s.o.Now, full: cmp.Or(s.o.dead, maxDead), writes: s.o.Writes,
 		kick: make(chan struct{}, 1), done: make(chan struct{})}
 	if w.folder, err = openFolder(s.o.Directory, spec.Name); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, spec.Name)
@@ -189,7 +190,7 @@ func (w *worker) place(known bool) error {
 	c := w.cursor
 	switch {
 	case !known && w.Newest:
-		if c.At, err = end(w.source); err != nil {
+		if c.At, err = end(w.source, w.writes); err != nil {
 			return err
 		}
 	case known:
@@ -217,7 +218,7 @@ func (w *worker) place(known bool) error {
 		c.Steered = w.now().UTC()
 	}
 	if known && w.Overlap > 0 && !c.Through.IsZero() && c.At.Segment > 0 {
-		back, err := since(w.source, c.Through.Add(-w.Overlap))
+		back, err := since(w.source, c.Through.Add(-w.Overlap), w.writes)
 		if err != nil {
 			return err
 		}
@@ -284,7 +285,7 @@ func (s *Set) pause(name string, yes bool) error {
 // Replay has a sink get everything again that was made at a time or later, from
 // the oldest receipt that is still there. It returns the first.
 func (s *Set) Replay(name string, from time.Time) (seq uint64, err error) {
-	p, err := since(s.o.Directory, from)
+	p, err := since(s.o.Directory, from, s.o.Writes)
 	if err != nil {
 		return 0, err
 	}

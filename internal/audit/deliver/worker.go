@@ -52,6 +52,7 @@ type worker struct {
 	of     string // replica whose directory it is
 	tell   func(sink, why string)
 	head   func() uint64 // the last receipt of the log
+	writes func() uint64 // the segment that is written
 	now    func() time.Time
 
 	kick   chan struct{} // something was asked of it
@@ -96,6 +97,7 @@ func (w *worker) run(ctx context.Context) {
 	defer w.drop()
 	defer func() { w.save(true) }()
 	w.r.dir, w.aside.r.dir = w.source, w.source
+	w.r.last, w.aside.r.last = w.writes, w.writes
 	w.obey(ctx)
 	poll := time.NewTimer(0)
 	defer poll.Stop()

@@ -178,9 +178,13 @@ func (c *checkpoints) copy() error {
 	if len(c.unpublished) == 0 {
 		return nil
 	}
-	f, err := os.OpenFile(c.publish, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(c.publish, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0o600) // nobody waits for a pipe
 	if err != nil {
 		return fmt.Errorf("ledger: publish checkpoints: %w", err)
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = f.Close()
+		return fmt.Errorf("ledger: publish checkpoints: %s: %w", c.publish, folder.ErrIrregular)
 	}
 	text := c.unpublished
 	if c.torn {

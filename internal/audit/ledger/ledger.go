@@ -45,6 +45,8 @@ type Ledger struct {
 	before Deliveries  // as the start found it
 	sinks  []string    // that have begun; nil if nobody knows
 	turned atomic.Bool // a new segment is to begin
+
+	writes atomic.Uint64 // segment
 }
 
 // Open continues the ledger of a directory, or begins one. What a killed
@@ -179,6 +181,7 @@ func (l *Ledger) begin(h chain.Header) error {
 		_ = l.file.Close() // synced with its last checkpoint
 	}
 	l.file, l.segment, l.off, l.began = f, h.Segment, 0, l.o.Now()
+	l.writes.Store(h.Segment)
 	l.tree, l.ended, l.sealed, l.marked = chain.NewTree(l.hasher), false, false, 0
 	h.Time = l.began.UTC()
 	h.Sinks = l.nameSinks()
@@ -294,6 +297,10 @@ func (l *Ledger) rotate() error {
 	}
 	return l.flush()
 }
+
+// Segment returns the number of the segment that is written. It may be called from any
+// goroutine.
+func (l *Ledger) Segment() uint64 { return l.writes.Load() }
 
 // shut closes the files.
 func (l *Ledger) shut() {

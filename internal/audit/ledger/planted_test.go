@@ -33,3 +33,26 @@ func TestNothingThatIsPlantedInTheDirectoryIsWaitedForOrWrittenThrough(t *testin
 		}
 	}
 }
+
+// Nobody reads the pipe, so that whoever opens it to write waits.
+func TestAPipeInThePlaceOfPublishedCheckpointsHoldsNothingUp(t *testing.T) {
+	o := options(t)
+	o.Publish = filepath.Join(t.TempDir(), "published")
+	if err := syscall.Mkfifo(o.Publish, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, o)
+	if l.private == nil {
+		t.Error("checkpoints pass for published")
+	}
+	l.shut()
+	r, err := os.OpenFile(o.Publish, os.O_RDONLY|syscall.O_NONBLOCK, 0) // and now somebody does
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if l = open(t, o); !errors.Is(l.private, folder.ErrIrregular) {
+		t.Errorf("%v", l.private)
+	}
+	l.shut()
+}
