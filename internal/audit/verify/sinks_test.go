@@ -142,3 +142,28 @@ func TestWhatSinksRememberIsVerifiedToo(t *testing.T) {
 		})
 	}
 }
+
+// A gateway goes on while its directory is verified, and has other dead letters then.
+func TestWhatASinkDoesMeanwhileIsNoFinding(t *testing.T) {
+	b := newBooks(t)
+	b.keep(t, 40, 8<<10)
+	b.deliverAll(t, 20)
+	meanwhile := func(*verify.Line) error {
+		if err := os.Remove(b.path("sinks/a/" + deliver.DeadFile)); err != nil {
+			return err
+		}
+		b.deliverAll(t, 1)
+		return nil
+	}
+	r, err := verify.Directory(b.dir, verify.Options{Keys: b.keys, Each: func(l *verify.Line) error {
+		if now := meanwhile; now != nil {
+			meanwhile = nil
+			return now(l)
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good(t, r)
+}
