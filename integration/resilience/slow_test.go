@@ -19,7 +19,7 @@ import (
 // nothing. What waits in Envoy and in the gateway for each of them is bounded; it
 // was 16 MiB, the window of HTTP/2 between the two.
 func TestClientsThatReadNothingCostEnvoyLittle(t *testing.T) {
-	const clients, each = 12, 8 << 10 // KiB
+	const clients, each = 5, 10 << 10 // KiB
 	var sent atomic.Int64
 	text := "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":\"" + strings.Repeat("x", 100_000) + "\"}}\n\n"
 	flood := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,7 +54,7 @@ func TestClientsThatReadNothingCostEnvoyLittle(t *testing.T) {
 		now := sent.Load()
 		still := now > 0 && now == last
 		last = now
-		time.Sleep(time.Second)
+		time.Sleep(500 * time.Millisecond)
 		return still
 	})
 	if grown := resident(t, envoy[0]) - before; grown > clients*each {
