@@ -48,8 +48,9 @@ func (s *siem) Deliver(ctx context.Context, items []*Item) (Outcome, error) {
 		s.seen = make(map[string]bool)
 	}
 	for _, it := range items {
-		if it.Kind == Receipt && !s.seen[it.ID] {
-			s.seen[it.ID] = true
+		first := !s.seen[it.ID]
+		s.seen[it.ID] = true
+		if it.Kind == Receipt && first {
 			s.got = append(s.got, fmt.Sprintf("%s %d", factsOf(it.Kind, it.line).Tenant, it.Seq))
 		}
 	}
@@ -138,6 +139,11 @@ func TestACallerWhoseReceiptsAreRefusedHoldsUpNobodyElse(t *testing.T) {
 	if x := s.of("x"); !slices.IsSorted(x) {
 		t.Error("not in order, of x")
 	}
+	eventually(t, "what was taken is counted once", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return set.Status()[0].Delivered == uint64(len(s.seen))
+	})
 	closeSet(set, time.Minute)
 	g.close()
 }

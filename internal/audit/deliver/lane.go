@@ -173,9 +173,6 @@ func (w *worker) one(ctx context.Context) {
 	if err == nil {
 		w.conduct(items, out)
 		l.broken.taken(len(items) - len(left) - len(out.Refused))
-		w.mu.Lock()
-		w.cursor.Delivered += uint64(len(items) - len(left) - len(out.Refused))
-		w.mu.Unlock()
 	}
 	l.items = append(slices.Clone(left), l.items[len(items):]...)
 	w.stuck(err)

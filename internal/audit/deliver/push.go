@@ -67,8 +67,8 @@ func (w *worker) halves(ctx context.Context, items []*Item, tries int) bool {
 	return w.push(ctx, items[:half], tries) && w.push(ctx, items[half:], tries)
 }
 
-// settle buries what was refused of a batch, and returns what is to be tried
-// again, and why.
+// settle counts what was taken of a batch, buries what was refused, and returns what
+// is to be tried again, and why.
 func (w *worker) settle(ctx context.Context, items []*Item, out Outcome) ([]*Item, error) {
 	var again []*Item
 	why := out.Why
@@ -86,6 +86,7 @@ func (w *worker) settle(ctx context.Context, items []*Item, out Outcome) ([]*Ite
 		}
 	}
 	w.mu.Lock()
+	w.cursor.Delivered += uint64(len(items) - len(left))
 	room := mostPoison - w.poisoned
 	w.mu.Unlock()
 	refused := out.Refused

@@ -76,7 +76,6 @@ func (w *worker) advance(b *batch) {
 			w.cursor.Through = b.through
 		}
 	}
-	w.cursor.Delivered += uint64(len(b.items))
 	w.cursor.Filtered += b.filtered
 	w.pending, w.dirty = time.Time{}, true
 	w.mu.Unlock()
