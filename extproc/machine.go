@@ -54,7 +54,7 @@ type machine struct {
 	since      string // the event that it resumes from, where that had to be opened
 	eventsOnly bool   // the client accepts no JSON
 	tracestate bool   // it has that header
-	parent     string // its traceparent, for the access log
+	parent     string // its traceparent where that is well-formed, for the access log
 	blind      bool   // Envoy does not send the response, since no guard wants it
 
 	// The response.

@@ -35,7 +35,9 @@ func (m *machine) requestHeaders(ctx context.Context, msg *extprocv3.HttpHeaders
 	}
 	m.eventsOnly = gate.EventsOnly(h)
 	if m.wishes.Log {
-		m.parent = h.Value("traceparent")
+		if v := h.Value("traceparent"); isPlace(v) {
+			m.parent = v[:guard.TraceparentLen]
+		}
 	}
 	name := m.server
 	if name == "" && !query { // our own routes match the whole path, so a query leads nowhere
@@ -223,8 +225,8 @@ func (m *machine) propagate(c *change) {
 		}
 		if m.x.Trace.On() {
 			c.add(envoymap.ParentHeader, string(m.x.Trace.AppendTraceparent(nil)))
-		} else if _, _, _, ok := guard.Traceparent(m.parent); ok {
-			c.add(envoymap.ParentHeader, m.parent[:wellFormed])
+		} else if m.parent != "" {
+			c.add(envoymap.ParentHeader, m.parent)
 		}
 	}
 	set, remove := gate.Propagate(&m.x.Trace, m.tracestate)
@@ -244,15 +246,18 @@ func (m *machine) facts(reason guard.Reason) *structpb.Struct {
 		f.Exchange, f.Decision, f.Name = m.x.ID, m.verdict.String(), m.x.Asked.InClear()
 		if m.x.Trace.On() {
 			f.Trace = string(m.x.Trace.AppendID(nil))
-		} else if _, _, _, ok := guard.Traceparent(m.parent); ok {
+		} else if m.parent != "" {
 			f.Trace = m.parent[3:35]
 		}
 	}
 	return envoymap.InNamespace(f.Metadata())
 }
 
-// wellFormed is the length of a traceparent, without what later versions may add.
-const wellFormed = 55
+// isPlace reports whether a traceparent is well-formed.
+func isPlace(traceparent string) bool {
+	_, _, _, ok := guard.Traceparent(traceparent)
+	return ok
+}
 
 // loggable reports whether s can be a header for the access log.
 func loggable(s string) bool { return len(s) <= 128 && envoymap.HeaderID([]byte(s)) }

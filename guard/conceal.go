@@ -80,10 +80,25 @@ func telling(s string) bool {
 	if len(s) < 6 {
 		return false
 	}
-	if len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' && strings.Trim(s, "0123456789abcdefABCDEF-") == "" {
+	if IsUUID(s) {
 		return false
 	}
 	return len(s) > 48 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-./") != ""
+}
+
+// IsUUID reports whether text is a UUID as most ids are, in which there is nothing
+// to find.
+func IsUUID[T string | []byte](text T) bool {
+	if len(text) != 36 {
+		return false
+	}
+	for i := range len(text) {
+		c := text[i]
+		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // Target names what a message works on, or, of a reply, what it was asked for: whole,

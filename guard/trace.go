@@ -44,10 +44,14 @@ func (t *Trace) AppendTraceparent(b []byte) []byte {
 	return b
 }
 
+// TraceparentLen is the length of a traceparent of the one version that there is. In
+// what later versions add behind it there can be anything.
+const TraceparentLen = 55
+
 // Traceparent reads the place that somebody says to be in, in the one way that W3C
 // Trace Context allows.
 func Traceparent(v string) (trace [16]byte, span [8]byte, sampled, ok bool) {
-	if len(v) < 55 || v[2] != '-' || v[35] != '-' || v[52] != '-' || v[:2] == "ff" || len(v) > 55 && (v[:2] == "00" || v[55] != '-') ||
+	if len(v) < TraceparentLen || v[2] != '-' || v[35] != '-' || v[52] != '-' || v[:2] == "ff" || len(v) > TraceparentLen && (v[:2] == "00" || v[55] != '-') ||
 		!isHex(v[:2]) || !isHex(v[3:35]) || !isHex(v[36:52]) || !isHex(v[53:55]) {
 		return trace, span, false, false
 	}

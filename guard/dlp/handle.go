@@ -27,18 +27,15 @@ func (g *dlp) handle(places []place, s *scan, x *guard.Exchange, m *mcp.Message,
 	switch {
 	case t.Kind == mcp.LeafKey, m.Direction == mcp.ToClient && h == mcp.Issued: // the client's own, which it knows
 		return places
-	case t.Kind == mcp.LeafNumber && len(t.Value) < leastDigits, len(t.Value) < least, isUUID(t.Value):
+	case t.Kind == mcp.LeafNumber && len(t.Value) < leastDigits, len(t.Value) < least, guard.IsUUID(t.Value):
 		return places
 	}
 	s.found = s.coded(t.Value, h == mcp.Own && m.Direction == mcp.ToServer)
 	for i := range s.found {
 		f := &s.found[i]
-		a := g.decide(x, m, f)
+		a := g.kept(x, m, f)
 		if a == allow {
 			continue
-		}
-		if a.rewrites() {
-			a = block
 		}
 		p := place{Finding: *f, action: a, kind: t.Kind, value: bytes.Clone(t.Value[f.Start:f.End]), pointer: t.Pointer()}
 		p.start, p.end = t.Span(f.Start, f.End)
@@ -63,21 +60,6 @@ func (s *scan) coded(text []byte, own bool) []recogniser.Finding {
 		}
 		return !own && f.Class == recogniser.PII
 	})
-}
-
-// isUUID reports whether text is a UUID as most ids are, in which there is nothing
-// to find.
-func isUUID[T string | []byte](text T) bool {
-	if len(text) != 36 {
-		return false
-	}
-	for i := range len(text) {
-		c := text[i]
-		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
-			return false
-		}
-	}
-	return true
 }
 
 // isState reports whether text is a signed or encrypted token that a server can have

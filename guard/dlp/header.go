@@ -25,9 +25,6 @@ type seen struct {
 // take the place of another's that is the same: how long an answer takes would tell.
 type headerLine struct{ tenant, name, value string }
 
-// wellFormed is the length of a traceparent of the one version that there is.
-const wellFormed = 55
-
 // longestSeen is the length of the longest line that is remembered, in bytes.
 const longestSeen = 320
 
@@ -89,7 +86,7 @@ func (s *scan) line(name string, value []byte) {
 			return
 		}
 	case "traceparent":
-		if len(value) == wellFormed { // in what later versions add there can be anything
+		if len(value) == guard.TraceparentLen { // in what later versions add there can be anything
 			if _, _, _, ok := guard.Traceparent(string(value)); ok {
 				return
 			}
@@ -97,7 +94,7 @@ func (s *scan) line(name string, value []byte) {
 	default:
 		named = len(name) >= least && (strings.HasPrefix(name, "mcp-") || strings.HasPrefix(name, "x-envoy-")) // of which a client makes up any
 	}
-	if !named && (len(value) < least || isUUID(value)) {
+	if !named && (len(value) < least || guard.IsUUID(value)) {
 		return
 	}
 	at := g.lines.at(s.lines.owner, name, value)
@@ -150,11 +147,7 @@ func (s *scan) name(name string) []byte {
 func (s *scan) act(where string, text []byte) {
 	for i := range s.found {
 		f := &s.found[i]
-		a := s.lines.g.decide(s.lines.x, s.lines.m, f)
-		if a.rewrites() {
-			a = block
-		}
-		if a != allow {
+		if a := s.lines.g.kept(s.lines.x, s.lines.m, f); a != allow {
 			s.lines.places = append(s.lines.places, place{Finding: *f, action: a, kind: mcp.LeafString, value: text[f.Start:f.End], pointer: where})
 		}
 	}

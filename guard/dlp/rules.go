@@ -72,6 +72,15 @@ func (g *dlp) decide(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) a
 	return actionOf(a.PII)
 }
 
+// kept is decide where nothing can be replaced: what would be is blocked.
+func (g *dlp) kept(x *guard.Exchange, m *mcp.Message, f *recogniser.Finding) action {
+	a := g.decide(x, m, f)
+	if a.rewrites() {
+		return block
+	}
+	return a
+}
+
 // describes reports whether a message is what a server says of itself and of what
 // it offers, rather than of anybody's data, such as the resources that there are.
 func describes(x *guard.Exchange, m *mcp.Message) bool {
