@@ -28,16 +28,20 @@ func decodeCommand(body []byte, into any) error {
 // and the event that it is. What drops receipts of calls drops none of these: whoever fills
 // the queue must not get a change that nobody can see.
 func (g *Gateway) keepCommand(ctx context.Context, page, what string, body []byte, e guard.Event) error {
-	x := &guard.Exchange{ID: "admin-" + strconv.FormatInt(time.Now().UnixNano(), 36), Verb: http.MethodPost, Path: page + "/" + what, Started: time.Now()}
-	d := &guard.Decision{Action: guard.Allow, Guard: e.Guard, At: time.Now(), Detail: "admin: " + what + " " + string(bytes.TrimSpace(body)), Events: []guard.Event{e}}
-	form := g.form(g.source.Current())
-	form.Must = true
-	err := g.receipts.Under(form).Observe(ctx, x, nil, d)
-	if err == nil {
-		err = g.metrics.Observe(ctx, x, nil, d)
-	}
-	if err != nil {
+	if err := g.keepAdmin(ctx, http.MethodPost, page+"/"+what, "admin: "+what+" "+string(bytes.TrimSpace(body)), e); err != nil {
 		return fmt.Errorf("nothing was changed, because no receipt could be kept: %w", err)
 	}
 	return nil
+}
+
+// keepAdmin keeps a receipt of what the admin interface, and no caller, has to do with.
+func (g *Gateway) keepAdmin(ctx context.Context, verb, path, detail string, e guard.Event) error {
+	x := &guard.Exchange{ID: "admin-" + strconv.FormatInt(time.Now().UnixNano(), 36), Verb: verb, Path: path, Started: time.Now()}
+	d := &guard.Decision{Action: guard.Allow, Guard: e.Guard, At: time.Now(), Detail: detail, Events: []guard.Event{e}}
+	form := g.form(g.source.Current())
+	form.Must = true
+	if err := g.receipts.Under(form).Observe(ctx, x, nil, d); err != nil {
+		return err
+	}
+	return g.metrics.Observe(ctx, x, nil, d)
 }

@@ -48,6 +48,7 @@ type Gateway struct {
 	traces   traces
 	receipts receipts
 	names    []byte                      // key of the digests of names in receipts
+	signs    signing                     // without a receipt directory, nothing
 	ring     *keyring.Ring               // nil where receipts seal nothing
 	sinks    *deliver.Set                // nil without a receipt directory
 	reading  atomic.Pointer[deliver.Set] // the same, for the writer of receipts
@@ -93,7 +94,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if g.names, err = nameKey(cfg.Receipts.URIs.Key); err != nil {
 		return err
 	}
-	out, closeOut, err := openReceipts(cfg.Receipts, o.Stdout, g.needed, g.sinkNames, g.log)
+	if g.signs, err = openSigning(cfg.Receipts); err != nil {
+		return err
+	}
+	out, closeOut, err := openReceipts(cfg.Receipts, g.signs, o.Stdout, g.needed, g.sinkNames, g.log)
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,11 @@ func TestReceiptsStayAsLongAsKeepForAndKeepUndeliveredSay(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "receipts")
 			cfg := optioned(t, "receipts: {directory: "+dir+", sign_with: \"env:OPTIONS_KEY\", segment_time: 1s, checkpoint_every: 50ms, "+tt.keep+"}\n")
-			r, err := keepReceipts(cfg.Receipts, tt.needed, nil, slog.New(slog.DiscardHandler))
+			signs, err := openSigning(cfg.Receipts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := keepReceipts(cfg.Receipts, signs, tt.needed, nil, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -60,9 +60,9 @@ func nameKey(ref notation.SecretRef) ([]byte, error) {
 // openReceipts begins to keep receipts; needed tells what of them somebody has to
 // read still, and sinks who. The function it returns closes what
 // they were written to.
-func openReceipts(c config.Receipts, stdout io.Writer, needed func() (uint64, bool), sinks func() []string, log *slog.Logger) (receipts, func() error, error) {
+func openReceipts(c config.Receipts, s signing, stdout io.Writer, needed func() (uint64, bool), sinks func() []string, log *slog.Logger) (receipts, func() error, error) {
 	if c.Directory != "" {
-		kept, err := keepReceipts(c, needed, sinks, log)
+		kept, err := keepReceipts(c, s, needed, sinks, log)
 		return kept, func() error { return nil }, err
 	}
 	out, closeOut, err := receiptWriter(c, stdout)
@@ -72,17 +72,13 @@ func openReceipts(c config.Receipts, stdout io.Writer, needed func() (uint64, bo
 	return audit.New(out, c.Queue, audit.WhenFull(c.WhenFull), log), closeOut, nil
 }
 
-func keepReceipts(c config.Receipts, needed func() (uint64, bool), sinks func() []string, log *slog.Logger) (receipts, error) {
-	key, before, err := signingKeys(c)
-	if err != nil {
-		return nil, err
-	}
+func keepReceipts(c config.Receipts, s signing, needed func() (uint64, bool), sinks func() []string, log *slog.Logger) (receipts, error) {
 	adopt := func(d *ledger.Deliveries) []string {
-		return deliver.Adopt(&deliver.Options{Directory: c.Directory, Log: log, Now: time.Now, Key: key, Before: *d})
+		return deliver.Adopt(&deliver.Options{Directory: c.Directory, Log: log, Now: time.Now, Key: s.key, Before: *d})
 	}
 	kept, err := audit.Keep(ledger.Options{
 		Directory: c.Directory, SegmentSize: int64(c.SegmentSize), SegmentTime: c.SegmentTime, CheckpointEvery: c.CheckpointEvery,
-		Key: key, Trust: before, Sinks: sinks, Adopt: adopt, Publish: c.Publish, Spool: max(c.Queue, 1024) << 10, Log: log, Now: time.Now,
+		Key: s.key, Trust: s.before, Sinks: sinks, Adopt: adopt, Publish: c.Publish, Spool: max(c.Queue, 1024) << 10, Log: log, Now: time.Now,
 		Retention: ledger.Retention{For: c.KeepFor, Needed: needed, Undelivered: c.KeepUndelivered},
 	}, audit.WhenFull(c.WhenFull))
 	if err != nil {

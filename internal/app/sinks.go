@@ -27,10 +27,6 @@ func (g *Gateway) openSinks(cfg *config.Config) error {
 	if !ok {
 		return nil
 	}
-	key, before, err := signingKeys(cfg.Receipts)
-	if err != nil {
-		return err
-	}
 	early := false // and then there are no names to be written down yet
 	begun := func() {
 		if early = g.reading.Load() == nil; !early {
@@ -38,7 +34,7 @@ func (g *Gateway) openSinks(cfg *config.Config) error {
 		}
 	}
 	s := deliver.New(deliver.Options{Directory: cfg.Receipts.Directory, Head: kept.Head, Writes: kept.Segment, Log: g.log, Now: time.Now,
-		Key: key, Trust: before, Before: kept.Deliveries(), Begun: begun, Tell: g.distrusted})
+		Key: g.signs.key, Trust: g.signs.before, Before: kept.Deliveries(), Begun: begun, Tell: g.distrusted})
 	g.sinks = s
 	if err := g.applySinks(cfg); err != nil {
 		return err

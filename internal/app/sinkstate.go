@@ -5,24 +5,31 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/sallyport/sallyport/guard"
 	"github.com/sallyport/sallyport/internal/audit/chain"
 	"github.com/sallyport/sallyport/internal/config"
 )
 
-// signingKeys reads the key that signs checkpoints and what sinks remember, and the public
-// keys of those before it.
-func signingKeys(c config.Receipts) (ed25519.PrivateKey, chain.Keys, error) {
+// signing is the key that signs checkpoints and what sinks remember, and the public keys
+// of those before it.
+type signing struct {
+	key    ed25519.PrivateKey
+	before chain.Keys
+}
+
+// openSigning reads the keys, once: log and sinks must not have different ones.
+func openSigning(c config.Receipts) (signing, error) {
+	if c.Directory == "" {
+		return signing{}, nil
+	}
 	pem, err := c.SignWith.Resolve()
 	if err != nil {
-		return nil, nil, fmt.Errorf("receipts.sign_with: %w", err)
+		return signing{}, fmt.Errorf("receipts.sign_with: %w", err)
 	}
 	key, err := chain.ParsePrivateKey([]byte(pem.Reveal()))
 	if err != nil {
-		return nil, nil, fmt.Errorf("receipts.sign_with: %s: %w", c.SignWith, err)
+		return signing{}, fmt.Errorf("receipts.sign_with: %s: %w", c.SignWith, err)
 	}
 	before := chain.Keys{}
 	for _, ref := range c.SignedBefore {
@@ -31,10 +38,10 @@ func signingKeys(c config.Receipts) (ed25519.PrivateKey, chain.Keys, error) {
 			err = before.Add([]byte(text.Reveal()))
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("receipts.signed_before: %s: %w", ref, err)
+			return signing{}, fmt.Errorf("receipts.signed_before: %s: %w", ref, err)
 		}
 	}
-	return key, before, nil
+	return signing{key, before}, nil
 }
 
 // sinkNames are the sinks that remember something, for the log to write down.
@@ -48,17 +55,8 @@ func (g *Gateway) sinkNames() []string {
 // distrusted keeps a receipt of a sink whose state somebody else wrote, so that it is in
 // the log, and with that in each sink. The sink goes on all the same.
 func (g *Gateway) distrusted(sink, why string) {
-	ctx := context.Background()
-	x := &guard.Exchange{ID: "admin-" + strconv.FormatInt(time.Now().UnixNano(), 36), Verb: http.MethodGet, Path: "/v1/sinks", Started: time.Now()}
-	d := &guard.Decision{Action: guard.Allow, Guard: "sinks", At: time.Now(), Detail: "sink " + sink + ": " + why,
-		Events: []guard.Event{{Kind: "sink_distrusted", Guard: "sinks", Detail: "sink " + sink}}}
-	form := g.form(g.source.Current())
-	form.Must = true
-	err := g.receipts.Under(form).Observe(ctx, x, nil, d)
-	if err == nil {
-		err = g.metrics.Observe(ctx, x, nil, d)
-	}
-	if err != nil {
+	e := guard.Event{Kind: "sink_distrusted", Guard: "sinks", Detail: "sink " + sink}
+	if err := g.keepAdmin(context.Background(), http.MethodGet, "/v1/sinks", "sink "+sink+": "+why, e); err != nil {
 		g.log.Error("no receipt could be kept of what was found of a sink", "sink", sink, "err", err)
 	}
 }

@@ -7,10 +7,18 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 )
 
 // Keys are public keys by their id.
 type Keys map[string]ed25519.PublicKey
+
+// With returns the keys and one more.
+func (k Keys) With(pub ed25519.PublicKey) Keys {
+	all := Keys{KeyID(pub): pub}
+	maps.Copy(all, k)
+	return all
+}
 
 // GenerateKey returns a new key pair as PEM: PKCS #8, and PKIX, as openssl
 // writes and reads them.

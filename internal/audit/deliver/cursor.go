@@ -90,8 +90,12 @@ var (
 
 // verify reports whether the place is one between two lines of the log, and the line
 // before it the one that was read: a log that was put back from a copy may have gone
-// on otherwise, and what it has before the place was never delivered.
-func (c *Cursor) verify(dir string) error {
+// on otherwise, and what it has before the place was never delivered. last is the
+// last segment of the log.
+func (c *Cursor) verify(dir string, last uint64) error {
+	if c.At.Segment > last {
+		return errGone
+	}
 	if c.At.Offset < 0 {
 		return errElsewhere
 	}

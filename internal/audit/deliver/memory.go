@@ -56,15 +56,11 @@ func ReadMemory(directory, sink string) (*Memory, error) {
 // Ahead returns why the place is none in the directory; nil where it is one. What it says of
 // the directory is as true as the memory.
 func (m *Memory) Ahead(directory string) error {
-	c := m.Cursor
 	last, err := lastSegment(directory)
-	if err == nil {
-		err = c.verify(directory)
+	if err != nil {
+		return err
 	}
-	if c.At.Segment > last {
-		err = errGone
-	}
-	return err
+	return m.Cursor.verify(directory, last)
 }
 
 // LettersKept reports whether the dead letters are there that were written.

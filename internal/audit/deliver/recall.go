@@ -18,15 +18,7 @@ type Distrust struct {
 }
 
 // keys are those with which what sinks remember may be signed.
-func (o *Options) keys() chain.Keys {
-	out := chain.Keys{}
-	for id, pub := range o.Trust {
-		out[id] = pub
-	}
-	pub := o.Key.Public().(ed25519.PublicKey)
-	out[chain.KeyID(pub)] = pub
-	return out
-}
+func (o *Options) keys() chain.Keys { return o.Trust.With(o.Key.Public().(ed25519.PublicKey)) }
 
 // recall reads what the sink remembers; known is false where it begins. What nobody
 // has signed is not believed: the sink begins with the oldest receipt, so that some come

@@ -22,8 +22,7 @@ type checkpoints struct {
 	previous chain.Hash // hash of its line
 	last     *chain.Checkpoint
 	begun    []beginning // of the segments that they are about, in order
-	own      ed25519.PublicKey
-	trust    chain.Keys // that signed before it
+	keys     chain.Keys  // that are believed
 
 	publish     string
 	unpublished []byte // lines that the copy lacks
@@ -40,10 +39,7 @@ type beginning struct {
 
 // believes reports whether a checkpoint was signed with a key that is known.
 func (c *checkpoints) believes(p *chain.Checkpoint) bool {
-	if p.Key == chain.KeyID(c.own) {
-		return p.Signed(c.own)
-	}
-	pub, known := c.trust[p.Key]
+	pub, known := c.keys[p.Key]
 	return known && p.Signed(pub)
 }
 
@@ -89,7 +85,7 @@ func openCheckpoints(path string, o *Options) (c *checkpoints, trouble string, e
 		return nil, "", fmt.Errorf("ledger: %w", err)
 	}
 	whole := all[:bytes.LastIndexByte(all, '\n')+1]
-	c = &checkpoints{file: f, off: int64(len(whole)), publish: o.Publish, own: o.Key.Public().(ed25519.PublicKey), trust: o.Trust}
+	c = &checkpoints{file: f, off: int64(len(whole)), publish: o.Publish, keys: o.Trust.With(o.Key.Public().(ed25519.PublicKey))}
 	if err := f.Truncate(c.off); err != nil {
 		return nil, "", fmt.Errorf("ledger: %w", err)
 	}
@@ -108,8 +104,7 @@ func openCheckpoints(path string, o *Options) (c *checkpoints, trouble string, e
 		}
 		c.previous = chain.LineHash(line)
 	}
-	_, known := c.trust[c.key()]
-	if p := c.last; p != nil && (known || p.Key == chain.KeyID(c.own)) && !c.believes(p) { // and with it all that are before it
+	if p := c.last; p != nil && c.keys[p.Key] != nil && !c.believes(p) { // and with it all that are before it
 		trouble = fmt.Sprintf("checkpoint %d was not signed with the key that it names", p.Number)
 	}
 	if c.publish != "" {
@@ -118,14 +113,6 @@ func openCheckpoints(path string, o *Options) (c *checkpoints, trouble string, e
 		}
 	}
 	return c, trouble, nil
-}
-
-// key names the key of the last checkpoint.
-func (c *checkpoints) key() string {
-	if c.last == nil {
-		return ""
-	}
-	return c.last.Key
 }
 
 // compare finds what the copy lacks. It returns what the copy has and the
