@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/integration/testenv"
 	"github.com/sallyport/sallyport/internal/app"
 	"github.com/sallyport/sallyport/internal/config"
 )
@@ -14,20 +15,7 @@ import (
 // pages returns the pages that people read first, and those of more patterns.
 func pages(t *testing.T, more ...string) map[string]string {
 	t.Helper()
-	out := make(map[string]string)
-	for _, pattern := range append([]string{"../*.md", "*.md", "../examples/*.md", "../envoy/*.md", "../changes/*.md"}, more...) {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range found {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out[path] = string(b)
-		}
-	}
+	out := testenv.Texts(t, append([]string{"../*.md", "*.md", "../examples/*.md", "../envoy/*.md", "../changes/*.md"}, more...)...)
 	if len(out) < 10 {
 		t.Fatalf("only %d pages", len(out))
 	}

@@ -2,34 +2,20 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/integration/testenv"
 )
 
 // pages returns the pages on which commands are shown, by path.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
-	out := make(map[string]string)
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/example/*/*.md", "examples/*.md", "envoy/*.md", "changes/*.md", "guard/*/*.md", "deploy/*/*.md", "eval/*.md", "docker-compose.yml", "examples/*/*.yaml"} {
-		found, err := filepath.Glob(filepath.Join("../..", pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range found {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out[path] = string(b)
-		}
-	}
-	return out
+	return testenv.Texts(t, "../../*.md", "../../docs/*.md", "../../docs/example/*/*.md", "../../examples/*.md", "../../envoy/*.md", "../../changes/*.md", "../../guard/*/*.md", "../../deploy/*/*.md", "../../eval/*.md", "../../docker-compose.yml", "../../examples/*/*.yaml")
 }
 
 // words splits a command line as a shell does, up to what ends the command:

@@ -341,18 +341,24 @@ func TestWhatIsToldOnTheWayToAResultIsLabelledLikeTheResult(t *testing.T) {
 		w := newWorld(t, nil)
 		ada := who{subject: "ada", client: "agent", server: c.server, tool: c.tool}
 		x, _ := w.begin(ada)
-		m, f := decoder.Decode(mcp.ToClient, []byte(c.message))
-		if f != nil {
-			t.Fatal(name, f)
-		}
-		if d := w.chain.Run(t.Context(), x, &m); d.Action != guard.Allow {
-			t.Errorf("%s: %+v", name, d)
-		}
-		next, _ := w.begin(who{subject: "ada", client: "agent", server: "lab", tool: "x"})
-		carried := guard.CarriedBy(next.Labels())
-		if got := carried.Labels(); !slices.Equal(got, c.want) {
-			t.Errorf("%s: the next call carries %v, want %v", name, got, c.want)
-		}
+		w.brings(t, name, x, c.message, c.want)
+	}
+}
+
+// brings holds what ada's next call carries, after a message to the client, against want.
+func (w *world) brings(t *testing.T, name string, x *guard.Exchange, message string, want []string) {
+	t.Helper()
+	m, f := decoder.Decode(mcp.ToClient, []byte(message))
+	if f != nil {
+		t.Fatal(name, f)
+	}
+	if d := w.chain.Run(t.Context(), x, &m); d.Action != guard.Allow {
+		t.Errorf("%s: %+v", name, d)
+	}
+	next, _ := w.begin(who{subject: "ada", client: "agent", server: "lab", tool: "x"})
+	carried := guard.CarriedBy(next.Labels())
+	if got := carried.Labels(); !slices.Equal(got, want) {
+		t.Errorf("%s: the next call carries %v, want %v", name, got, want)
 	}
 }
 
@@ -411,18 +417,7 @@ func TestNoWayRoundAResultIsLessSensitiveThanIt(t *testing.T) {
 		if c.asked == mcp.MethodListen {
 			x.Asked.Kind = mcp.Transport
 		}
-		m, f := decoder.Decode(mcp.ToClient, []byte(c.message))
-		if f != nil {
-			t.Fatal(name, f)
-		}
-		if d := w.chain.Run(t.Context(), x, &m); d.Action != guard.Allow {
-			t.Errorf("%s: %+v", name, d)
-		}
-		next, _ := w.begin(who{subject: "ada", client: "agent", server: "lab", tool: "x"})
-		carried := guard.CarriedBy(next.Labels())
-		if got := carried.Labels(); !slices.Equal(got, c.want) {
-			t.Errorf("%s: the next call carries %v, want %v", name, got, c.want)
-		}
+		w.brings(t, name, x, c.message, c.want)
 	}
 }
 

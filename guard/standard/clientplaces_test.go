@@ -22,17 +22,10 @@ func (p place) clientBody(text string, name bool) string {
 	v := string(mcp.AppendQuote(nil, text))
 	steps := strings.Split(p.pointer[1:], "/")
 	for i := len(steps) - 1; i >= 0; i-- {
-		key := strings.NewReplacer("~1", "/", "~0", "~").Replace(steps[i])
-		switch {
-		case key == "0":
-			v = "[" + v + "]"
+		key, in := step(steps[i], v, text, name && i == len(steps)-1)
+		if v = in; key == "" {
 			continue
-		case key == "*" && name && i == len(steps)-1:
-			key, v = text, `"x"`
-		case key == "*":
-			key = "own"
 		}
-		v = string(mcp.AppendQuote(nil, key)) + ":" + v
 		switch {
 		case i == 0:
 		case key == "name" && steps[i-1] == "ref", key == "title" && steps[i-1] == "ref":

@@ -57,17 +57,10 @@ func (p place) body(text string, name bool) string {
 	v := string(mcp.AppendQuote(nil, text))
 	steps := strings.Split(p.pointer[1:], "/") // from the member of the envelope on
 	for i := len(steps) - 1; i > 0; i-- {
-		key := strings.NewReplacer("~1", "/", "~0", "~").Replace(steps[i])
-		switch {
-		case key == "0":
-			v = "[" + v + "]"
-			continue
-		case key == "*" && name && i == len(steps)-1:
-			key, v = text, `"x"`
-		case key == "*":
-			key = "own"
+		key, in := step(steps[i], v, text, name && i == len(steps)-1)
+		if v = in; key != "" {
+			v = "{" + v + "}"
 		}
-		v = "{" + string(mcp.AppendQuote(nil, key)) + ":" + v + "}"
 	}
 	switch p.kind {
 	case "result":
@@ -88,6 +81,21 @@ func (p place) body(text string, name bool) string {
 		return `{"jsonrpc":"2.0","id":"s1","method":"` + p.method + `","params":` + v + `}`
 	}
 	return `{"jsonrpc":"2.0","method":"` + p.method + `","params":` + v + `}`
+}
+
+// step puts a value where a step of a JSON pointer leads: into an array, with no key, or
+// behind a key, which is text itself where the name is what is planted.
+func step(at, v, text string, name bool) (key, in string) {
+	key = strings.NewReplacer("~1", "/", "~0", "~").Replace(at)
+	switch {
+	case key == "0":
+		return "", "[" + v + "]"
+	case key == "*" && name:
+		key, v = text, `"x"`
+	case key == "*":
+		key = "own"
+	}
+	return key, string(mcp.AppendQuote(nil, key)) + ":" + v
 }
 
 // exchange is the one in which the message comes. A late one comes on a stream of
